@@ -1,0 +1,286 @@
+"""The layout and the schemas of a run folder: one place for the writer (search) and the reader (analysis).
+
+::
+
+    runs/<name>/
+      search.yaml            resolved settings of the search (`SearchSettings`)
+      study.journal          Optuna journal, one study per backbone, named as the backbone
+      tune/                  Ray Tune's state, and one folder per trial with its checkpoints
+      trials.parquet         a row per trial            (`TRIAL_COLUMNS`, then the `config.*` columns)
+      epochs.parquet         a row per trial and epoch  (`EPOCH_COLUMNS`)
+      wandb/                 offline Weights & Biases runs
+      refit/refit.json       which configurations were refitted, with which seeds (`RefitPlan`)
+      refit/<config>/seed_<s>/   result.json, epochs.parquet, best.safetensors
+      test/ledger.jsonl      every opening of the held-out split: when, what, why, the split's hash
+      test/<config>/         metrics.json, predictions.parquet
+      report/                report.html, report.md, figures/*.png and *.pdf
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fer_tune.errors import UserError
+
+Status = Literal["completed", "stopped", "failed", "running"]
+
+METRICS: tuple[str, ...] = (
+    "train_loss",
+    "train_accuracy",
+    "train_balanced_accuracy",
+    "train_macro_f1",
+    "val_loss",
+    "val_accuracy",
+    "val_balanced_accuracy",
+    "val_macro_f1",
+    "learning_rate",
+    "seconds",
+    "images_per_second",
+)
+"""Metrics of one epoch, all float64: losses in nats, accuracies and F1 in [0, 1], seconds of wall time for the
+epoch with its evaluation, training images per second."""
+
+EPOCH_COLUMNS: dict[str, pa.DataType] = {
+    "trial_id": pa.string(),
+    "backbone": pa.string(),
+    "epoch": pa.int32(),  # 1-based
+    **{name: pa.float64() for name in METRICS},
+}
+
+TRIAL_COLUMNS: dict[str, pa.DataType] = {
+    "trial_id": pa.string(),
+    "backbone": pa.string(),
+    "origin": pa.string(),  # "sampled", or the name of a published configuration
+    "status": pa.string(),  # a `Status`
+    "epochs": pa.int32(),  # epochs trained
+    "best_val_accuracy": pa.float64(),  # in [0, 1]
+    "best_epoch": pa.int32(),  # 1-based; the metrics below are those of this epoch
+    **{name: pa.float64() for name in METRICS if name not in ("seconds", "images_per_second", "val_accuracy")},
+    "seconds": pa.float64(),  # wall time of all its epochs
+    "images_per_second": pa.float64(),  # mean over its epochs
+    "error": pa.string(),  # null, or why it failed
+}
+
+
+class DatasetRef(BaseModel):
+    """Which prepared dataset a run used; the hash ties the run to its exact content."""
+
+    model_config = ConfigDict(extra="forbid")
+    path: str
+    name: str
+    content_hash: str
+    classes: list[str]
+
+
+class Published(BaseModel):
+    """A configuration that a paper picked by hand, and what the paper reported for it (accuracies in per cent)."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    source: str
+    dataset: str
+    config: dict[str, Any]
+    reported: dict[str, float] = Field(default_factory=dict)  # e.g. {"test_accuracy": 60.85}
+    chosen: dict[str, str] = Field(default_factory=dict)  # field the paper leaves open -> why our value
+
+
+class SearchSettings(BaseModel):
+    """What `search.yaml` holds: everything needed to resume, refit or report the search."""
+
+    model_config = ConfigDict(extra="forbid")
+    format_version: Literal[1] = 1
+    name: str
+    created: str  # ISO 8601, UTC
+    dataset: DatasetRef
+    backbones: list[str]
+    trials: int  # per backbone
+    epochs: int  # most epochs of one trial
+    time_budget_seconds: float | None = None
+    seed: int = 0
+    grace_period: int = 1  # epochs before ASHA may stop a trial
+    reduction_factor: int = 3
+    cpus_per_trial: float = 1
+    gpus_per_trial: float = 0
+    workers_per_trial: int = 1
+    concurrent: int = 1
+    wandb: Literal["online", "offline", "disabled"] = "offline"
+    spaces: dict[str, dict[str, Any]] = Field(default_factory=dict)  # backbone -> its search space, resolved
+    published: dict[str, list[Published]] = Field(default_factory=dict)  # backbone -> tried first
+    versions: dict[str, str] = Field(default_factory=dict)  # package -> version
+    hardware: dict[str, str] = Field(default_factory=dict)
+
+
+class RefitConfig(BaseModel):
+    """One configuration that is trained again with several seeds."""
+
+    model_config = ConfigDict(extra="forbid")
+    config_id: str  # folder name, e.g. "cnn_residual-0a1b2c3d"
+    trial_id: str
+    backbone: str
+    origin: str
+    search_val_accuracy: float
+    config: dict[str, Any]
+
+
+class RefitPlan(BaseModel):
+    """What `refit/refit.json` holds."""
+
+    model_config = ConfigDict(extra="forbid")
+    format_version: Literal[1] = 1
+    created: str
+    seeds: list[int]
+    epochs: int
+    configs: list[RefitConfig]  # best first, by the search's validation accuracy
+
+
+class RefitResult(BaseModel):
+    """What `result.json` in a refit's seed folder holds; written last, so it marks the refit as finished."""
+
+    model_config = ConfigDict(extra="forbid")
+    config_id: str
+    seed: int
+    status: Literal["completed", "failed"]
+    epochs: int = 0
+    best_epoch: int = 0
+    best_val_accuracy: float = float("nan")
+    seconds: float = 0.0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths inside one run folder, and typed access to the files in it."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def settings_file(self) -> Path:
+        return self.path / "search.yaml"
+
+    @property
+    def study_file(self) -> Path:
+        return self.path / "study.journal"
+
+    @property
+    def tune(self) -> Path:
+        return self.path / "tune"
+
+    @property
+    def trials_file(self) -> Path:
+        return self.path / "trials.parquet"
+
+    @property
+    def epochs_file(self) -> Path:
+        return self.path / "epochs.parquet"
+
+    @property
+    def wandb(self) -> Path:
+        return self.path / "wandb"
+
+    @property
+    def refit_file(self) -> Path:
+        return self.path / "refit" / "refit.json"
+
+    def refit_seed(self, config_id: str, seed: int) -> Path:
+        return self.path / "refit" / config_id / f"seed_{seed}"
+
+    @property
+    def ledger_file(self) -> Path:
+        return self.path / "test" / "ledger.jsonl"
+
+    def test(self, config_id: str) -> Path:
+        return self.path / "test" / config_id
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """Return the run folder at ``path``.
+
+        Raises:
+            UserError: there is none, with what was looked for.
+        """
+        folder = cls(Path(path).expanduser().resolve())
+        if not folder.path.is_dir():
+            raise UserError(f"{path}: no such run folder; `fer-tune search` makes one under runs/")
+        if not folder.settings_file.is_file():
+            raise UserError(f"{path}: not a run folder: it has no search.yaml; name a folder that `fer-tune search` made")
+        return folder
+
+    def settings(self) -> SearchSettings:
+        """Read ``search.yaml``.
+
+        Raises:
+            UserError: it is not valid, or a newer fer-tune wrote it.
+        """
+        try:
+            return SearchSettings.model_validate(yaml.safe_load(self.settings_file.read_text(encoding="utf-8")))
+        except (ValidationError, yaml.YAMLError) as error:
+            raise UserError(f"{self.settings_file}: not a search.yaml of this version of fer-tune:\n{error}") from None
+
+    def write_settings(self, settings: SearchSettings) -> None:
+        text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+        with replacing(self.settings_file) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def refit_plan(self) -> RefitPlan:
+        """Read ``refit/refit.json``.
+
+        Raises:
+            UserError: there is none yet.
+        """
+        if not self.refit_file.is_file():
+            raise UserError(f"{self.path}: nothing is refitted yet; run `fer-tune refit {self.path}` first")
+        return RefitPlan.model_validate_json(self.refit_file.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Yield a temporary file beside ``target`` that takes its name when the block ends well.
+
+    A reader sees the old file or the new one, never half of one.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_table(rows: list[dict[str, Any]], columns: dict[str, pa.DataType], target: Path) -> None:
+    """Write ``rows`` as parquet, atomically; ``config.*`` keys beyond ``columns`` follow them, in sorted order."""
+    extra = sorted({key for row in rows for key in row if key not in columns})
+    arrays = [pa.array([row.get(name) for row in rows], type=kind) for name, kind in columns.items()]
+    arrays += [pa.array([row.get(name) for row in rows]) for name in extra]
+    table = pa.Table.from_arrays(arrays, names=[*columns, *extra])
+    with replacing(target) as temporary:
+        pq.write_table(table, temporary)
+
+
+def write_json(value: BaseModel | dict[str, Any], target: Path) -> None:
+    """Write ``value`` as indented JSON, atomically."""
+    text = value.model_dump_json(indent=2) if isinstance(value, BaseModel) else json.dumps(value, indent=2)
+    with replacing(target) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
