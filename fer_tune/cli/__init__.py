@@ -1,0 +1,1 @@
+"""The `fer-tune` command: one thin module per command."""

@@ -1,0 +1,49 @@
+"""The `fer-tune` program: composes the commands, and turns a user's error into one message and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from fer_tune import __version__
+from fer_tune.cli import data, refit, report, resume, search, spaces, test
+from fer_tune.errors import UserError
+
+app = typer.Typer(
+    name="fer-tune",
+    help="Hyperparameter search for facial-emotion recognition, distributed by Ray, with honest evaluation.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(data.app, name="data")
+app.add_typer(spaces.app, name="spaces")
+app.command("search")(search.command)
+app.command("resume")(resume.command)
+app.command("refit")(refit.command)
+app.command("test")(test.command)
+app.command("report")(report.command)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"fer-tune {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the program; exit with 2 after a :class:`~fer_tune.errors.UserError`, printed alone."""
+    try:
+        app()
+    except UserError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"fer-tune: error: {error}", markup=False)
+        sys.exit(2)
