@@ -1,0 +1,80 @@
+# Everything a developer or a first-time user runs. `make` alone explains itself.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+UV_PIP := $(BIN)/uv pip install --quiet --python $(BIN)/python
+FER_TUNE := $(BIN)/fer-tune
+
+DEMO_SIZE ?= 3000
+DEMO_TRIALS ?= 8
+DEMO_EPOCHS ?= 6
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## Say what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The virtual environment is made once; it is brought up to date only when the lock or pyproject.toml is newer.
+.PHONY: setup
+setup: $(STAMP) ## Install the locked versions and fer-tune itself into .venv (done by the others when needed)
+
+$(STAMP): requirements.lock pyproject.toml | $(BIN)/uv
+	@echo "setting up $(VENV) (the first time downloads some gigabytes)"
+	@$(UV_PIP) --requirements requirements.lock
+	@$(UV_PIP) --no-deps --editable .
+	@touch $@
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "fer-tune needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>&1); try: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
+
+.PHONY: demo
+demo: $(STAMP) ## Search, refit, test and report on an embedded dataset, into demo/ (a few minutes on 2 cores)
+	@rm -rf demo
+	$(FER_TUNE) data synthesize --out demo/data --size $(DEMO_SIZE)
+	$(FER_TUNE) search --data demo/data --backbone cnn_baseline --backbone cnn_residual \
+		--trials $(DEMO_TRIALS) --epochs $(DEMO_EPOCHS) --storage demo/runs --name demo
+	$(FER_TUNE) refit demo/runs/demo --top 2 --seeds 3
+	$(FER_TUNE) test demo/runs/demo
+	$(FER_TUNE) report demo/runs/demo
+
+.PHONY: test
+test: $(STAMP) ## Run the quick tests
+	@$(BIN)/pytest -m "not slow"
+
+.PHONY: test-slow
+test-slow: $(STAMP) ## Run the slow tests: Ray clusters of their own, jobs, whole searches
+	@$(BIN)/pytest -m slow
+
+.PHONY: lint
+lint: $(STAMP) ## Check style, types and the direction of imports
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { echo "not formatted; run: make format"; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo
+
+.PHONY: format
+format: $(STAMP) ## Format the code and mend what ruff can mend
+	@$(BIN)/ruff check --fix --quiet || true
+	@$(BIN)/ruff format --quiet
+
+.PHONY: bench
+bench: $(STAMP) ## Measure speed and memory (tests/benchmarks)
+	@set -e; for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+.PHONY: lock
+lock: $(STAMP) ## Resolve the versions anew into requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header \
+		--group dev --extra dashboard pyproject.toml --output-file requirements.lock
+
+.PHONY: clean
+clean: ## Remove the demo, caches and builds; keeps .venv, data/ and runs/
+	@rm -rf demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
