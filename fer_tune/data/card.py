@@ -1,0 +1,92 @@
+"""The card of a prepared dataset (``dataset.json``): what it holds, where it came from, what was done to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fer_tune.errors import UserError
+
+FORMAT_VERSION = 1
+CARD_FILE = "dataset.json"
+SPLITS: tuple[str, ...] = ("train", "val", "test")
+
+
+def split_file(split: str) -> str:
+    """Return the file name of a split inside a prepared dataset."""
+    return f"{split}.arrow"
+
+
+class DatasetCard(BaseModel):
+    """What ``dataset.json`` holds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format_version: int = FORMAT_VERSION
+    name: str  # "fer2013", "synthetic", ...
+    source: str  # what it was made from, in words
+    classes: list[str]  # a label is an index into it
+    height: int = Field(ge=1)  # pixels
+    width: int = Field(ge=1)  # pixels
+    channels: Literal[1, 3]
+    counts: dict[str, dict[str, int]]  # split -> class -> images
+    pixel_mean: list[float]  # per channel, of train, in [0, 1]
+    pixel_std: list[float]
+    splits: dict[str, Any] = Field(default_factory=dict)  # the split policy and its seed
+    hygiene: dict[str, Any] = Field(default_factory=dict)  # what was found and dropped
+    split_hashes: dict[str, str]  # split -> SHA-256 of its content
+    split_bytes: dict[str, int]  # split -> size of its file
+    content_hash: str  # SHA-256 over classes, image shape and split hashes
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width, channels of every image."""
+        return self.height, self.width, self.channels
+
+    def images(self, split: str) -> int:
+        """Return the number of images in ``split``."""
+        return sum(self.counts[split].values())
+
+
+def content_hash(classes: list[str], shape: tuple[int, int, int], split_hashes: dict[str, str]) -> str:
+    """Return the SHA-256 (hex) that stands for the whole content of a dataset."""
+    text = json.dumps({"classes": classes, "shape": list(shape), "splits": split_hashes}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_card(folder: Path) -> DatasetCard:
+    """Read and check ``dataset.json`` in ``folder``.
+
+    Raises:
+        UserError: the folder is no prepared dataset, its card is damaged, or a newer fer-tune wrote it.
+    """
+    looked_for = f"a prepared dataset holds {CARD_FILE}, {', '.join(split_file(s) for s in SPLITS)}"
+    cure = "make one with `fer-tune data prepare SOURCE --out DIR`"
+    if not folder.exists():
+        raise UserError(f"{folder}: no such folder; {looked_for}; {cure}")
+    file = folder / CARD_FILE
+    if not file.is_file():
+        raise UserError(f"{folder}: not a prepared dataset: no {CARD_FILE} in it; {looked_for}; {cure}")
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); prepare the dataset again") from None
+    version = values.get("format_version") if isinstance(values, dict) else None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise UserError(
+            f"{file}: written in format {version} by a newer fer-tune, this one reads up to format {FORMAT_VERSION}; "
+            "upgrade fer-tune or prepare the dataset again"
+        )
+    try:
+        card = DatasetCard.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(str(part) for part in fault["loc"]) or "file"
+        raise UserError(f"{file}: damaged: {place}: {fault['msg'].lower()}; prepare the dataset again") from None
+    if card.content_hash != content_hash(card.classes, card.shape, card.split_hashes):
+        raise UserError(f"{file}: damaged: its content hash does not fit its content; prepare the dataset again")
+    return card
