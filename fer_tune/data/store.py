@@ -54,7 +54,8 @@ class Split:
         start = pixels.offset * width
         flat = np.frombuffer(pixels.buffers()[1], np.uint8)[start : start + len(pixels) * width]
         self.images: npt.NDArray[np.uint8] = flat.reshape(len(pixels), *card.shape)
-        self.labels: npt.NDArray[np.int64] = labels.to_numpy().astype(np.int64)
+        codes = np.frombuffer(labels.buffers()[1], "<i2")[labels.offset : labels.offset + len(labels)]
+        self.labels: npt.NDArray[np.int64] = codes.astype(np.int64)  # pyarrow's own to_numpy would import pandas
         if len(self.labels) and not (self.labels.min() >= 0 and self.labels.max() < len(card.classes)):
             raise _damaged(file, "a label is no class")
 

@@ -83,15 +83,16 @@ class SplitWriter:
         """Write the Arrow file and return its summary."""
         self._raw.close()
         channels, width = self.shape[2], int(np.prod(self.shape))
-        labels = pa.array(self._labels, pa.int16())
+        rows, codes = len(self._labels), np.asarray(self._labels, "<i2")
         schema = pa.schema(
             [("image", pa.binary(width)), ("label", pa.int16()), ("group", pa.string()), ("source", pa.string())],
             metadata={"format_version": str(FORMAT_VERSION), "shape": ",".join(map(str, self.shape))},
         )
         with pa.memory_map(str(self._staged)) as staged:
             pixels = staged.read_buffer()
-            images = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(labels), [None, pixels])
-            columns = [images, labels, pa.array(self._groups, pa.string()), pa.array(self._sources, pa.string())]
+            images = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), rows, [None, pixels])
+            labels = pa.Int16Array.from_buffers(pa.int16(), rows, [None, pa.py_buffer(codes)])
+            columns = [images, labels, _strings(self._groups), _strings(self._sources)]
             batch = pa.record_batch(columns, schema=schema)
             with pa.OSFile(str(self._target), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
                 writer.write_batch(batch)
@@ -102,7 +103,7 @@ class SplitWriter:
                 for channel in range(channels):
                     histogram[channel] += np.bincount(flat[start : start + _CHUNK, channel], minlength=256)
         self.discard()
-        counts = np.bincount(np.asarray(self._labels, np.int64), minlength=len(self.classes)).tolist()
+        counts = np.bincount(codes, minlength=len(self.classes)).tolist()
         return SplitSummary(counts, digest, self._target.stat().st_size, histogram)
 
     def discard(self) -> None:
@@ -117,7 +118,8 @@ def batch_digest(batch: pa.RecordBatch) -> str:
     pixels = memoryview(batch.column("image").buffers()[1])
     for start in range(0, len(pixels), _CHUNK):
         digest.update(pixels[start : start + _CHUNK])
-    digest.update(batch.column("label").to_numpy().astype("<i2").tobytes())
+    labels = batch.column("label")
+    digest.update(memoryview(labels.buffers()[1])[: 2 * len(labels)])
     for column in ("group", "source"):
         digest.update("\0".join(batch.column(column).to_pylist()).encode())
     return digest.hexdigest()
@@ -177,7 +179,7 @@ class DatasetWriter:
         elif shape != self._shape:
             raise UserError(
                 f"{record.source}: image of {_size(shape)}, but those before it are {_size(self._shape)}; "
-                "all images of a dataset must have one size"
+                "all images of a dataset must have one size: choose it with --size"
             )
         if split not in self._writers:
             self._writers[split] = SplitWriter(self.folder, split, shape, self.classes)
@@ -264,6 +266,12 @@ def check_out(out: Path) -> None:
         return
     if out.exists() or out.is_symlink():
         raise UserError(f"{out}: exists already; choose another --out, or remove it first")
+
+
+def _strings(values: list[str]) -> pa.StringArray:
+    data = [value.encode() for value in values]  # pa.array would do the same, after importing pandas
+    offsets = np.cumsum([0, *map(len, data)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(data), pa.py_buffer(offsets), pa.py_buffer(b"".join(data)))
 
 
 def _size(shape: tuple[int, int, int]) -> str:

@@ -1,0 +1,76 @@
+"""What a reader of one raw format gives: a list of samples, and a way to load the pixels of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class UnreadableError(Exception):
+    """One entry of a raw dataset has no usable image; the message says why."""
+
+
+class Sample(NamedTuple):
+    """One entry of a raw dataset, its pixels not loaded yet."""
+
+    source: str  # path below the dataset's root, or file:line; UTF-8, unique
+    label: int  # index into the classes
+    part: str  # train, val or test, as the publisher has it
+    place: Any  # what the reader's `load` needs: a path, an offset
+    group: str = ""
+
+
+class Fault(NamedTuple):
+    """One entry that cannot be used."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RawDataset:
+    """A raw dataset as its reader found it.
+
+    Attributes:
+        name: short name, such as ``fer2013``.
+        classes: a sample's label is an index into it.
+        samples: in an order that does not depend on the file system.
+        load: sample -> (H, W) or (H, W, C) uint8; raises :class:`UnreadableError`.
+        policy: where the parts come from, in one sentence.
+        faults: entries that are already known to be unusable.
+        notes: anything else that a user should know, one sentence each.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    samples: list[Sample]
+    load: Callable[[Sample], Pixels]
+    policy: str
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Reader(Protocol):
+    """One raw format: a module with these names."""
+
+    FORMAT: str
+    """Name of the format, as ``--format`` takes it."""
+    NEEDS: str
+    """What is looked for, in one line."""
+
+    def recognises(self, path: Path) -> bool:
+        """Tell whether ``path`` looks like this format; cheap, opens no images."""
+
+    def read(self, path: Path) -> RawDataset:
+        """Scan ``path``.
+
+        Raises:
+            UserError: it is not this format after all, with the file and the cure.
+        """
