@@ -32,5 +32,7 @@ def official_parts(found: Collection[str]) -> tuple[dict[str, str], str]:
     if set(PARTS) <= set(found):
         return dict(zip(PARTS, ("train", "val", "test"), strict=True)), "official: Training, PublicTest, PrivateTest"
     split_of = {part: "train" if part == "Training" else "test" for part in found}
-    tests = ", ".join(part for part in PARTS[1:] if part in found) or "none"
-    return split_of, f"official parts; PublicTest or PrivateTest is missing, so that the test is {tests}"
+    present = [part for part in PARTS if part in found]
+    missing = [part for part in PARTS if part not in found]
+    tests = ", ".join(part for part in present if part != "Training") or "missing"
+    return split_of, f"official parts {', '.join(present)}; there is no {' or '.join(missing)}, so the test is {tests}"

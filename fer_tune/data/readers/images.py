@@ -21,8 +21,6 @@ def decode(path: Path, channels: int) -> Pixels:
         UnreadableError: the file is empty, truncated, no image, or has more than 8 bits a channel.
     """
     try:
-        if path.stat().st_size == 0:
-            raise UnreadableError("empty file (0 bytes)")
         with Image.open(path) as file:
             image: Image.Image = file
             if image.mode not in _MODES:
@@ -30,9 +28,10 @@ def decode(path: Path, channels: int) -> Pixels:
             if "A" in image.mode or "transparency" in image.info:
                 front = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", front.size, "white"), front)
-            return np.asarray(image.convert("L" if channels == 1 else "RGB"))
+            mode = "L" if channels == 1 else "RGB"
+            return np.asarray(image if image.mode == mode else image.convert(mode))
     except UnidentifiedImageError:
-        raise UnreadableError("not an image") from None
+        raise UnreadableError("not an image" if path.stat().st_size else "empty file (0 bytes)") from None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise UnreadableError(str(error) or type(error).__name__) from None
 

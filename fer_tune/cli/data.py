@@ -1,0 +1,103 @@
+"""``fer-tune data``: prepare a raw dataset, or draw the embedded one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fer_tune.data.card import DatasetCard
+
+app = typer.Typer(help="Prepare datasets.", no_args_is_help=True)
+
+Out = Annotated[Path, typer.Option("--out", help="Folder for the prepared dataset; must not exist, or be empty.")]
+
+
+@app.command("prepare")
+def prepare(
+    path: Annotated[Path, typer.Argument(help="Raw dataset: FER2013 as folders, or its csv.")],
+    out: Out,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the dataset in results; the format's own if left out.")
+    ] = None,
+    format_name: Annotated[
+        str | None, typer.Option("--format", help="Format of the raw dataset; recognised if left out.")
+    ] = None,
+    keep_duplicates: Annotated[
+        bool, typer.Option("--keep-duplicates", help="Keep training images that also stand in val or test.")
+    ] = False,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Leave out what cannot be read, instead of stopping.")
+    ] = False,
+    val_fraction: Annotated[
+        float | None,
+        typer.Option(help="Share of train for validation where the dataset has no validation part; 0.1 if left out."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which part of train becomes validation.")] = 0,
+    size: Annotated[int | None, typer.Option(help="Resize all images to this many pixels a side, antialiased.")] = None,
+) -> None:
+    """Prepare a raw dataset: recognise it, split it, clean it, write it as memory-mapped arrays."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from fer_tune.data.prepare import prepare as run
+
+    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, transient=True, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def advance(done: int, total: int) -> None:
+            if done % 100 == 0 or done == total:
+                bar.update(task, completed=done, total=total)
+
+        card = run(
+            path,
+            out,
+            name=name,
+            format_name=format_name,
+            keep_duplicates=keep_duplicates,
+            skip_unreadable=skip_unreadable,
+            val_fraction=val_fraction,
+            seed=seed,
+            size=size,
+            progress=advance,
+        )
+    _print_card(card, out)
+
+
+@app.command("synthesize")
+def synthesize(
+    out: Out,
+    size: Annotated[int, typer.Option(help="Images in all, over the three splits.")] = 6000,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same faces.")] = 0,
+) -> None:
+    """Draw the embedded dataset: cartoon faces with seven expressions, 48x48 grey."""
+    from fer_tune.data.synthesize import synthesize as run
+
+    _print_card(run(out, size=size, seed=seed), out)
+
+
+def _print_card(card: DatasetCard, out: Path) -> None:
+    """Print what a prepared dataset holds and what was dropped from it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from fer_tune.data.summary import hygiene_sentences
+
+    console = Console(highlight=False)
+    colour = "grey" if card.channels == 1 else "RGB"
+    table = Table(title=f"{card.name}: {card.width}x{card.height} {colour}", title_justify="left")
+    table.add_column("class")
+    for split in card.counts:
+        table.add_column(split, justify="right")
+    for label in card.classes:
+        table.add_row(label, *(f"{card.counts[split][label]:,}" for split in card.counts))
+    table.add_section()
+    table.add_row("all", *(f"{card.images(split):,}" for split in card.counts))
+    console.print(table)
+    for sentence in hygiene_sentences(card):
+        console.print(sentence, markup=False, soft_wrap=True)
+    console.print(f"written to {out}", markup=False, soft_wrap=True)

@@ -1,0 +1,47 @@
+"""What the card says of splits and hygiene, in sentences for a person."""
+
+from __future__ import annotations
+
+from fer_tune.data.card import DatasetCard
+from fer_tune.data.hygiene import LIST_FILE
+
+
+def hygiene_sentences(card: DatasetCard) -> list[str]:
+    """Return one line per fact worth reading: the split policy, what was dropped and why, what was only found."""
+    lines = [f"source: {card.source}"]
+    if "policy" in card.splits:
+        lines.append(f"splits: {card.splits['policy']}{_validation(card)}")
+    report = card.hygiene
+    if "splits" not in report:
+        return lines
+    found = sum(split["found"] for split in report["splits"].values())
+    dropped = []
+    for split, facts in report["splits"].items():
+        dropped += [f"{count:,} of {split}, {reason}" for reason, count in facts["dropped"].items()]
+        if facts["unreadable"]:
+            dropped.append(f"{facts['unreadable']:,} of {split}, unreadable")
+    if report["unreadable_rows"]:
+        dropped.append(f"{report['unreadable_rows']:,} unreadable entries")
+    lines.append(f"dropped: {'; '.join(dropped) or 'nothing'}")
+    twins = report["test_with_twin_in_train_or_val"]
+    if twins:
+        fate = "kept there (--keep-duplicates)" if report["keep_duplicates"] else "the twins are dropped there"
+        lines.append(f"leaks: {twins:,} test images stand identically in train or val; {fate}")
+    overall = report["overall"]
+    lines.append(
+        f"duplicates: {overall['extra_copies']:,} extra copies in {overall['groups']:,} groups among {found:,} images, "
+        f"{overall['groups_with_conflicting_labels']:,} groups with conflicting labels; those within one split are kept"
+    )
+    blank = {split: facts["blank"] for split, facts in report["splits"].items() if facts["blank"]}
+    if blank:
+        parts = ", ".join(f"{count:,} of {split}" for split, count in blank.items())
+        lines.append(f"blank images: {parts}; kept unless dropped as duplicates")
+    lines += [f"note: {note}" for note in report["notes"]]
+    lines.append(f"every one of these images is listed in {LIST_FILE}")
+    return lines
+
+
+def _validation(card: DatasetCard) -> str:
+    if "val_fraction" not in card.splits:
+        return ""
+    return f"; validation is a stratified {card.splits['val_fraction']:.0%} of train, seed {card.splits['seed']}"
