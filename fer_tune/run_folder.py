@@ -148,7 +148,7 @@ class RefitPlan(BaseModel):
 class RefitResult(BaseModel):
     """What `result.json` in a refit's seed folder holds; written last, so it marks the refit as finished."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")  # a failed refit has no accuracy: NaN
     config_id: str
     seed: int
     status: Literal["completed", "failed"]

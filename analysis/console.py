@@ -1,0 +1,123 @@
+"""What the analysis commands print: progress of the refits, and tables."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterable
+from types import TracebackType
+
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from analysis.refit import Ending, RefitTask
+from analysis.run import ConfigRefit
+from analysis.scores import Estimate, TestResult
+
+
+def percent(value: float) -> str:
+    """Return a share in [0, 1] as per cent with one decimal, without the sign."""
+    return f"{100 * value:.1f}"
+
+
+def interval(estimate: Estimate) -> str:
+    """Return ``63.1 % (61.9 to 64.3)``."""
+    return f"{percent(estimate.value)} % ({percent(estimate.low)} to {percent(estimate.high)})"
+
+
+class RefitProgress:
+    """Shows refits: a line for each that ends and, on a terminal, a bar over all their epochs."""
+
+    def __init__(self, console: Console, tasks: list[RefitTask]) -> None:
+        self._console = console
+        self._tasks = tasks
+        self._ended = 0
+        self._epochs = {task.name: 0 for task in tasks}
+        self._read = 0.0
+        self._bar = Progress(
+            TextColumn("refit"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("epochs"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._total = self._bar.add_task("refit", total=sum(task.config.epochs for task in tasks))
+
+    def __enter__(self) -> RefitProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def update(self, ending: Ending | None) -> None:
+        """Show one ending; without one, read how far the running refits are."""
+        if ending is None:
+            if time.monotonic() - self._read > 2 and self._console.is_terminal:
+                self._read_epochs()
+        else:
+            self._ended += 1
+            self._epochs[ending.task.name] = ending.task.config.epochs  # it may have stopped early
+            place = f"[{self._ended}/{len(self._tasks)}] {ending.task.config_id} seed {ending.task.seed}"
+            if ending.result is None:
+                self._console.print(f"{place}: FAILED twice: {ending.error}", markup=False, highlight=False)
+            else:
+                result = ending.result
+                text = (
+                    f"{place}: validation accuracy {percent(result.best_val_accuracy)} % "
+                    f"at epoch {result.best_epoch} of {result.epochs}, {result.seconds:.0f} s"
+                )
+                self._console.print(text, markup=False, highlight=False)
+        self._bar.update(self._total, completed=sum(self._epochs.values()))
+
+    def _read_epochs(self) -> None:
+        self._read = time.monotonic()
+        for task in self._tasks:
+            file = task.folder / "epochs.parquet"
+            if self._epochs[task.name] < task.config.epochs and file.is_file():
+                self._epochs[task.name] = max(self._epochs[task.name], pq.read_metadata(file).num_rows)
+
+
+def refit_table(refits: Iterable[ConfigRefit]) -> Table:
+    """Return the refitted configurations with their validation accuracy: mean, spread and each seed, best first."""
+    table = Table(title="Refits: validation accuracy in %, best epoch of each seed", title_justify="left")
+    for name in ("configuration", "tried as", "in search"):
+        table.add_column(name, no_wrap=name == "configuration")
+    table.add_column("mean ± sd", justify="right", no_wrap=True)
+    table.add_column("each seed")
+    for refit in sorted(refits, key=lambda r: (not r.values, -r.mean if r.values else 0.0)):
+        spread = f" ± {percent(statistics.stdev(refit.values))}" if len(refit.values) > 1 else ""
+        each = [percent(value) for value in refit.values]
+        each += ["failed"] * len(refit.failed) + ["to do"] * len(refit.missing)
+        table.add_row(
+            refit.config.config_id,
+            refit.config.origin,
+            percent(refit.config.search_val_accuracy),
+            (percent(refit.mean) + spread) if refit.values else "-",
+            "  ".join(each),
+        )
+    return table
+
+
+def class_table(result: TestResult) -> Table:
+    """Return the scores of each class on the held-out split, in per cent with their intervals."""
+    title = f"{result.dataset}, held-out split, {len(result.seeds)} seeds: scores in % with 95 % intervals"
+    table = Table(title=title, title_justify="left")
+    table.add_column("class")
+    for name in ("precision", "recall", "F1"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("images", justify="right")
+    for row in result.per_class:
+        cells = [
+            f"{percent(e.value)} ({percent(e.low)}–{percent(e.high)})" for e in (row.precision, row.recall, row.f1)
+        ]
+        table.add_row(row.name, *cells, str(row.support))
+    return table

@@ -1,0 +1,213 @@
+"""Train the planned configurations with every seed, several at a time through Ray; each lands on disk as it ends."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from analysis.run import Run
+from fer_tune.config import TrialConfig, trial_config
+from fer_tune.errors import UserError
+from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, RefitPlan, RefitResult, write_json, write_table
+
+ATTEMPTS = 2  # a refit that fails is tried once more
+
+Train = Callable[..., Any]
+"""`fer_tune.training.loop.train`, or a stand-in with its signature."""
+
+
+@dataclass(frozen=True)
+class RefitTask:
+    """One configuration with one seed, and where it is trained."""
+
+    config_id: str
+    seed: int
+    folder: Path
+    config: TrialConfig
+
+    @property
+    def name(self) -> str:
+        """``<config_id>/seed_<s>``."""
+        return f"{self.config_id}/seed_{self.seed}"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How one attempt ended: a result, or why there is none."""
+
+    task: RefitTask
+    result: RefitResult | None
+    error: str | None = None
+    details: str = field(default="", repr=False)
+
+
+class Pool(Protocol):
+    """What runs the tasks: Ray, or a stand-in."""
+
+    def submit(self, task: RefitTask) -> None:
+        """Start ``task`` as soon as there is room."""
+
+    def wait(self, seconds: float) -> list[Ending]:
+        """Return the tasks that have ended, after ``seconds`` at most."""
+
+    def cancel(self) -> None:
+        """Stop everything that has not ended."""
+
+
+def pending_tasks(run: Run, plan: RefitPlan) -> list[RefitTask]:
+    """Return what is still to be trained: seed by seed, so that every configuration has its first seeds early.
+
+    Finished refits are left out; failed ones are tried again.
+
+    Raises:
+        UserError: a configuration is not valid any more.
+    """
+    tasks = []
+    for seed in plan.seeds:
+        for config in plan.configs:
+            result = run.refit_result(config.config_id, seed)
+            if result is not None and result.status == "completed":
+                continue
+            values = {**config.config, "backbone": config.backbone, "epochs": plan.epochs, "seed": seed}
+            settings = trial_config(values, f"{run.folder.refit_file}: {config.config_id}")
+            tasks.append(RefitTask(config.config_id, seed, run.folder.refit_seed(config.config_id, seed), settings))
+    return tasks
+
+
+def train_one(task: RefitTask, data: Path, *, train: Train | None = None, device: str, threads: int) -> RefitResult:
+    """Train ``task`` in this process, going on from its checkpoint if it has one; write its result last.
+
+    Args:
+        task: what to train.
+        data: the prepared dataset.
+        train: what trains; `fer_tune.training.loop.train` by default.
+        device: a torch device.
+        threads: CPU threads of torch; 0 leaves them.
+    """
+    import torch
+
+    from fer_tune.data.store import PreparedDataset
+
+    if threads:
+        torch.set_num_threads(threads)
+    if train is None:
+        from fer_tune.training.loop import train as loop
+
+        train = loop
+    task.folder.mkdir(parents=True, exist_ok=True)
+    (task.folder / "result.json").unlink(missing_ok=True)  # of an attempt that failed
+    file = task.folder / "epochs.parquet"
+    rows: dict[int, dict[str, Any]] = {}
+
+    def record(metrics: dict[str, Any], _: Path) -> None:
+        rows[int(metrics["epoch"])] = _epoch_row(task, metrics)
+        write_table([rows[epoch] for epoch in sorted(rows)], EPOCH_COLUMNS, file)
+
+    outcome = train(task.config, PreparedDataset.open(data), task.folder, device=device, on_epoch=record)
+    write_table([_epoch_row(task, metrics) for metrics in outcome.history], EPOCH_COLUMNS, file)
+    result = RefitResult(
+        config_id=task.config_id,
+        seed=task.seed,
+        status="completed",
+        epochs=outcome.epochs,
+        best_epoch=outcome.best_epoch,
+        best_val_accuracy=outcome.best_val_accuracy,
+        seconds=outcome.seconds,
+    )
+    write_json(result, task.folder / "result.json")
+    for leftover in ("state.pt", "last.safetensors"):  # only needed to go on training
+        (task.folder / leftover).unlink(missing_ok=True)
+    return result
+
+
+def _epoch_row(task: RefitTask, metrics: dict[str, Any]) -> dict[str, Any]:
+    known = {name: metrics.get(name) for name in METRICS}
+    return {"trial_id": task.name, "backbone": task.config.backbone, "epoch": int(metrics["epoch"]), **known}
+
+
+def run_refits(tasks: list[RefitTask], pool: Pool, *, poll_seconds: float = 1.0) -> Iterator[Ending | None]:
+    """Train ``tasks`` in ``pool``; yield each final ending, and None about every ``poll_seconds`` in between.
+
+    A task that fails is tried once more; when that fails too, its failure is written as its result and yielded.
+    Closing the iterator or an exception in its consumer (Ctrl-C) cancels what is still running.
+    """
+    left = {task.name: ATTEMPTS for task in tasks}
+    try:
+        for task in tasks:
+            pool.submit(task)
+        while left:
+            for ending in pool.wait(poll_seconds):
+                name = ending.task.name
+                left[name] -= 1
+                if ending.result is None and left[name] > 0:
+                    pool.submit(ending.task)
+                    continue
+                del left[name]
+                if ending.result is None:
+                    _write_failure(ending)
+                yield ending
+            yield None
+    finally:
+        if left:
+            pool.cancel()
+
+
+def _write_failure(ending: Ending) -> None:
+    task = ending.task
+    task.folder.mkdir(parents=True, exist_ok=True)
+    (task.folder / "error.txt").write_text(f"{ending.error}\n\n{ending.details}", encoding="utf-8")
+    failed = RefitResult(config_id=task.config_id, seed=task.seed, status="failed", error=ending.error)
+    write_json(failed, task.folder / "result.json")
+
+
+class RayPool:
+    """Runs each task as a Ray task with its share of the CPUs and GPUs; needs a running Ray."""
+
+    def __init__(self, data: Path, cpus: float, gpus: float, train: Train | None = None) -> None:
+        import ray
+
+        have = ray.cluster_resources()
+        for kind, wanted, option in (("CPU", cpus, "--cpus-per-trial"), ("GPU", gpus, "--gpus-per-trial")):
+            if wanted > have.get(kind, 0) and not os.environ.get("RAY_ADDRESS"):  # a cluster may still grow
+                raise UserError(f"{option}: {wanted:g} asked for a refit, but Ray has {have.get(kind, 0):g} {kind}s")
+        device = "cuda" if gpus > 0 else "cpu"
+        threads = max(1, round(cpus))
+
+        def remote(task: RefitTask) -> RefitResult:
+            return train_one(task, data, train=train, device=device, threads=threads)
+
+        self._remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(remote)
+        self._running: dict[Any, RefitTask] = {}
+
+    def submit(self, task: RefitTask) -> None:
+        """See `Pool`."""
+        self._running[self._remote.remote(task)] = task
+
+    def wait(self, seconds: float) -> list[Ending]:
+        """See `Pool`."""
+        import ray
+
+        done, _ = ray.wait(list(self._running), num_returns=len(self._running), timeout=seconds)
+        endings = []
+        for reference in done:
+            task = self._running.pop(reference)
+            try:
+                endings.append(Ending(task, ray.get(reference)))
+            except ray.exceptions.RayError as error:  # the task raised, or its process or node died
+                cause = getattr(error, "cause", None) or error
+                reason = f"{type(cause).__name__}: {cause}".strip().splitlines()[0]
+                endings.append(Ending(task, None, reason, "".join(traceback.format_exception(error))))
+        return endings
+
+    def cancel(self) -> None:
+        """See `Pool`."""
+        import ray
+
+        for reference in self._running:
+            ray.cancel(reference, force=True)
+        ray.wait(list(self._running), num_returns=len(self._running), timeout=10)
+        self._running.clear()

@@ -1,0 +1,192 @@
+"""Read a run folder: one object with everything that a search, its refits and its test have left on disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.scores import TestResult
+from fer_tune.errors import UserError
+from fer_tune.run_folder import (
+    EPOCH_COLUMNS,
+    TRIAL_COLUMNS,
+    Published,
+    RefitConfig,
+    RefitPlan,
+    RefitResult,
+    RunFolder,
+    SearchSettings,
+)
+
+USABLE = ("completed", "stopped")
+"""Statuses of trials whose validation accuracy counts."""
+
+
+@dataclass(frozen=True)
+class ConfigRefit:
+    """One refitted configuration: its settings, and what each seed gave so far."""
+
+    config: RefitConfig
+    results: list[RefitResult]  # one per seed that has ended, by seed
+    missing: list[int]  # seeds that have not ended yet
+
+    @property
+    def completed(self) -> list[RefitResult]:
+        """The seeds that ended well."""
+        return [result for result in self.results if result.status == "completed"]
+
+    @property
+    def failed(self) -> list[RefitResult]:
+        """The seeds that failed, also when tried again."""
+        return [result for result in self.results if result.status == "failed"]
+
+    @property
+    def values(self) -> list[float]:
+        """Best validation accuracy of each completed seed, in [0, 1]."""
+        return [result.best_val_accuracy for result in self.completed]
+
+    @property
+    def mean(self) -> float:
+        """Mean of `values`; NaN without any."""
+        return sum(self.values) / len(self.values) if self.values else float("nan")
+
+
+@dataclass(frozen=True)
+class PublishedTrial:
+    """A configuration that a paper picked, and its trial in this run (None when it did not start)."""
+
+    published: Published
+    backbone: str
+    trial: dict[str, Any] | None  # its row of `trials`
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, read on demand; nothing here changes it."""
+
+    folder: RunFolder
+    settings: SearchSettings
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of ``trials.parquet`` with their exact types, ``config`` gathered in a dictionary of its own."""
+        rows = []
+        for row in _table(self.folder.trials_file, TRIAL_COLUMNS).to_pylist():
+            config = {k.removeprefix("config."): v for k, v in row.items() if k.startswith("config.") and v is not None}
+            rows.append({k: v for k, v in row.items() if not k.startswith("config.")} | {"config": config})
+        return rows
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """A row per trial: `run_folder.TRIAL_COLUMNS`, then the ``config.*`` columns; in the order of their start."""
+        return _frame(self.folder.trials_file, TRIAL_COLUMNS)
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """A row per trial and epoch: `run_folder.EPOCH_COLUMNS`."""
+        return _frame(self.folder.epochs_file, EPOCH_COLUMNS)
+
+    @property
+    def ranked(self) -> list[dict[str, Any]]:
+        """Completed and stopped trials of `rows`, best validation accuracy first; ties by trial_id."""
+        usable = [row for row in self.rows if row["status"] in USABLE and _number(row["best_val_accuracy"])]
+        return sorted(usable, key=lambda row: (-row["best_val_accuracy"], row["trial_id"]))
+
+    @property
+    def best_config(self) -> dict[str, Any] | None:
+        """Settings of the trial with the best validation accuracy; None when no trial has ended."""
+        return dict(self.ranked[0]["config"]) if self.ranked else None
+
+    @property
+    def published(self) -> list[PublishedTrial]:
+        """The published configurations that the search was given, each with its trial."""
+        found = []
+        for backbone, entries in self.settings.published.items():
+            for entry in entries:
+                own = (row for row in self.rows if row["origin"] == entry.name and row["backbone"] == backbone)
+                found.append(PublishedTrial(entry, backbone, next(own, None)))
+        return found
+
+    @property
+    def refit_plan(self) -> RefitPlan | None:
+        """What was to be refitted; None before `fer-tune refit`."""
+        return self.folder.refit_plan() if self.folder.refit_file.is_file() else None
+
+    @property
+    def refits(self) -> list[ConfigRefit]:
+        """Every planned configuration with the seeds that have ended; empty before `fer-tune refit`."""
+        plan = self.refit_plan
+        if plan is None:
+            return []
+        found = []
+        for config in plan.configs:
+            results = {seed: self.refit_result(config.config_id, seed) for seed in plan.seeds}
+            ended = [result for result in results.values() if result is not None]
+            found.append(ConfigRefit(config, ended, [seed for seed, result in results.items() if result is None]))
+        return found
+
+    def refit_result(self, config_id: str, seed: int) -> RefitResult | None:
+        """Return how one refit ended; None when it has not."""
+        file = self.folder.refit_seed(config_id, seed) / "result.json"
+        return RefitResult.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+    def refit_epochs(self, config_id: str, seed: int) -> pd.DataFrame:
+        """Return the epochs of one refit, as `epochs` (``trial_id`` is ``<config_id>/seed_<s>``)."""
+        return _frame(self.folder.refit_seed(config_id, seed) / "epochs.parquet", EPOCH_COLUMNS)
+
+    @property
+    def openings(self) -> list[dict[str, Any]]:
+        """Every opening of the held-out split, oldest first: the lines of ``test/ledger.jsonl``."""
+        if not self.folder.ledger_file.is_file():
+            return []
+        lines = self.folder.ledger_file.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.strip()]
+
+    @property
+    def tests(self) -> list[TestResult]:
+        """The ``metrics.json`` of every configuration that was tested, latest first."""
+        files = self.folder.path.glob("test/*/metrics.json")
+        found = [TestResult.model_validate_json(file.read_text(encoding="utf-8")) for file in files]
+        return sorted(found, key=lambda result: (result.when, result.opening), reverse=True)
+
+
+def load_run(path: str | Path) -> Run:
+    """Open the run folder at ``path`` for reading.
+
+    Raises:
+        UserError: there is no run folder, or a newer fer-tune wrote it.
+    """
+    folder = RunFolder.open(path)
+    return Run(folder, folder.settings())
+
+
+def _table(file: Path, columns: dict[str, pa.DataType]) -> pa.Table:
+    if not file.is_file():
+        return pa.table({name: pa.array([], type=kind) for name, kind in columns.items()})
+    try:
+        table = pq.read_table(file, partitioning=None)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{file}: not a parquet file ({error}); `fer-tune resume` writes it anew") from None
+    lacking = [name for name in columns if name not in table.column_names]
+    if lacking:
+        raise UserError(f"{file}: lacks the columns {', '.join(lacking)}; another version of fer-tune wrote it")
+    return table
+
+
+def _frame(file: Path, columns: dict[str, pa.DataType]) -> pd.DataFrame:
+    frame: pd.DataFrame = _table(file, columns).to_pandas()
+    return frame
+
+
+def _number(value: float | None) -> bool:
+    return value is not None and value == value
+
+
+__all__ = ["USABLE", "ConfigRefit", "PublishedTrial", "Run", "load_run"]
