@@ -1,0 +1,91 @@
+"""Whether a search is recorded online, offline or not at all, settled before any compute is spent."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from fer_tune.errors import UserError, nearest
+
+Choice = Literal["auto", "online", "offline", "disabled"]
+Mode = Literal["online", "offline", "disabled"]
+
+_OF_ENVIRONMENT: dict[str, Choice] = {
+    "online": "online",
+    "run": "online",
+    "shared": "online",
+    "offline": "offline",
+    "dryrun": "offline",
+    "disabled": "disabled",
+}  # the values of WANDB_MODE, old names included
+
+
+def resolve_mode(choice: Choice | str = "auto") -> Mode:
+    """Return how runs are recorded.
+
+    ``auto`` follows WANDB_MODE; where that is unset it means online if W&B finds an API key on this machine, else
+    offline. A mode that is given outweighs WANDB_MODE. The server is not asked and the key is never shown.
+
+    Raises:
+        UserError: ``choice`` or WANDB_MODE is no such mode, or online is asked for and no usable key is configured.
+    """
+    asked_by = "--wandb"
+    if choice not in get_args(Choice):
+        raise UserError(f"--wandb {choice}: no such mode; {_hint(choice, get_args(Choice))}")
+    if choice == "auto" and (environment := os.environ.get("WANDB_MODE", "").strip().lower()):
+        if environment not in _OF_ENVIRONMENT:
+            raise UserError(f"WANDB_MODE={environment}: no such mode; {_hint(environment, _OF_ENVIRONMENT)}")
+        asked_by, choice = "WANDB_MODE", _OF_ENVIRONMENT[environment]
+    if choice in ("offline", "disabled"):
+        return cast(Mode, choice)
+    problem = key_problem()
+    if problem is None:
+        return "online"
+    if choice == "online":
+        raise UserError(
+            f"{asked_by} online: {problem}; run `wandb login`, set WANDB_API_KEY, or use --wandb offline and sync later"
+        )
+    if problem != _NO_KEY:
+        logging.getLogger(__name__).warning("W&B: %s; recording offline", problem)
+    return "offline"
+
+
+_NO_KEY = "no W&B API key is configured"
+
+
+def quieten() -> None:
+    """Keep W&B from printing; it reads this when it is first imported."""
+    os.environ.setdefault("WANDB_SILENT", "true")
+
+
+def key_problem() -> str | None:
+    """Return why W&B could not log in, without the key itself; None where a well-formed key is configured.
+
+    Looks where W&B looks: WANDB_API_KEY, an identity token file, the netrc entry of the server, W&B's settings file.
+    """
+    quieten()
+    from wandb.errors import AuthenticationError
+    from wandb.sdk import wandb_setup
+    from wandb.sdk.lib import wbauth
+
+    try:
+        if key := os.environ.get("WANDB_API_KEY"):
+            problem = wbauth.check_api_key(key)
+            return None if problem is None else f"WANDB_API_KEY is not valid: {problem.rstrip('.')}"
+        if token := os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+            return None if Path(token).is_file() else f"WANDB_IDENTITY_TOKEN_FILE names no file: {token}"
+        settings = wandb_setup.singleton().settings
+        if settings.api_key or wbauth.read_netrc_auth(host=settings.base_url):
+            return None
+    except AuthenticationError as error:
+        return f"the W&B login of this machine is not valid: {str(error).rstrip('.')}"
+    except Exception as error:  # a bad WANDB_* variable or settings file; W&B raises several kinds for these
+        return f"W&B's settings are not valid: {type(error).__name__}: {error}"
+    return _NO_KEY
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    return nearest(name, known) or f"the modes are {', '.join(known)}"

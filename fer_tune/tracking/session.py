@@ -1,0 +1,232 @@
+"""W&B runs kept by a thread of their own, so that a slow, dead or missing W&B costs a search nothing.
+
+Every call returns at once; the thread carries the calls out in order. What goes wrong there is told in one warning,
+and the recording goes on offline where that is possible.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_tune.errors import UserError
+from fer_tune.tracking.mode import Mode, key_problem, quieten
+from fer_tune.tracking.service import service_process, teardown
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+    from wandb.sdk.wandb_run import Run
+
+PROJECT = "fer-tune"  # where WANDB_PROJECT does not name another
+
+_log = logging.getLogger(__name__)
+_open_sessions = 0  # of this process: the last one to close ends W&B's service process
+_open_sessions_lock = threading.Lock()
+
+
+class Session:
+    """The W&B runs of one search, refit or test, under ``folder/wandb``.
+
+    Args:
+        folder: the run folder.
+        mode: online, offline or disabled; disabled does nothing at all and never imports wandb.
+        init_timeout: seconds to wait for the server before recording offline.
+        finish_timeout: seconds that :meth:`close` waits for uploads; what is left then stays on disk for `wandb sync`.
+    """
+
+    def __init__(self, folder: Path, mode: Mode, *, init_timeout: float = 15.0, finish_timeout: float = 60.0) -> None:
+        self.folder = folder
+        self.mode: Mode = mode  # falls from online to offline to disabled as W&B fails
+        self._asked_mode: Mode = mode
+        self.warning: str | None = None  # the one warning, once there is one
+        self.init_timeout = init_timeout
+        self.finish_timeout = finish_timeout
+        self._runs: dict[str, Run] = {}
+        self._asked: dict[str, dict[str, Any]] = {}  # run id -> what it was opened with, while it is open
+        self._finishing: list[threading.Thread] = []
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._service: Popen[bytes] | None = None  # W&B's own process
+        self._failures = 0
+        self._abandoned = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the settings alone: open runs belong to this process, and after a resume W&B may be back."""
+        settings = {"folder": self.folder, "mode": self._asked_mode}
+        return {**settings, "init_timeout": self.init_timeout, "finish_timeout": self.finish_timeout}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    def start(self, run_id: str, **init: Any) -> None:
+        """Open a run, or go on with it: the id is stable. ``init`` goes to `wandb.init`."""
+        self._put(lambda: self._start(run_id, init))
+
+    def log(self, run_id: str, row: dict[str, Any]) -> None:
+        """Add one row, with its epoch, to an open run's history."""
+        self._put(lambda: self._guarded(run_id, lambda run: run.log(row)))
+
+    def finish(self, run_id: str, summary: dict[str, Any], exit_code: int = 0) -> None:
+        """Write the summary and end the run; ``exit_code`` 0 is shown as finished, others as failed."""
+        self._put(lambda: self._finish(run_id, summary, exit_code))
+
+    def close(self) -> None:
+        """Wait for what is under way, `finish_timeout` seconds at most, and end W&B's service process. Repeatable."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        deadline = time.monotonic() + self.finish_timeout
+        self._calls.put(lambda: self._end(deadline))
+        self._calls.put(None)
+        thread.join(self.finish_timeout + 1)
+        if thread.is_alive():
+            self._abandoned = True
+            self._warn(
+                f"W&B: not done {self.finish_timeout:g} s after the end; what is recorded is kept in "
+                f"{self.folder / 'wandb'}, upload it with `wandb sync`"
+            )
+            if self._service is not None:
+                self._service.kill()  # W&B's exit hook would wait for it without end
+        with _open_sessions_lock:
+            global _open_sessions
+            _open_sessions -= 1
+
+    def _put(self, call: Callable[[], None]) -> None:
+        if self.mode == "disabled":
+            return
+        if self._thread is None:
+            with _open_sessions_lock:
+                global _open_sessions
+                _open_sessions += 1
+            self._abandoned = False
+            self._thread = threading.Thread(target=self._work, name="fer-tune-wandb", daemon=True)
+            self._thread.start()
+        self._calls.put(call)
+
+    # What follows runs in the thread.
+
+    def _work(self) -> None:
+        quieten()
+        while (call := self._calls.get()) is not None:
+            try:
+                call()
+            except Exception as error:  # the last net: nothing that W&B does may end the thread
+                self._warn(f"W&B: {_one_line(error)}")
+
+    def _start(self, run_id: str, init: dict[str, Any]) -> None:
+        if run_id in self._runs:
+            return  # a trial that is tried again goes on in its run
+        self._asked[run_id] = init
+        failure: Exception | None = None
+        while self.mode != "disabled" and not self._abandoned:
+            try:
+                self._runs[run_id] = self._init(run_id, init)
+                break
+            except Exception as error:
+                failure = failure or error
+                self.mode = "offline" if self.mode == "online" else "disabled"
+        if failure is not None:
+            self._warn_of_fall(failure)
+
+    def _init(self, run_id: str, init: dict[str, Any]) -> Run:
+        import wandb
+
+        if self.mode == "online" and (problem := key_problem()):
+            raise UserError(problem)  # W&B would ask for a key at the terminal
+        (self.folder / "wandb").mkdir(parents=True, exist_ok=True)  # W&B would go to /tmp without a word
+        run = wandb.init(
+            id=run_id,
+            project=os.environ.get("WANDB_PROJECT") or PROJECT,
+            dir=str(self.folder),
+            mode=self.mode,
+            reinit="create_new",
+            resume="allow",
+            settings=wandb.Settings(
+                console="off",
+                silent=True,
+                init_timeout=self.init_timeout,
+                finish_timeout=self.finish_timeout,
+                disable_git=True,  # a remote's address can hold a password
+                x_disable_stats=True,
+                x_save_requirements=False,
+            ),
+            **init,
+        )
+        self._service = service_process()
+        run.define_metric("epoch")
+        run.define_metric("*", step_metric="epoch")  # an epoch that comes twice is fine, as a step it would not be
+        return run
+
+    def _guarded(self, run_id: str, call: Callable[[Run], None]) -> None:
+        """Do ``call``; where that fails, start W&B anew, offline, and do it once more."""
+        if run_id not in self._runs and run_id in self._asked:
+            self._start(run_id, self._asked[run_id])
+        if run_id not in self._runs or self.mode == "disabled":
+            return
+        try:
+            call(self._runs[run_id])
+        except Exception as error:
+            if self._abandoned:
+                return
+            self._failures += 1
+            self.mode = "offline" if self._failures <= 3 else "disabled"
+            self._runs.clear()  # they lived in the service process, which is gone; they open again as they are needed
+            teardown()
+            if self.mode == "offline":
+                self._start(run_id, self._asked[run_id])
+                with suppress(Exception):
+                    call(self._runs[run_id])
+            self._warn_of_fall(error)
+
+    def _finish(self, run_id: str, summary: dict[str, Any], exit_code: int) -> None:
+        def end(run: Run) -> None:
+            run.summary.update(summary)
+            if self.mode == "offline":
+                run.finish(exit_code)
+                return
+            thread = threading.Thread(target=_finish_quietly, args=(run, exit_code), daemon=True)
+            thread.start()  # an upload that waits for the network must not hold up the other runs' data
+            self._finishing.append(thread)
+
+        self._guarded(run_id, end)
+        self._runs.pop(run_id, None)
+        self._asked.pop(run_id, None)
+
+    def _end(self, deadline: float) -> None:
+        for run_id in list(self._runs):
+            self._finish(run_id, {}, 255)
+        for thread in self._finishing:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        with _open_sessions_lock:
+            last = _open_sessions == 1
+        if last:
+            teardown()
+
+    def _warn_of_fall(self, error: Exception) -> None:
+        then = (
+            f"recording offline in {self.folder / 'wandb'}" if self.mode == "offline" else "not recorded from here on"
+        )
+        self._warn(f"W&B: {_one_line(error)}; {then}")
+
+    def _warn(self, message: str) -> None:
+        if self.warning is None:
+            self.warning = message
+            _log.warning(message)
+
+
+def _finish_quietly(run: Run, exit_code: int) -> None:
+    with suppress(Exception):
+        run.finish(exit_code)
+
+
+def _one_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:300].rstrip(".")

@@ -1,0 +1,178 @@
+"""One W&B run per trial, kept by a Ray Tune callback in the driver: no process per trial, and nothing to wait for."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ray.tune import Callback
+
+from fer_tune.run_folder import METRICS, Status
+from fer_tune.tracking.mode import Mode
+from fer_tune.tracking.session import Session
+
+if TYPE_CHECKING:
+    from ray.tune.experiment import Trial
+
+_COLUMNS = (*METRICS, "best_val_accuracy")
+
+
+class WandbCallback(Callback):
+    """Records every trial as a W&B run: its settings, its metrics per epoch, how it ended.
+
+    A trial's config holds the fields of `TrialConfig` and ``origin`` ("sampled", or the name of a published
+    configuration); keys that start with an underscore are left out. A result holds ``epoch``, the names in
+    `run_folder.METRICS`, ``best_val_accuracy``, ``best_epoch``, ``finished`` and ``reason``.
+
+    Tune pickles it: the settings travel, the open runs do not, and a resumed search goes on with the same run ids.
+
+    Args:
+        folder: the run folder; what W&B writes lands in its ``wandb/``.
+        search: name of the search: the group of its runs.
+        dataset: name of the dataset, a tag.
+        mode: what `resolve_mode` returned.
+        init_timeout: seconds to wait for the server before going on offline.
+        finish_timeout: seconds to wait for uploads when the search ends.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        search: str,
+        dataset: str,
+        mode: Mode,
+        *,
+        init_timeout: float = 15.0,
+        finish_timeout: float = 60.0,
+    ) -> None:
+        self.search = search
+        self.dataset = dataset
+        self._last: dict[str, dict[str, Any]] = {}  # trial_id -> its newest result, while it runs
+        self._session = Session(Path(folder), mode, init_timeout=init_timeout, finish_timeout=finish_timeout)
+
+    @property
+    def warning(self) -> str | None:
+        """What went wrong with W&B, if anything did: one line."""
+        return self._session.warning
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._start(trial)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        if "epoch" not in result:
+            return
+        if trial.trial_id not in self._last:
+            self._start(trial)
+        self._last[trial.trial_id] = _kept(result)
+        self._session.log(self._id(trial), epoch_row(result))
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        last = self._newest(trial)
+        self._finish(trial, "completed" if last.get("finished") else "stopped")
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._finish(trial, "failed")
+
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        for trial in trials:
+            if trial.trial_id in self._last:  # Tune ends trials without a word on a time budget or an interrupt
+                self._finish(trial, self._left_open(trial))
+        self._session.close()
+
+    def close(self) -> None:
+        """End the recording, as at the end of the search; for a driver that leaves by another way. Repeatable."""
+        self._session.close()
+
+    def _start(self, trial: Trial) -> None:
+        self._last.setdefault(trial.trial_id, {})
+        config = {name: value for name, value in trial.config.items() if not name.startswith("_")}
+        backbone, origin = str(config.get("backbone", "unknown")), str(config.get("origin", "sampled"))
+        self._session.start(
+            self._id(trial),
+            name=f"{backbone} {trial.trial_id}" if origin == "sampled" else f"{backbone} {origin} {trial.trial_id}",
+            group=self.search,
+            job_type="trial",
+            tags=tags(backbone, self.dataset, origin),
+            config=config,
+        )
+
+    def _finish(self, trial: Trial, status: Status) -> None:
+        last = self._newest(trial)
+        if trial.trial_id not in self._last:
+            self._start(trial)  # it failed before it could start, or ended right where the search was resumed
+        self._last.pop(trial.trial_id)
+        summary: dict[str, Any] = {"status": status, "epochs": int(last.get("epoch", 0))}
+        summary.update({name: last[name] for name in ("best_val_accuracy", "best_epoch") if name in last})
+        summary["reason"] = str(last.get("reason") or _REASONS[status])
+        if status == "failed":
+            summary["reason"] = _REASONS[status]
+            summary["error"] = _error(trial)
+        self._session.finish(self._id(trial), summary, {"failed": 1, "running": 255}.get(status, 0))
+
+    def _newest(self, trial: Trial) -> dict[str, Any]:
+        return self._last.get(trial.trial_id) or _kept(getattr(trial, "last_result", None) or {})
+
+    def _left_open(self, trial: Trial) -> Status:
+        if self._last[trial.trial_id].get("finished"):
+            return "completed"
+        ends: dict[str, Status] = {"TERMINATED": "stopped", "ERROR": "failed"}
+        return ends.get(getattr(trial, "status", ""), "running")
+
+    def _id(self, trial: Trial) -> str:
+        return run_id(self.search, trial.trial_id)
+
+
+_REASONS: dict[Status, str] = {
+    "completed": "trained to the end",
+    "stopped": "stopped early",
+    "failed": "failed",
+    "running": "interrupted",
+}
+
+
+def run_id(*parts: str) -> str:
+    """Join ``parts`` to a W&B run id: stable, at most 100 characters, none that W&B refuses.
+
+    Parts that have to be altered or cut get a digest, so that two of them never share an id.
+    """
+    whole = "-".join(parts)
+    clean = re.sub(r"[^A-Za-z0-9_.-]", "_", whole)
+    if clean == whole and len(whole) <= 100:
+        return whole
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    return f"{clean[:45]}-{clean[-45:]}-{digest}" if len(clean) > 91 else f"{clean}-{digest}"
+
+
+def tags(*names: str) -> list[str]:
+    """Return the names as W&B takes tags: no empty one, none twice, at most 64 characters each."""
+    return list(dict.fromkeys(name[:64] for name in names if name))
+
+
+def epoch_row(result: dict[str, Any]) -> dict[str, Any]:
+    """Return what one epoch adds to a run's history, as plain numbers."""
+    row: dict[str, Any] = {"epoch": int(result["epoch"])}
+    row.update({name: float(result[name]) for name in _COLUMNS if result.get(name) is not None})
+    if result.get("best_epoch") is not None:
+        row["best_epoch"] = int(result["best_epoch"])
+    return row
+
+
+def _kept(result: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: result[name]
+        for name in ("epoch", "best_val_accuracy", "best_epoch", "finished", "reason")
+        if result.get(name) is not None
+    }
+
+
+def _error(trial: Trial) -> str:
+    """Return the end of the trial's traceback, where the cause is."""
+    with suppress(Exception):  # the file can be gone with its node
+        if text := str(trial.get_error() or "").strip():
+            return text[-2000:]
+    return "no error was recorded"

@@ -1,0 +1,72 @@
+"""Reads an offline W&B run back, record by record, without wandb's own reader.
+
+The file is a LevelDB log: blocks of 32 KiB, records framed by checksum (4 bytes), length (2) and kind (1), cut
+into first, middle and last pieces where they cross a block; 7 bytes of magic stand before the first one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wandb.proto.wandb_internal_pb2 import Record
+
+BLOCK, HEADER, FULL, LAST = 32768, 7, 1, 4
+
+
+@dataclass
+class RecordedRun:
+    run: Any = None
+    config: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, str] = field(default_factory=dict)  # name or pattern -> its step axis
+    exit_code: int | None = None
+
+
+def records(file: Path) -> Iterator[Any]:
+    data, at, piece = file.read_bytes(), HEADER, b""
+    assert data[:4] == b":W&B"
+    while at + HEADER <= len(data):
+        if BLOCK - at % BLOCK < HEADER:  # too little room for a frame: zeros up to the next block
+            at += BLOCK - at % BLOCK
+            continue
+        length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        piece += data[at + HEADER : at + HEADER + length]
+        at += HEADER + length
+        if kind in (FULL, LAST):
+            record = Record()
+            record.ParseFromString(piece)
+            yield record
+            piece = b""
+
+
+def read_run(folder: Path) -> RecordedRun:
+    (file,) = folder.glob("run-*.wandb")
+    out = RecordedRun()
+    for record in records(file):
+        kind = record.WhichOneof("record_type")
+        if kind == "run":
+            out.run = record.run
+            out.config = {item.key: json.loads(item.value_json) for item in record.run.config.update}
+        elif kind == "history":
+            out.history.append(_items(record.history.item))
+        elif kind == "summary":
+            out.summary.update(_items(record.summary.update))
+        elif kind == "metric":
+            out.metrics[record.metric.name or record.metric.glob_name] = record.metric.step_metric
+        elif kind == "exit":
+            out.exit_code = record.exit.exit_code
+    return out
+
+
+def read_runs(run_folder: Path) -> dict[str, RecordedRun]:
+    """Return the offline runs of a run folder by id; the newest where one was recorded twice."""
+    return {run.run.run_id: run for run in map(read_run, sorted((run_folder / "wandb").glob("offline-run-*")))}
+
+
+def _items(items: Any) -> dict[str, Any]:
+    return {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in items}
