@@ -1,0 +1,130 @@
+"""Fixtures for every test: a quiet, small, offline process; one local Ray for the tests that ask for it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# Before anything imports torch, Ray or wandb: they read these once. Ray's workers inherit them.
+os.environ.update(
+    {
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "WANDB_MODE": "offline",
+        "WANDB_SILENT": "true",
+        "RAY_AUTH_MODE": "disabled",  # else ray.init() writes a token into the home folder
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AIR_NEW_OUTPUT": "0",
+        "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "TUNE_FUNCTION_THREAD_TIMEOUT_S": "120",
+        "MPLBACKEND": "Agg",
+        "FER_TUNE_TEST_SESSION": str(os.getpid()),  # inherited by whatever the tests start
+    }
+)
+for name in ("RAY_ADDRESS", "WANDB_API_KEY", "WANDB_BASE_URL"):  # neither a cluster nor an account of the developer's
+    os.environ.pop(name, None)
+
+import pytest
+
+
+def pytest_configure() -> None:
+    import logging
+
+    import optuna
+    import torch
+
+    torch.set_num_threads(1)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+
+
+@pytest.fixture(scope="session")
+def ray_local() -> Iterator[dict[str, Any]]:
+    """A Ray of this process, with 2 CPUs and no dashboard; the search's code joins it.
+
+    Shared by all tests: none may shut it down. At the end no process of it may be left.
+    """
+    import logging
+
+    import ray
+
+    context = ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=100 * 1024**2,
+        runtime_env={"env_vars": {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "120", "RAY_worker_niceness": "0"}},
+    )
+    started = _descendants()
+    yield context.address_info
+    started |= _descendants()
+    ray.shutdown()
+    left = _alive_after(started, seconds=15)
+    assert not left, f"Ray left processes behind: {left}"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a session that leaves a Ray or a fer-tune behind, also one that a test started as a program."""
+    left = _marked_processes()
+    deadline = time.monotonic() + 15
+    while left and time.monotonic() < deadline:
+        time.sleep(0.2)
+        left = _marked_processes()
+    if left:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print("\nthe tests left processes running:", *left, sep="\n  ")
+
+
+def _marked_processes() -> list[str]:
+    """Return ``pid command`` of each Ray daemon and fer-tune that was started below this session."""
+    mark = f"FER_TUNE_TEST_SESSION={os.getpid()}".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):  # nothing to read on systems without /proc
+        try:
+            if folder.name != str(os.getpid()) and mark in (folder / "environ").read_bytes().split(b"\0"):
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                command = b" ".join(words).decode(errors="replace").strip()
+                if any(name in command for name in ("raylet", "gcs_server", "ray::", "fer-tune")):
+                    found.append(f"{folder.name} {command[:120]}")
+        except OSError:  # it has just ended, or it is another user's
+            continue
+    return found
+
+
+def _descendants() -> set[tuple[int, float]]:
+    """Return (process id, start time) of every process below this one: the pair is never used twice."""
+    import psutil  # Ray brings it
+
+    found = set()
+    for process in psutil.Process().children(recursive=True):
+        try:
+            found.add((process.pid, process.create_time()))
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def _alive_after(processes: set[tuple[int, float]], seconds: float) -> list[str]:
+    """Return the command lines of the Ray ``processes`` that are still running after ``seconds``."""
+    import psutil
+
+    deadline = time.monotonic() + seconds
+    while True:
+        alive = []
+        for pid, created in processes:
+            try:
+                process = psutil.Process(pid)
+                if process.create_time() == created and process.status() != psutil.STATUS_ZOMBIE:
+                    alive.append(" ".join(process.cmdline())[:120])
+            except psutil.NoSuchProcess:
+                continue
+        alive = [command for command in alive if "ray" in command.lower()]
+        if not alive or time.monotonic() > deadline:
+            return alive
+        time.sleep(0.2)
