@@ -74,3 +74,29 @@ def draw_fer2013_folders(
                 image = patterned(label, rng, size=48)[..., 0]
                 Image.fromarray(image).save(root / folder / name / f"{stem}.png")
     return root
+
+
+def draw_fer2013_csv(
+    file: Path,
+    per_class: int = 4,
+    seed: int = 0,
+    *,
+    columns: tuple[str, ...] = ("emotion", "pixels", "Usage"),
+    usages: tuple[str, ...] = ("Training", "PublicTest", "PrivateTest"),
+) -> Path:
+    """Draw FER2013 as a csv with ``per_class`` rows per class and usage; return ``file``.
+
+    ``columns`` is the header as written; names may be padded, in any order.
+    """
+    codes = {"angry": 0, "disgust": 1, "fear": 2, "happy": 3, "sad": 4, "surprise": 5, "neutral": 6}
+    rng = np.random.default_rng(seed)
+    lines = [",".join(columns)]
+    for usage in usages:
+        for label, name in enumerate(EMOTIONS):
+            for _ in range(per_class):
+                pixels = " ".join(map(str, patterned(label, rng, size=48).ravel()))
+                values = {"emotion": str(codes[name]), "pixels": pixels, "usage": usage}
+                lines.append(",".join(values[column.strip().lower()] for column in columns))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(lines) + "\n")
+    return file

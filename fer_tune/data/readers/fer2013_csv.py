@@ -63,7 +63,10 @@ def parse_row(raw: bytes, header: list[str]) -> tuple[int, str, str]:
     Raises:
         UnreadableError: fields are missing, or the emotion code or the Usage is unknown.
     """
-    fields = next(csv.reader([raw.decode("utf-8", "replace").rstrip("\r\n")]), [])
+    try:
+        fields = next(csv.reader([raw.decode("utf-8", "replace").rstrip("\r\n")]), [])
+    except csv.Error as error:
+        raise UnreadableError(f"not a row of a csv: {error}") from None
     if len(fields) < len(header):
         raise UnreadableError(f"truncated row: {len(fields)} fields, the header has {len(header)}")
     if len(fields) > len(header):
@@ -82,14 +85,21 @@ def parse_pixels(text: str) -> Pixels:
     Raises:
         UnreadableError: there are more or fewer, or one of them is not such a number.
     """
-    values = text.split()
-    if len(values) != SIDE * SIDE:
-        raise UnreadableError(f"{len(values)} pixel values, expected {SIDE * SIDE}")
     try:
-        return np.frombuffer(bytes(map(int, values)), np.uint8).reshape(SIDE, SIDE)
+        values = np.fromstring(text, np.int64, sep=" ")  # five times as quick as int() on each word
     except ValueError:
-        wrong = next(value for value in values if not (value.isascii() and value.isdigit() and int(value) < 256))
-        raise UnreadableError(f"pixel value {wrong!r} is no number from 0 to 255") from None
+        raise UnreadableError(_pixel_fault(text)) from None
+    if values.size != SIDE * SIDE or values.max() > 255 or "-" in text or "+" in text:  # a lone sign reads as 0
+        raise UnreadableError(_pixel_fault(text))
+    return values.astype(np.uint8).reshape(SIDE, SIDE)
+
+
+def _pixel_fault(text: str) -> str:
+    words = text.split()
+    if len(words) != SIDE * SIDE:
+        return f"{len(words)} pixel values, expected {SIDE * SIDE}"
+    wrong = next(word for word in words if not (word.isascii() and word.isdigit() and int(word) < 256))
+    return f"pixel value {wrong!r} is no number from 0 to 255"
 
 
 def _candidates(path: Path) -> list[Path]:
