@@ -58,6 +58,13 @@ class Parameter(BaseModel):
         """Return whether ``settings`` meet every condition of ``when``; a field that is absent meets none."""
         return all(field in settings and settings[field] in values for field, values in self.when.items())
 
+    def describe(self) -> str:
+        """Return the values for people: ``0.0003 to 0.03, logarithmic`` or ``32, 64, 128``."""
+        if self.kind == "choice":
+            return ", ".join(map(number, self.values))
+        ends = " to ".join(map(number, self.values))
+        return f"{ends}, logarithmic" if self.kind == "log_uniform" else ends
+
     def as_yaml(self) -> dict[str, Any]:
         """Return what a space file says of this parameter, such as ``{"integer": [0, 4]}``."""
         described: dict[str, Any] = {self.kind: list(self.values)}

@@ -14,7 +14,8 @@ from fer_tune.config import TrialConfig
 from fer_tune.errors import UserError
 from fer_tune.run_folder import Published
 from fer_tune.search.parameter import Parameter
-from fer_tune.search.space_schema import SET_BY_THE_SEARCH, Checker
+from fer_tune.search.space_faults import SET_BY_THE_SEARCH
+from fer_tune.search.space_schema import Checker
 from fer_tune.search.yaml_lines import Document, read
 
 SAMPLED = "sampled"
@@ -207,8 +208,8 @@ def check_space(name_or_path: str | Path, *, against_model: bool = True) -> Chec
 
 
 def _space(checker: Checker) -> SearchSpace:
-    if checker.faults:
-        raise UserError("\n".join(checker.messages()))
+    if checker.faults.found:
+        raise UserError("\n".join(checker.faults.messages()))
     return SearchSpace(
         backbone=checker.backbone,
         about=checker.about,

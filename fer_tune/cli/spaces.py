@@ -1,0 +1,144 @@
+"""`fer-tune spaces`: list, show, validate and copy search spaces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fer_tune.search.space import SearchSpace
+
+app = typer.Typer(help="List, show, validate and copy search spaces.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_spaces() -> None:
+    """List the search spaces that are shipped, one per backbone."""
+    from rich.table import Table
+
+    from fer_tune.search.space import load_space, shipped_spaces
+
+    table = Table("backbone", box=None, pad_edge=False)
+    table.add_column("searched", justify="right")
+    table.add_column("published", justify="right")
+    table.add_column("about", ratio=1)
+    for name in shipped_spaces():
+        space = load_space(name, against_model=False)  # the model libraries take seconds to import
+        table.add_row(name, str(len(space.parameters)), str(len(space.published)), space.about)
+    _console().print(table)
+
+
+@app.command("show")
+def show(name: Annotated[str, typer.Argument(help="A backbone of `fer-tune spaces list`, or a YAML file.")]) -> None:
+    """Show a search space: its ranges, fixed values, published configurations, and the backbone's stages."""
+    from fer_tune.search.space import load_space
+
+    space = load_space(name)
+    console = _console()
+    console.print(f"{space.backbone}\n{space.about}".rstrip(), highlight=False)
+    _print_settings(space, console)
+    if space.published:
+        _print_published(space, console)
+    _print_stages(space.backbone, console)
+
+
+@app.command("validate")
+def validate(files: Annotated[list[str], typer.Argument(metavar="FILE...", help="YAML files, or backbones.")]) -> None:
+    """Check search spaces; print every fault of every file, with its line, and exit with 2 if there is one."""
+    from fer_tune.errors import UserError
+    from fer_tune.search.space import check_space
+
+    faults: list[str] = []
+    for file in files:
+        try:
+            found = check_space(file).faults.messages()
+        except UserError as error:
+            found = [str(error)]
+        faults += found
+        if not found:
+            typer.echo(f"{file}: OK")
+    if faults:
+        count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
+        raise UserError("\n".join([f"{count} in the search spaces", *faults]))
+
+
+@app.command("copy")
+def copy(
+    name: Annotated[str, typer.Argument(help="A backbone of `fer-tune spaces list`.")],
+    file: Annotated[Path | None, typer.Argument(help="Where to; NAME.yaml in this folder if left out.")] = None,
+) -> None:
+    """Copy a shipped search space to a file of your own, to change it there."""
+    from fer_tune.errors import UserError
+    from fer_tune.search.space import shipped_text
+
+    text = shipped_text(name)
+    target = Path(f"{name}.yaml") if file is None else file.expanduser()
+    if target.is_dir():
+        target = target / f"{name}.yaml"
+    try:
+        with target.open("x", encoding="utf-8") as stream:  # "x": never over a file that is there
+            stream.write(text)
+    except FileExistsError:
+        raise UserError(f"{target}: exists already; name another file, or remove it first") from None
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror}") from None
+    typer.echo(f"{target}: a copy of the search space of {name}; check it with `fer-tune spaces validate {target}`")
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _print_settings(space: SearchSpace, console: Console) -> None:
+    from rich.table import Table
+
+    from fer_tune.config import TrialConfig
+    from fer_tune.search.parameter import number
+
+    table = Table("setting", "values", "only when", "meaning", box=None, pad_edge=False)
+    for name, parameter in space.parameters.items():
+        conditions = [f"{field} = {' or '.join(map(number, values))}" for field, values in parameter.when.items()]
+        meaning = TrialConfig.model_fields[name].description or ""
+        table.add_row(name, parameter.describe(), ", ".join(conditions), meaning, style="bold")
+    for name, value in space.fixed.items():
+        table.add_row(name, f"{number(value)} (fixed)", "", TrialConfig.model_fields[name].description or "")
+    console.print()
+    console.print(table)
+
+
+def _print_published(space: SearchSpace, console: Console) -> None:
+    from rich.table import Table
+
+    from fer_tune.search.parameter import number
+
+    table = Table("published", "dataset", "reported", "outside this space", box=None, pad_edge=False)
+    for entry in space.published:
+        outside = space.outside(space.settings(entry.config))
+        table.add_row(
+            entry.name,
+            entry.dataset,
+            ", ".join(f"{name} {number(value)}" for name, value in entry.reported.items()) or "nothing",
+            ", ".join(f"{name} {number(value)}" for name, value in outside.items()) or "nothing",
+        )
+    console.print()
+    console.print(table)
+
+
+def _print_stages(backbone: str, console: Console) -> None:
+    from rich.table import Table
+
+    from fer_tune.models.stages import backbone_stages
+
+    table = Table("freeze depth", "freezes also", box=None, pad_edge=False)
+    table.add_column("parameters", justify="right")
+    table.add_row("0", "nothing: everything is trained", "")
+    for depth, stage in enumerate(backbone_stages(backbone), start=1):
+        table.add_row(str(depth), stage.name, f"{stage.count:,}")
+    console.print()
+    console.print(table)

@@ -1,0 +1,91 @@
+"""The published configurations of a search space file, and every fault that one can have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from fer_tune.config import FIELDS
+from fer_tune.errors import nearest
+from fer_tune.run_folder import Published
+from fer_tune.search.parameter import Parameter
+from fer_tune.search.space_faults import Faults, likely_field
+from fer_tune.search.yaml_lines import Path
+
+
+def read_published(faults: Faults, given: Any, backbone: str, parameters: dict[str, Parameter]) -> list[Published]:
+    """Return the entries of ``published:``; their values need not lie inside the searched ranges.
+
+    Args:
+        faults: where faults are told.
+        given: what the file has below ``published:``; None for nothing.
+        backbone: of the file.
+        parameters: searched field -> how it is drawn; a configuration must give each that applies to it.
+    """
+    if given is None:
+        return []
+    if not isinstance(given, list):
+        faults.add(("published",), "should be a list, each entry opening with `- name:`")
+        return []
+    entries: list[Published] = []
+    for index, value in enumerate(given):
+        entry = _entry(faults, ("published", index), value, backbone, parameters)
+        if entry is None:
+            continue
+        if entry.name in [other.name for other in entries]:
+            faults.add(("published", index, "name"), f"{entry.name} is the name of an earlier entry; names must differ")
+        entries.append(entry)
+    return entries
+
+
+def _entry(faults: Faults, path: Path, given: Any, backbone: str, parameters: dict[str, Parameter]) -> Published | None:
+    described = faults.mapping(path, given, tuple(Published.model_fields))
+    if described is None:
+        return None
+    config = {}
+    if "config" in described:
+        config = _config(faults, (*path, "config"), described["config"], backbone, parameters)
+        described = {**described, "config": config}
+    try:
+        entry = Published.model_validate(described)
+    except ValidationError as error:
+        for fault in error.errors():
+            message = f"{fault['msg'][0].lower()}{fault['msg'][1:]}, but it is {fault['input']!r}"
+            faults.add((*path, *fault["loc"]), "missing" if fault["type"] == "missing" else message)
+        return None
+    for field in entry.chosen:
+        if field not in config:
+            hint = nearest(field, config) or "explain a setting of config"
+            faults.add((*path, "chosen", field), f"is not in config; {hint}")
+    return entry
+
+
+def _config(faults: Faults, path: Path, given: Any, backbone: str, parameters: dict[str, Parameter]) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    faulty: set[str] = set()
+    values = faults.mapping(path, given)
+    if values is None:
+        return {}
+    for name, value in values.items():
+        at: Path = (*path, name)
+        if name == "backbone":
+            if value != backbone:
+                faults.add(at, f"is {value!r}, but this file is for {backbone}; the entry belongs in that one's file")
+        elif faults.known(at, name, list(FIELDS)):
+            config[name], good = faults.value(at, name, value)
+            faulty |= set() if good else {name}
+        else:
+            faulty |= {field for field in parameters if repr(field) in likely_field(name, FIELDS)}  # told as misspelt
+    silent = [
+        name
+        for name, parameter in parameters.items()
+        if name not in config and name not in faulty and parameter.applies(config)
+    ]
+    if silent:
+        faults.add(
+            path,
+            f"does not give {', '.join(silent)}, searched here; where the paper leaves a value open, choose one and "
+            "say why under `chosen`",
+        )
+    return config

@@ -1,0 +1,94 @@
+"""Collecting the faults of a search space file: nothing is raised, so that all are told together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from fer_tune.config import FIELDS
+from fer_tune.errors import nearest
+from fer_tune.search.parameter import check_value
+from fer_tune.search.yaml_lines import Document, Path
+
+SET_BY_THE_SEARCH = {
+    "backbone": "it is the `backbone:` of this file",
+    "epochs": "give it to the search, as --epochs",
+    "seed": "give it to the search, as --seed",
+}
+
+
+COMMON_NAMES = {
+    "lr": "learning_rate",
+    "batch": "batch_size",
+    "wd": "weight_decay",
+    "dropout": "drop_rate",
+    "optim": "optimizer",
+    "scheduler": "schedule",
+    "patience": "early_stopping",
+}
+
+
+def likely_field(name: str, fields: Iterable[str]) -> str:
+    """Return ``did you mean 'learning_rate'?`` for a misspelt field, or for what others call it; else nothing."""
+    return nearest(COMMON_NAMES.get(name, name), fields)
+
+
+class Faults:
+    """The faults found so far in one document, and the checks that every part of it shares.
+
+    Attributes:
+        document: what is read.
+        found: ``(line, "field: what is wrong")``; line 0 where none is known.
+        depths: where each freeze depth stands, and which; they are held against the backbone last.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.found: list[tuple[int, str]] = list(document.faults)
+        self.depths: list[tuple[Path, int]] = []
+
+    def messages(self) -> list[str]:
+        """Return ``file:line: field: what is wrong``, in the order of the lines."""
+        ordered = sorted(self.found, key=lambda fault: fault[0])
+        return [f"{self.document.where}{f':{line}' if line else ''}: {sentence}" for line, sentence in ordered]
+
+    def add(self, path: Path, sentence: str) -> None:
+        place = ".".join(str(part) for part in path)
+        self.found.append((self.document.line(path), f"{place}: {sentence}" if place else sentence))
+
+    def mapping(self, path: Path, value: Any, keys: tuple[str, ...] | None = None) -> dict[str, Any] | None:
+        """Return ``value`` without the keys that do not belong in it; None where it is no mapping."""
+        if not isinstance(value, dict):
+            what = "is empty" if value is None else f"is {value!r}"
+            self.add(path, f"should hold `key: value` lines, but it {what}")
+            return None
+        if keys is None:
+            return value
+        for key in value:
+            if key not in keys:
+                hint = nearest(str(key), keys) or f"the keys are {', '.join(keys)}"
+                self.add((*path, key), f"no such key; {hint}")
+        return {key: value[key] for key in keys if key in value}
+
+    def searchable(self, path: Path, name: str) -> bool:
+        """Return whether a file may search or fix this setting."""
+        if name in SET_BY_THE_SEARCH:
+            self.add(path, f"the search sets it; {SET_BY_THE_SEARCH[name]}")
+            return False
+        return self.known(path, name, [field for field in FIELDS if field not in SET_BY_THE_SEARCH])
+
+    def known(self, path: Path, name: str, fields: list[str]) -> bool:
+        """Return whether ``name`` is one of ``fields``."""
+        if name not in fields:
+            hint = likely_field(name, fields) or "the settings are " + ", ".join(fields)
+            self.add(path, f"no such setting; {hint}")
+        return name in fields
+
+    def value(self, path: Path, field: str, value: Any) -> tuple[Any, bool]:
+        """Return ``value`` as its field of ``TrialConfig`` holds it, and whether it is within its bounds."""
+        checked, fault = check_value(field, value)
+        if fault:
+            self.add(path, fault)
+        elif field == "freeze_depth":
+            self.depths.append((path, checked))
+        return checked, fault is None
