@@ -1,0 +1,89 @@
+"""What `augmentation: 0.6` means: every range below is a function of that one strength.
+
+================  ============================  ======================================
+transform         range at strength s           at 0.5, about what published systems use
+================  ============================  ======================================
+horizontal flip   with probability 0.5 (s > 0)  with probability 0.5
+rotation          +-30 s degrees                +-15 degrees
+scale             exp(+-0.25 s)                 0.88 to 1.13
+translation       +-0.2 s of the side           +-10 %
+shear             +-12 s degrees                +-6 degrees
+brightness        +-0.4 s of the full range     +-0.2
+contrast          factor exp(+-0.6 s)           0.74 to 1.35
+erasing           with probability 0.5 s, one   with probability 0.25, sides of up to
+                  rectangle, sides to 0.5 s     25 % of the image
+================  ============================  ======================================
+
+Strength 0 is exactly the identity.  Every image draws its own parameters.  The four geometric transforms are one
+affine map, so pixels are resampled once.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Parameters drawn for a batch of B images; slicing takes those of a part of the batch."""
+
+    affine: Tensor  # (B, 2, 3) float32: output to input coordinates, both in [-1, 1], as affine_grid takes it
+    brightness: Tensor  # (B,) float32, added; the full range is 1
+    contrast: Tensor  # (B,) float32, factor around the image's mean
+    erase: Tensor  # (B, 4) float32: left, top, right, bottom in [0, 1]; an empty rectangle erases nothing
+
+    def __getitem__(self, part: slice) -> Augmentation:
+        return Augmentation(self.affine[part], self.brightness[part], self.contrast[part], self.erase[part])
+
+
+def draw(count: int, strength: float, generator: torch.Generator) -> Augmentation:
+    """Draw the parameters for ``count`` images at ``strength`` in [0, 1], on the generator's device."""
+    device = generator.device
+
+    def uniform(limit: float) -> Tensor:
+        return (torch.rand(count, generator=generator, device=device) * 2 - 1) * limit
+
+    flip = torch.where(torch.rand(count, generator=generator, device=device) < 0.5, -1.0, 1.0)
+    angle = uniform(math.radians(30 * strength))
+    scale = torch.exp(uniform(0.25 * strength))
+    shear = torch.tan(uniform(math.radians(12 * strength)))
+    move_x, move_y = uniform(0.4 * strength), uniform(0.4 * strength)  # coordinates span 2, so 0.4 is 20 %
+    cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
+    affine = torch.stack(
+        [
+            torch.stack([flip * cos, flip * (shear * cos - sin), move_x], dim=1),
+            torch.stack([sin, shear * sin + cos, move_y], dim=1),
+        ],
+        dim=1,
+    )
+    brightness, contrast = uniform(0.4 * strength), torch.exp(uniform(0.6 * strength))
+    size = torch.rand(count, 2, generator=generator, device=device) * 0.5 * strength
+    corner = torch.rand(count, 2, generator=generator, device=device) * (1 - size)
+    size = size * (torch.rand(count, 1, generator=generator, device=device) < 0.5 * strength)
+    return Augmentation(affine, brightness, contrast, torch.cat([corner, corner + size], dim=1))
+
+
+def apply(images: Tensor, parameters: Augmentation) -> Tensor:
+    """Augment ``images``.
+
+    Args:
+        images: (B, C, H, W) float32 in [0, 1].
+        parameters: drawn for B images, on the same device.
+
+    Returns:
+        (B, C, H, W) float32 in [0, 1], in the memory format of ``images``; erased rectangles hold the image's mean.
+    """
+    grid = torch.nn.functional.affine_grid(parameters.affine, list(images.shape), align_corners=False)
+    images = torch.nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    mean = images.mean((1, 2, 3), keepdim=True)
+    images = (images - mean) * parameters.contrast.view(-1, 1, 1, 1) + mean + parameters.brightness.view(-1, 1, 1, 1)
+    height, width = images.shape[-2:]
+    x = (torch.arange(width, device=images.device) + 0.5) / width
+    y = (torch.arange(height, device=images.device) + 0.5) / height
+    left, top, right, bottom = parameters.erase.unsqueeze(-1).unbind(1)
+    inside = ((y > top) & (y < bottom)).unsqueeze(2) & ((x > left) & (x < right)).unsqueeze(1)  # (B, H, W)
+    return torch.where(inside.unsqueeze(1), mean, images).clamp_(0, 1)

@@ -1,0 +1,55 @@
+"""Checkpoints of one run: the last epoch to go on from, and the best one to keep.
+
+A folder holds ``state.pt`` (epoch, optimiser, schedule, history; read with ``weights_only=True``), the weights that
+it names, and ``best.safetensors``.  ``state.pt`` is replaced last and in one step, so a run that dies at any instant
+leaves a checkpoint that is whole.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+BEST = "best.safetensors"
+_STATE = "state.pt"
+
+
+def save(folder: Path, epoch: int, model: nn.Module, state: dict[str, Any], is_best: bool) -> None:
+    """Write the checkpoint of ``epoch``; ``state`` holds tensors, numbers, strings, lists and dicts only."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    name = f"epoch_{epoch:04d}.safetensors"
+    _write(folder / name, lambda file: save_file(weights, file))
+    if is_best:
+        _write(folder / BEST, lambda file: save_file(weights, file))
+    _write(folder / _STATE, lambda file: torch.save({**state, "epoch": epoch, "weights": name}, file))
+    for old in folder.glob("epoch_*.safetensors"):
+        if old.name != name:
+            old.unlink(missing_ok=True)
+
+
+def load(folder: Path, model: nn.Module) -> dict[str, Any] | None:
+    """Load the last epoch's weights into ``model`` and return its state, or None where there is no checkpoint."""
+    if not (folder / _STATE).is_file():
+        return None
+    state: dict[str, Any] = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
+    model.load_state_dict(load_file(folder / state["weights"]))
+    return state
+
+
+def drop_last(folder: Path) -> None:
+    """Remove what only a resume needs, and keep the best weights: for a run that is finished."""
+    (folder / _STATE).unlink(missing_ok=True)
+    for file in folder.glob("epoch_*.safetensors"):
+        file.unlink()
+
+
+def _write(file: Path, write: Any) -> None:
+    temporary = file.with_name(f".{file.name}.tmp")
+    write(temporary)
+    os.replace(temporary, file)

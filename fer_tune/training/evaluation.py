@@ -1,0 +1,75 @@
+"""Evaluation: metrics of a model on a split, and its predictions image by image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from fer_tune.config import TrialConfig
+from fer_tune.data.batches import Batches
+from fer_tune.data.store import DatasetCard, Split
+from fer_tune.models import create_model
+from fer_tune.training.metrics import Meter
+
+
+def build_model(config: TrialConfig, card: DatasetCard) -> nn.Module:
+    """Build the network of ``config`` for the images and classes of ``card``, channels last in memory.
+
+    Raises:
+        UserError: see :func:`fer_tune.models.create_model`.
+    """
+    model = create_model(
+        config.backbone,
+        num_classes=len(card.classes),
+        in_chans=card.channels,
+        image_size=card.height,
+        pretrained=config.pretrained,
+        weights=config.weights,
+        drop_rate=config.drop_rate,
+    )
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def load_model(config: TrialConfig, card: DatasetCard, checkpoint: Path, device: torch.device | str) -> nn.Module:
+    """Build the network of ``config`` and load trained weights into it, ready to evaluate."""
+    fresh = config.model_copy(update={"pretrained": False, "weights": None})  # all weights come from the checkpoint
+    model = build_model(fresh, card)
+    model.load_state_dict(load_file(checkpoint))
+    return model.to(device).eval()
+
+
+def evaluate(
+    model: nn.Module, batches: Batches, classes: int, device: torch.device, rank: int = 0, world: int = 1
+) -> dict[str, float]:
+    """Return ``val_loss`` (cross-entropy in nats), ``val_accuracy``, ``val_balanced_accuracy``, ``val_macro_f1``.
+
+    With several ranks each sees its share of the images once, and all get the metrics of the whole split.
+    """
+    meter = Meter(classes, device)
+    model.eval()
+    with torch.inference_mode():
+        for images, labels in batches.evaluation(_BATCH, rank, world):
+            logits = model(images)
+            meter.update(logits, labels, nn.functional.cross_entropy(logits, labels))
+    return meter.result("val")
+
+
+def predict(
+    model: nn.Module, split: Split, card: DatasetCard, device: torch.device | str, batch_size: int = 256
+) -> npt.NDArray[np.float32]:
+    """Return class probabilities, (N, classes) float32, in the order of the split."""
+    model.eval()
+    found: list[Tensor] = []
+    with torch.inference_mode():
+        for images, _ in Batches(split, card, torch.device(device)).evaluation(batch_size):
+            found.append(model(images).float().softmax(1).cpu())
+    probabilities: npt.NDArray[np.float32] = torch.cat(found).numpy()
+    return probabilities
+
+
+_BATCH = 256  # on 2 cores larger batches were no faster
