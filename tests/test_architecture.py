@@ -1,4 +1,4 @@
-"""The rules of the house: which package may import which, who may open the held-out split, how large a module may be."""
+"""The rules of the house: who may import whom, who may open the held-out split, how large a module may be."""
 
 from __future__ import annotations
 
