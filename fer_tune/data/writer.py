@@ -12,6 +12,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -108,7 +109,8 @@ class SplitWriter:
 
     def discard(self) -> None:
         """Close and remove the staged bytes."""
-        self._raw.close()
+        with suppress(OSError):  # on a full disk, closing flushes and fails again
+            self._raw.close()
         self._staged.unlink(missing_ok=True)
 
 

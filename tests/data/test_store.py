@@ -1,6 +1,7 @@
-import errno
 import json
 import pickle
+import resource
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -156,13 +157,22 @@ def test_failure_midway_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_full_disk_is_a_clear_error_and_leaves_nothing(tmp_path):
-    def breaks():
-        yield from some_records(np.random.default_rng(0))
-        raise OSError(errno.ENOSPC, "No space left on device")
+@contextmanager
+def largest_file(size):
+    """Let no file of this process grow beyond ``size`` bytes, as a full disk would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    with pytest.raises(UserError, match="No space left on device while writing"):
-        write(tmp_path / "out", {"train": breaks()})
+
+@pytest.mark.parametrize("room", [-10_000, 100], ids=["while images are staged", "while the Arrow file is written"])
+def test_full_disk_is_a_clear_error_and_leaves_nothing(tmp_path, room):
+    records = some_records(np.random.default_rng(0), 50, (48, 48))
+    with largest_file(50 * 48 * 48 + room), pytest.raises(UserError, match=r"while writing; nothing is left of it"):
+        write(tmp_path / "out", {"train": records, "val": records, "test": records})
     assert list(tmp_path.iterdir()) == []
 
 
