@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Iterable
 from types import TracebackType
@@ -12,19 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from analysis.findings import mean_sd, percent
 from analysis.refit import Ending, RefitTask
 from analysis.run import ConfigRefit
-from analysis.scores import Estimate, TestResult
-
-
-def percent(value: float) -> str:
-    """Return a share in [0, 1] as per cent with one decimal, without the sign."""
-    return f"{100 * value:.1f}"
-
-
-def interval(estimate: Estimate) -> str:
-    """Return ``63.1 % (61.9 to 64.3)``."""
-    return f"{percent(estimate.value)} % ({percent(estimate.low)} to {percent(estimate.high)})"
+from analysis.scores import TestResult
 
 
 class RefitProgress:
@@ -94,14 +84,13 @@ def refit_table(refits: Iterable[ConfigRefit]) -> Table:
     table.add_column("mean ± sd", justify="right", no_wrap=True)
     table.add_column("each seed")
     for refit in sorted(refits, key=lambda r: (not r.values, -r.mean if r.values else 0.0)):
-        spread = f" ± {percent(statistics.stdev(refit.values))}" if len(refit.values) > 1 else ""
         each = [percent(value) for value in refit.values]
         each += ["failed"] * len(refit.failed) + ["to do"] * len(refit.missing)
         table.add_row(
             refit.config.config_id,
             refit.config.origin,
             percent(refit.config.search_val_accuracy),
-            (percent(refit.mean) + spread) if refit.values else "-",
+            mean_sd(refit.values),
             "  ".join(each),
         )
     return table

@@ -82,8 +82,8 @@ def open_dataset(run: Run, path: Path | None = None) -> PreparedDataset:
     data = PreparedDataset.open(path or expected.path)
     if data.card.content_hash != expected.content_hash:
         raise UserError(
-            f"{data.path}: not the dataset of this run: its content hash is {data.card.content_hash[:12]}, the run's is "
-            f"{expected.content_hash[:12]} ({expected.name}); name the right one with --data"
+            f"{data.path}: not the dataset of this run: its content hash is {data.card.content_hash[:12]}, the run's "
+            f"is {expected.content_hash[:12]} ({expected.name}); name the right one with --data"
         )
     return data
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+import pyarrow.parquet as pq
 
 from analysis.run import Run
 from fer_tune.config import TrialConfig, trial_config
@@ -101,7 +103,8 @@ def train_one(task: RefitTask, data: Path, *, train: Train | None = None, device
     task.folder.mkdir(parents=True, exist_ok=True)
     (task.folder / "result.json").unlink(missing_ok=True)  # of an attempt that failed
     file = task.folder / "epochs.parquet"
-    rows: dict[int, dict[str, Any]] = {}
+    known = pq.read_table(file).to_pylist() if file.is_file() else []  # of an interrupted run
+    rows: dict[int, dict[str, Any]] = {row["epoch"]: row for row in known}
 
     def record(metrics: dict[str, Any], _: Path) -> None:
         rows[int(metrics["epoch"])] = _epoch_row(task, metrics)
@@ -117,6 +120,7 @@ def train_one(task: RefitTask, data: Path, *, train: Train | None = None, device
         best_epoch=outcome.best_epoch,
         best_val_accuracy=outcome.best_val_accuracy,
         seconds=outcome.seconds,
+        error=outcome.reason if outcome.reason.startswith("diverged") else None,  # it counts with what it reached
     )
     write_json(result, task.folder / "result.json")
     for leftover in ("state.pt", "last.safetensors"):  # only needed to go on training
@@ -129,7 +133,9 @@ def _epoch_row(task: RefitTask, metrics: dict[str, Any]) -> dict[str, Any]:
     return {"trial_id": task.name, "backbone": task.config.backbone, "epoch": int(metrics["epoch"]), **known}
 
 
-def run_refits(tasks: list[RefitTask], pool: Pool, *, poll_seconds: float = 1.0) -> Iterator[Ending | None]:
+def run_refits(
+    tasks: list[RefitTask], pool: Pool, *, poll_seconds: float = 1.0
+) -> Generator[Ending | None, None, None]:
     """Train ``tasks`` in ``pool``; yield each final ending, and None about every ``poll_seconds`` in between.
 
     A task that fails is tried once more; when that fails too, its failure is written as its result and yielded.

@@ -83,7 +83,8 @@ class TestResult(Scores):
 
 _BOOTSTRAP = (
     "95 % interval for new images and new seeds: {resamples:,} bootstrap resamples of the {images:,} test images, the "
-    "same for all {seeds} seeds, plus what the seeds vary beyond that, by Student's t with {freedom} degree{s} of freedom."
+    "same for all {seeds} seeds, plus what the seeds vary beyond that, by Student's t with "
+    "{freedom} degree{s} of freedom."
 )
 _SINGLE = (
     "95 % interval for new images only, of this one trained model (Wilson for the accuracy, {resamples:,} bootstrap "

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri, stdtrit  # scipy.stats takes seconds to import
 
 from fer_tune.errors import UserError
 
@@ -44,7 +44,7 @@ def wilson(successes: int, images: int, level: float = 0.95) -> Interval:
     """
     if images <= 0 or not 0 <= successes <= images:
         raise UserError(f"an interval needs 0 <= successes <= images and images > 0, not {successes} of {images}")
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    z = float(ndtri(0.5 + level / 2))
     share = successes / images
     centre = (share + z * z / (2 * images)) / (1 + z * z / images)
     half = z / (1 + z * z / images) * np.sqrt(share * (1 - share) / images + z * z / (4 * images * images))
@@ -126,5 +126,5 @@ def mean_interval(values: NDArray[Any] | list[float], level: float = 0.95) -> In
     mean = float(data.mean()) if data.size else float("nan")
     if data.size < 2:
         return Interval(mean, float("nan"), float("nan"), level)
-    half = float(stats.t.ppf(0.5 + level / 2, data.size - 1) * data.std(ddof=1) / np.sqrt(data.size))
+    half = float(stdtrit(data.size - 1, 0.5 + level / 2) * data.std(ddof=1) / np.sqrt(data.size))
     return Interval(mean, mean - half, mean + half, level)

@@ -19,17 +19,19 @@ def command(
     from rich.console import Console
 
     from analysis import load_run
-    from analysis.console import class_table, interval, percent
+    from analysis.console import class_table
+    from analysis.findings import percent, span
     from analysis.heldout import run_test
 
     console = Console(soft_wrap=True, highlight=False)
     loaded = load_run(run)
     result = run_test(loaded, data=data, again=again, why=why)
     console.print(f"winner: {result.config_id} ({result.selection})")
-    console.print(f"test accuracy: {interval(result.accuracy)}, mean of {len(result.seeds)} seeds: ", end="")
-    console.print("  ".join(percent(value) for value in result.accuracy.per_seed))
-    console.print(f"balanced accuracy: {interval(result.balanced_accuracy)}")
-    console.print(f"macro F1: {interval(result.macro_f1)}")
+    seeds = ", ".join(percent(value) for value in result.accuracy.per_seed)
+    accuracy = f"{percent(result.accuracy.value)} % (95 % interval {span(result.accuracy)})"
+    console.print(f"test accuracy: {accuracy}, mean of {len(result.seeds)} seeds: {seeds}")
+    console.print(f"balanced accuracy: {percent(result.balanced_accuracy.value)} % ({span(result.balanced_accuracy)})")
+    console.print(f"macro F1: {percent(result.macro_f1.value)} % ({span(result.macro_f1)})")
     if result.ensemble is not None:
         joint = result.ensemble
         words = f"{percent(joint.accuracy)} % ({percent(joint.low)} to {percent(joint.high)})"

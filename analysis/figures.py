@@ -1,0 +1,237 @@
+"""The figures of a report: one function each, from frames and numbers to a matplotlib figure.
+
+Each draws inside `style()`, sets every label itself and needs no display.  Accuracies go in as shares in [0, 1] and are
+drawn in per cent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from analysis.scores import ClassScores
+from analysis.style import INK, PALE, PALETTE, PUBLISHED, QUIET, WIDTH, colours, style
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A line of `comparison` or `refits`: a name, an estimate with its bounds where known, the single values."""
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    points: tuple[float, ...] = ()
+    kind: str = "searched"  # or "published", "reported"
+
+
+def _new(height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(WIDTH, height))  # without pyplot: no global state, nothing to close
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    return figure, list(axes)
+
+
+def search_history(trials: pd.DataFrame) -> Figure:
+    """Draw every trial in the order of its start, and the best so far, per backbone.
+
+    Args:
+        trials: `Run.trials`.
+    """
+    with style():
+        figure, [axes] = _new(4.6)
+        palette = colours(list(dict.fromkeys(trials["backbone"])))
+        order = trials.reset_index(drop=True)
+        order["number"] = order.index + 1
+        scored = order[order["best_val_accuracy"].notna()]
+        for backbone, own in scored.groupby("backbone", sort=False):
+            colour = palette[str(backbone)]
+            best = 100 * own["best_val_accuracy"].cummax()
+            last = [*own["number"], len(order)]
+            axes.step(last, [*best, best.iloc[-1]], where="post", color=colour, linewidth=2)
+            for status, face in (("completed", colour), ("stopped", "white"), ("running", PALE)):
+                some = own[(own["status"] == status) & (own["origin"] == "sampled")]
+                axes.scatter(some["number"], 100 * some["best_val_accuracy"], s=34, c=face, edgecolors=colour, zorder=3)
+            known = own[own["origin"] != "sampled"]
+            stars: dict[str, Any] = {"marker": "*", "s": 190, "edgecolors": colour, "linewidths": 1.4, "zorder": 4}
+            axes.scatter(known["number"], 100 * known["best_val_accuracy"], c=PUBLISHED, **stars)
+        failed = order[order["status"] == "failed"]
+        if len(failed):
+            floor = axes.get_ylim()[0]
+            axes.scatter(failed["number"], [floor] * len(failed), marker="x", c=INK, s=40, zorder=3, clip_on=False)
+        axes.set(xlabel="trial, in the order of start", ylabel="best validation accuracy (%)", xlim=(0, len(order) + 1))
+        axes.set_title("Every trial of the search")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _legend(axes, _history_keys(order, palette))
+        return figure
+
+
+def _history_keys(trials: pd.DataFrame, palette: dict[str, str]) -> list[Line2D]:
+    def dot(label: str, **look: Any) -> Line2D:
+        return Line2D([], [], linestyle="none", markeredgecolor=QUIET, label=label, **look)
+
+    keys = [Line2D([], [], color=colour, label=f"{name}: best so far") for name, colour in palette.items()]
+    statuses = set(trials["status"])
+    if "completed" in statuses:
+        keys.append(dot("all epochs", marker="o", markerfacecolor=QUIET))
+    if "stopped" in statuses:
+        keys.append(dot("stopped early", marker="o", markerfacecolor="white"))
+    if (trials["origin"] != "sampled").any():
+        keys.append(dot("published", marker="*", markerfacecolor=PUBLISHED, markersize=14))
+    if "failed" in statuses:
+        keys.append(Line2D([], [], linestyle="none", marker="x", color=INK, label="failed"))
+    return keys
+
+
+def _legend(axes: Axes, keys: list[Line2D]) -> None:
+    """Place the legend below the axes, where it hides nothing."""
+    axes.figure.legend(handles=keys, loc="outside lower center", ncols=min(len(keys), 4))
+
+
+def trial_curves(epochs: pd.DataFrame, trials: pd.DataFrame) -> Figure:
+    """Draw the validation accuracy of every trial over its epochs; where early stopping cut, a line ends in a ring.
+
+    Args:
+        epochs: `Run.epochs`.
+        trials: `Run.trials`.
+    """
+    with style():
+        figure, [axes] = _new(4.6)
+        palette = colours(list(dict.fromkeys(trials["backbone"])))
+        status = dict(zip(trials["trial_id"], trials["status"], strict=True))
+        for (trial, backbone), own in epochs.groupby(["trial_id", "backbone"], sort=False):
+            own = own.sort_values("epoch")
+            values = 100 * own["val_accuracy"]
+            colour = palette.get(str(backbone), QUIET)
+            axes.plot(own["epoch"], values, color=colour, alpha=0.55, linewidth=1.2)
+            stopped = status.get(str(trial)) == "stopped"
+            face = "white" if stopped else colour
+            axes.scatter(own["epoch"].iloc[-1], values.iloc[-1], s=26, c=face, edgecolors=colour, zorder=3)
+        axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
+        axes.set_title("Learning curves of the search")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        keys = [Line2D([], [], color=colour, label=name) for name, colour in palette.items()]
+        look: dict[str, Any] = {"linestyle": "none", "marker": "o", "markeredgecolor": QUIET}
+        keys.append(Line2D([], [], markerfacecolor=QUIET, label="ran all its epochs", **look))
+        if "stopped" in set(status.values()):
+            keys.append(Line2D([], [], markerfacecolor="white", label="stopped early", **look))
+        _legend(axes, keys)
+        return figure
+
+
+def learning_curves(epochs: pd.DataFrame, name: str) -> Figure:
+    """Draw loss and accuracy of one configuration's refits: a thin line per seed, a thick one for their mean.
+
+    Args:
+        epochs: rows of `Run.refit_epochs`, all seeds below each other.
+        name: the configuration.
+    """
+    with style():
+        figure, axes = _new(3.9, columns=2)
+        panels = (("loss", "loss (nats)", 1), ("accuracy", "accuracy (%)", 100))
+        for panel, (metric, label, factor) in zip(axes, panels, strict=True):
+            for split, colour in (("train", PALETTE[1]), ("val", PALETTE[0])):
+                values = epochs.assign(value=factor * epochs[f"{split}_{metric}"])
+                for _, own in values.groupby("trial_id"):
+                    panel.plot(own["epoch"], own["value"], color=colour, alpha=0.35, linewidth=1)
+                mean = values.groupby("epoch")["value"].mean()
+                panel.plot(mean.index, mean, color=colour)
+            panel.set(xlabel="epoch", ylabel=label)
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        seeds = epochs["trial_id"].nunique()
+        axes[0].set_title(f"{name}: {seeds} seeds and their mean" if seeds > 1 else name)
+        keys = [
+            Line2D([], [], color=PALETTE[1], label="train (augmented images)"),
+            Line2D([], [], color=PALETTE[0], label="validation"),
+        ]
+        _legend(axes[0], keys)
+        return figure
+
+
+def confusion(counts: NDArray[Any], classes: list[str]) -> Figure:
+    """Draw a confusion matrix in per cent of each true class.
+
+    Args:
+        counts: (C, C) counts summed over seeds; rows are the true classes.
+        classes: the C names.
+    """
+    with style():
+        figure, [axes] = _new(6.4)
+        total = counts.sum(1, keepdims=True)
+        share = 100 * np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
+        image = axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
+        axes.grid(False)
+        ticks = range(len(classes))
+        turn = 35 if max(map(len, classes)) * len(classes) > 60 else 0
+        axes.set_xticks(ticks, classes, rotation=turn, ha="right" if turn else "center")
+        axes.set_yticks(ticks, classes)
+        size = 11 if len(classes) <= 8 else 8
+        for row in ticks:
+            for column in ticks:
+                colour = "white" if share[row, column] > 55 else INK
+                text = f"{share[row, column]:.0f}"
+                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+        axes.set(xlabel="predicted", ylabel="true")
+        axes.set_title("Confusion on the held-out split (% of each true class)")
+        figure.colorbar(image, ax=axes, shrink=0.75, label="% of the true class")
+        return figure
+
+
+def per_class(rows: list[ClassScores]) -> Figure:
+    """Draw F1, precision and recall of each class with their intervals, best F1 on top."""
+    with style():
+        figure, [axes] = _new(1.6 + 0.62 * len(rows))
+        ordered = sorted(rows, key=lambda row: row.f1.value)
+        looks = (("F1", PALETTE[0], "o", 0.0), ("precision", PALETTE[1], "s", 0.24), ("recall", PALETTE[2], "D", -0.24))
+        for name, colour, marker, shift in looks:
+            estimates = [getattr(row, name.lower()) for row in ordered]
+            centre = np.array([100 * e.value for e in estimates])
+            bounds = np.array([[100 * e.low for e in estimates], [100 * e.high for e in estimates]])
+            errors = np.abs(bounds - centre)
+            places = np.arange(len(ordered)) + shift
+            axes.errorbar(
+                centre, places, xerr=errors, fmt=marker, color=colour, markersize=6, linewidth=1.6, label=name
+            )
+        axes.set_yticks(range(len(ordered)), [f"{row.name}\n{row.support:,} images" for row in ordered])
+        axes.grid(False, axis="y")
+        axes.set_xlabel("% (95 % intervals)")
+        axes.set_title("Each class on the held-out split")
+        axes.figure.legend(loc="outside lower center", ncols=3)
+        return figure
+
+
+def bars(rows: list[Bar], title: str, label: str) -> Figure:
+    """Draw estimates below each other, first on top: the mean with its interval, and the values behind it."""
+    with style():
+        figure, [axes] = _new(1.5 + 0.6 * len(rows))
+        looks = {"searched": (PALETTE[0], "o"), "published": (PALETTE[1], "D"), "reported": (QUIET, "s")}
+        for place, row in enumerate(reversed(rows)):
+            colour, marker = looks[row.kind]
+            axes.scatter(
+                [100 * p for p in row.points], [place] * len(row.points), s=26, c=PALE, edgecolors=QUIET, zorder=2
+            )
+            if row.low is not None and row.high is not None:
+                axes.plot([100 * row.low, 100 * row.high], [place, place], color=colour, linewidth=2, zorder=3)
+            mean: dict[str, Any] = (
+                {"marker": "|", "s": 320, "linewidths": 2.5} if row.points else {"marker": marker, "s": 60}
+            )
+            axes.scatter(100 * row.value, place, color=colour, zorder=4, **mean)
+            axes.annotate(
+                f"{100 * row.value:.1f}", (100 * row.value, place), (0, 11), textcoords="offset points", ha="center"
+            )
+        axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)])
+        axes.set_ylim(-0.6, len(rows) - 0.35)
+        axes.margins(x=0.12)
+        axes.grid(False, axis="y")
+        axes.set_xlabel(label)
+        axes.set_title(title)
+        return figure
