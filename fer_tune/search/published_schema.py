@@ -47,18 +47,17 @@ def _entry(faults: Faults, path: Path, given: Any, backbone: str, parameters: di
     if "config" in described:
         config = _config(faults, (*path, "config"), described["config"], backbone, parameters)
         described = {**described, "config": config}
+    for field in described["chosen"] if isinstance(described.get("chosen"), dict) else ():
+        if field not in config:
+            hint = nearest(field, config) or "explain a setting of config"
+            faults.add((*path, "chosen", field), f"is not in config; {hint}")
     try:
-        entry = Published.model_validate(described)
+        return Published.model_validate(described)
     except ValidationError as error:
         for fault in error.errors():
             message = f"{fault['msg'][0].lower()}{fault['msg'][1:]}, but it is {fault['input']!r}"
             faults.add((*path, *fault["loc"]), "missing" if fault["type"] == "missing" else message)
         return None
-    for field in entry.chosen:
-        if field not in config:
-            hint = nearest(field, config) or "explain a setting of config"
-            faults.add((*path, "chosen", field), f"is not in config; {hint}")
-    return entry
 
 
 def _config(faults: Faults, path: Path, given: Any, backbone: str, parameters: dict[str, Parameter]) -> dict[str, Any]:
