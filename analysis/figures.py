@@ -216,9 +216,8 @@ def bars(rows: list[Bar], title: str, label: str) -> Figure:
         looks = {"searched": (PALETTE[0], "o"), "published": (PALETTE[1], "D"), "reported": (QUIET, "s")}
         for place, row in enumerate(reversed(rows)):
             colour, marker = looks[row.kind]
-            axes.scatter(
-                [100 * p for p in row.points], [place] * len(row.points), s=26, c=PALE, edgecolors=QUIET, zorder=2
-            )
+            values = [100 * point for point in row.points]
+            axes.scatter(values, [place] * len(values), s=42, color=colour, alpha=0.4, linewidths=0)
             if row.low is not None and row.high is not None:
                 axes.plot([100 * row.low, 100 * row.high], [place, place], color=colour, linewidth=2, zorder=3)
             mean: dict[str, Any] = (

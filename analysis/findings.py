@@ -210,8 +210,8 @@ def limits(run: Run, stand: Standing) -> list[str]:
         found.append("The held-out split has not been read: every figure is of images that played a part in choosing.")
     if run.ranked:
         found.append(
-            "Accuracies on validation are those of the best epoch, which was chosen on the same images, and so flatter a "
-            "little; they serve to choose, not to report."
+            "Accuracies on validation are those of the best epoch, which was chosen on the same images, and so flatter "
+            "a little; they serve to choose, not to report."
         )
     failed = [result for refit in stand.refits for result in refit.failed]
     if failed:

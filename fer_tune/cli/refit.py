@@ -25,6 +25,7 @@ def command(
     data: Path | None = DATA,
 ) -> None:
     """Train the best configurations of RUN again, each with several seeds; goes on where it was stopped."""
+    import signal
     from contextlib import closing
 
     from rich.console import Console
@@ -32,6 +33,7 @@ def command(
     from analysis import load_run
     from analysis.console import RefitProgress, refit_table
     from analysis.heldout import open_dataset
+    from analysis.record import record_refit
     from analysis.refit import RayPool, pending_tasks, run_refits
     from analysis.refit_plan import plan_refits
     from fer_tune.errors import UserError
@@ -57,15 +59,23 @@ def command(
     if tasks:
         from fer_tune.search.ray_session import ray_session
 
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop` ends it as Ctrl-C does
+        warnings: set[str | None] = set()
         try:
             with ray_session():
                 pool = RayPool(dataset.path, cpus, gpus)
                 with RefitProgress(console, tasks) as progress, closing(run_refits(tasks, pool)) as endings:
                     for ending in endings:
                         progress.update(ending)
+                        if ending is not None and ending.result is not None:
+                            warnings.add(record_refit(loaded, ending.task, ending.result))
         except KeyboardInterrupt:
             console.print(f"stopped; what is finished is kept, go on with: fer-tune refit {run}", highlight=False)
             raise typer.Exit(130) from None
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        for warning in filter(None, warnings):
+            console.print(warning, markup=False, highlight=False)
     console.print(refit_table(loaded.refits))
     failed = [result for refit in loaded.refits for result in refit.failed]
     for result in failed:

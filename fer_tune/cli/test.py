@@ -22,10 +22,12 @@ def command(
     from analysis.console import class_table
     from analysis.findings import percent, span
     from analysis.heldout import run_test
+    from analysis.record import record_test
 
     console = Console(soft_wrap=True, highlight=False)
     loaded = load_run(run)
     result = run_test(loaded, data=data, again=again, why=why)
+    warning = record_test(loaded, result)
     console.print(f"winner: {result.config_id} ({result.selection})")
     seeds = ", ".join(percent(value) for value in result.accuracy.per_seed)
     accuracy = f"{percent(result.accuracy.value)} % (95 % interval {span(result.accuracy)})"
@@ -40,5 +42,7 @@ def command(
     console.print(f"({result.method})")
     if result.opening > 1:
         console.print(f"the held-out split was opened {result.opening} times in this run; the report says so")
+    if warning:
+        console.print(warning, markup=False)
     console.print(f"recorded in {loaded.folder.test(result.config_id)}")
     console.print(f"next: fer-tune report {run}")
