@@ -86,7 +86,10 @@ def copy(
         raise UserError(f"{target}: exists already; name another file, or remove it first") from None
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror}") from None
-    typer.echo(f"{target}: a copy of the search space of {name}; check it with `fer-tune spaces validate {target}`")
+    typer.echo(
+        f"{target}: a copy of the search space of {name}\nChange it, check it with `fer-tune spaces validate {target}`, "
+        f"and search it with `fer-tune search --backbone {name} --space {target} --data ...`"
+    )
 
 
 def _console() -> Console:

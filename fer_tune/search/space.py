@@ -226,5 +226,5 @@ def _no_space(name: str) -> str:
     shipped = ", ".join(shipped_spaces())
     return (
         f"{name}: no search space is shipped for this backbone; those that are: {shipped}. Copy the nearest with "
-        f"`fer-tune spaces copy`, and set its `backbone: {name}`"
+        f"`fer-tune spaces copy`, set its `backbone: {name}`, and give the file to the search as --space"
     )

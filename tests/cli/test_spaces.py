@@ -100,6 +100,7 @@ def test_copy_writes_the_file_into_place(target: str | None, tmp_path: Path, mon
     written = tmp_path / (target or "cnn_residual.yaml")
     assert written.read_text(encoding="utf-8") == shipped_text("cnn_residual")
     assert load_space(written) == load_space("cnn_residual")
+    assert "--backbone cnn_residual --space" in result.stdout
 
 
 def test_copy_never_overwrites(tmp_path: Path) -> None:
