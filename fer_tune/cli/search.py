@@ -1,0 +1,88 @@
+"""`fer-tune search`: search the settings of one or more backbones on a prepared dataset."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fer_tune.errors import UserError
+
+if TYPE_CHECKING:
+    from fer_tune.search.engine import Ended
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def command(
+    data: Annotated[Path, typer.Option(help="A prepared dataset (from `fer-tune data prepare`).")],
+    backbone: Annotated[list[str], typer.Option(help="timm name; repeat it for one study each.")],
+    trials: Annotated[int, typer.Option(min=1, help="Trials per backbone.")] = 20,
+    epochs: Annotated[int, typer.Option(min=1, help="Most epochs of one trial.")] = 12,
+    time_budget: Annotated[str | None, typer.Option(help="Stop after this time, e.g. 30m or 2h.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run folder; dataset, backbone and time if not given.")] = None,
+    storage: Annotated[Path, typer.Option(help="Where run folders go; every node must see it.")] = Path("runs"),
+    seed: Annotated[int, typer.Option(min=0, help="Of the sampler, and of every trial's training.")] = 0,
+    cpus_per_trial: Annotated[float | None, typer.Option(min=0.1, help="CPUs, and threads, of one worker.")] = None,
+    gpus_per_trial: Annotated[float | None, typer.Option(min=0, help="GPUs of one worker; 0.25 puts four on one.")] = None,
+    workers_per_trial: Annotated[int, typer.Option(min=1, help="Data-parallel workers of one trial.")] = 1,
+    concurrent: Annotated[int | None, typer.Option(min=1, help="Most trials side by side; as many as fit.")] = None,
+    space: Annotated[list[Path] | None, typer.Option(help="A search-space file instead of the shipped one.")] = None,
+    grace_period: Annotated[int, typer.Option(min=1, help="Epochs before ASHA may stop a trial.")] = 1,
+    reduction_factor: Annotated[int, typer.Option(min=2, help="ASHA lets one in so many go on at each rung.")] = 3,
+    published: Annotated[bool, typer.Option(help="Try the published configurations first.")] = True,
+    wandb: Annotated[str, typer.Option(help="auto, online, offline or disabled.")] = "auto",
+) -> None:
+    """Search learning rate, batch size, augmentation, freeze depth and more, per backbone.
+
+    Published configurations are tried first; then Optuna's TPE draws, and ASHA stops the poor ones early.
+    """
+    budget = None if time_budget is None else _seconds(time_budget)
+    if wandb not in ("auto", "online", "offline", "disabled"):
+        raise UserError(f"--wandb {wandb}: one of auto, online, offline, disabled")
+    from fer_tune.search.engine import SearchOptions
+    from fer_tune.search.engine import search as run_search
+
+    options = SearchOptions(
+        data=data,
+        backbones=list(dict.fromkeys(backbone)),
+        trials=trials,
+        epochs=epochs,
+        time_budget_seconds=budget,
+        name=name,
+        storage=storage,
+        seed=seed,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+        workers_per_trial=workers_per_trial,
+        concurrent=concurrent,
+        spaces=[str(file) for file in space or []],
+        grace_period=grace_period,
+        reduction_factor=reduction_factor,
+        published=published,
+        wandb=wandb,  # type: ignore[arg-type]
+    )
+    conclude(run_search(options))
+
+
+def conclude(ended: Ended) -> None:
+    """Print the leaderboard and the next command; exit with 130 after an interrupt."""
+    from fer_tune.cli.leaderboard import print_leaderboard
+
+    path = ended.run.path
+    print_leaderboard(ended.run)
+    if ended.interrupted:
+        typer.echo(f"interrupted; nothing finished is lost. Go on with: fer-tune resume {path}")
+        raise typer.Exit(130)
+    if not ended.finished:
+        typer.echo(f"the time budget is spent. Go on with: fer-tune resume {path}")
+    typer.echo(f"run folder: {path}\nnext: fer-tune refit {path}")
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
+    if match is None or float(match[1]) == 0:
+        raise UserError(f"--time-budget {text}: a number and a unit, such as 90s, 30m or 2h")
+    return float(match[1]) * _UNITS[match[2]]
