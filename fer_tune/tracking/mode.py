@@ -57,8 +57,11 @@ _NO_KEY = "no W&B API key is configured"
 
 
 def quieten() -> None:
-    """Keep W&B from printing; it reads this when it is first imported."""
+    """Keep W&B from printing; it reads the variable when it is first imported, and logs to a file of its own."""
     os.environ.setdefault("WANDB_SILENT", "true")
+    logger = logging.getLogger("wandb")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
 
 
 def key_problem() -> str | None:

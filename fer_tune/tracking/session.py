@@ -11,14 +11,14 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_tune.errors import UserError
+from fer_tune.tracking import service
 from fer_tune.tracking.mode import Mode, key_problem, quieten
-from fer_tune.tracking.service import service_process, teardown
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -50,7 +50,7 @@ class Session:
         self.init_timeout = init_timeout
         self.finish_timeout = finish_timeout
         self._runs: dict[str, Run] = {}
-        self._asked: dict[str, dict[str, Any]] = {}  # run id -> what it was opened with, while it is open
+        self._asked: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}  # open run -> wandb.init's words, rows
         self._finishing: list[threading.Thread] = []
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -66,13 +66,21 @@ class Session:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
 
-    def start(self, run_id: str, **init: Any) -> None:
-        """Open a run, or go on with it: the id is stable. ``init`` goes to `wandb.init`."""
-        self._put(lambda: self._start(run_id, init))
+    def start(self, run_id: str, history: Iterable[dict[str, Any]] = (), **init: Any) -> None:
+        """Open a run, or go on with it: the id is stable.
+
+        Args:
+            run_id: as W&B takes it, see `run_id`.
+            history: rows logged before, by a process that is gone. An offline run begins with them, so that what
+                this one writes is whole by itself; the server has those of an online run.
+            init: goes to `wandb.init`.
+        """
+        rows = list(history)
+        self._put(lambda: self._start(run_id, init, rows))
 
     def log(self, run_id: str, row: dict[str, Any]) -> None:
         """Add one row, with its epoch, to an open run's history."""
-        self._put(lambda: self._guarded(run_id, lambda run: run.log(row)))
+        self._put(lambda: self._log(run_id, row))
 
     def finish(self, run_id: str, summary: dict[str, Any], exit_code: int = 0) -> None:
         """Write the summary and end the run; ``exit_code`` 0 is shown as finished, others as failed."""
@@ -93,8 +101,7 @@ class Session:
                 f"W&B: not done {self.finish_timeout:g} s after the end; what is recorded is kept in "
                 f"{self.folder / 'wandb'}, upload it with `wandb sync`"
             )
-            if self._service is not None:
-                self._service.kill()  # W&B's exit hook would wait for it without end
+            service.end(self._service)  # else W&B's exit hook would wait for it without end
         with _open_sessions_lock:
             global _open_sessions
             _open_sessions -= 1
@@ -118,21 +125,25 @@ class Session:
         while (call := self._calls.get()) is not None:
             try:
                 call()
-            except Exception as error:  # the last net: nothing that W&B does may end the thread
+            except (Exception, SystemExit) as error:  # the last net: nothing that W&B does may end the thread
                 self._warn(f"W&B: {_one_line(error)}")
 
-    def _start(self, run_id: str, init: dict[str, Any]) -> None:
+    def _start(self, run_id: str, init: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         if run_id in self._runs:
             return  # a trial that is tried again goes on in its run
-        self._asked[run_id] = init
+        self._asked[run_id] = (init, rows)
         failure: Exception | None = None
         while self.mode != "disabled" and not self._abandoned:
             try:
-                self._runs[run_id] = self._init(run_id, init)
+                run = self._init(run_id, init)
+                for row in rows if self.mode == "offline" else ():
+                    run.log(row)
+                self._runs[run_id] = run
                 break
             except Exception as error:
                 failure = failure or error
                 self.mode = "offline" if self.mode == "online" else "disabled"
+                self._restart()
         if failure is not None:
             self._warn_of_fall(failure)
 
@@ -157,18 +168,24 @@ class Session:
                 disable_git=True,  # a remote's address can hold a password
                 x_disable_stats=True,
                 x_save_requirements=False,
+                x_transaction_log_flush_interval=5,  # seconds, of 15: what the death of W&B or of the driver can cost
             ),
             **init,
         )
-        self._service = service_process()
+        self._service = service.process()
         run.define_metric("epoch")
         run.define_metric("*", step_metric="epoch")  # an epoch that comes twice is fine, as a step it would not be
         return run
 
+    def _log(self, run_id: str, row: dict[str, Any]) -> None:
+        self._guarded(run_id, lambda run: run.log(row))
+        if run_id in self._asked:
+            self._asked[run_id][1].append(row)
+
     def _guarded(self, run_id: str, call: Callable[[Run], None]) -> None:
         """Do ``call``; where that fails, start W&B anew, offline, and do it once more."""
         if run_id not in self._runs and run_id in self._asked:
-            self._start(run_id, self._asked[run_id])
+            self._start(run_id, *self._asked[run_id])
         if run_id not in self._runs or self.mode == "disabled":
             return
         try:
@@ -178,13 +195,17 @@ class Session:
                 return
             self._failures += 1
             self.mode = "offline" if self._failures <= 3 else "disabled"
-            self._runs.clear()  # they lived in the service process, which is gone; they open again as they are needed
-            teardown()
+            self._restart()
             if self.mode == "offline":
-                self._start(run_id, self._asked[run_id])
+                self._start(run_id, *self._asked[run_id])
                 with suppress(Exception):
                     call(self._runs[run_id])
             self._warn_of_fall(error)
+
+    def _restart(self) -> None:
+        """Leave W&B's service process, and with it all runs; those still needed open again, offline, as they are."""
+        self._runs.clear()
+        service.end(service.process())
 
     def _finish(self, run_id: str, summary: dict[str, Any], exit_code: int) -> None:
         def end(run: Run) -> None:
@@ -208,7 +229,7 @@ class Session:
         with _open_sessions_lock:
             last = _open_sessions == 1
         if last:
-            teardown()
+            service.end()
 
     def _warn_of_fall(self, error: Exception) -> None:
         then = (
@@ -227,6 +248,6 @@ def _finish_quietly(run: Run, exit_code: int) -> None:
         run.finish(exit_code)
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:300].rstrip(".")

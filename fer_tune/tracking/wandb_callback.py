@@ -51,12 +51,20 @@ class WandbCallback(Callback):
         self.search = search
         self.dataset = dataset
         self._last: dict[str, dict[str, Any]] = {}  # trial_id -> its newest result, while it runs
+        self._rows: dict[str, dict[int, dict[str, Any]]] = {}  # trial_id -> epoch -> row, while it runs
         self._session = Session(Path(folder), mode, init_timeout=init_timeout, finish_timeout=finish_timeout)
 
     @property
     def warning(self) -> str | None:
         """What went wrong with W&B, if anything did: one line."""
         return self._session.warning
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what Tune's snapshots keep: the rows of the running trials, for their runs to begin with."""
+        return {"rows": self._rows}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._rows = dict(state["rows"])
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._start(trial)
@@ -69,7 +77,9 @@ class WandbCallback(Callback):
         if trial.trial_id not in self._last:
             self._start(trial)
         self._last[trial.trial_id] = _kept(result)
-        self._session.log(self._id(trial), epoch_row(result))
+        row = epoch_row(result)
+        self._rows[trial.trial_id][row["epoch"]] = row
+        self._session.log(self._id(trial), row)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         last = self._newest(trial)
@@ -90,10 +100,12 @@ class WandbCallback(Callback):
 
     def _start(self, trial: Trial) -> None:
         self._last.setdefault(trial.trial_id, {})
+        rows = self._rows.setdefault(trial.trial_id, {})
         config = {name: value for name, value in trial.config.items() if not name.startswith("_")}
         backbone, origin = str(config.get("backbone", "unknown")), str(config.get("origin", "sampled"))
         self._session.start(
             self._id(trial),
+            rows.values(),
             name=f"{backbone} {trial.trial_id}" if origin == "sampled" else f"{backbone} {origin} {trial.trial_id}",
             group=self.search,
             job_type="trial",
@@ -105,7 +117,8 @@ class WandbCallback(Callback):
         last = self._newest(trial)
         if trial.trial_id not in self._last:
             self._start(trial)  # it failed before it could start, or ended right where the search was resumed
-        self._last.pop(trial.trial_id)
+        del self._last[trial.trial_id]
+        self._rows.pop(trial.trial_id, None)
         summary: dict[str, Any] = {"status": status, "epochs": int(last.get("epoch", 0))}
         summary.update({name: last[name] for name in ("best_val_accuracy", "best_epoch") if name in last})
         summary["reason"] = str(last.get("reason") or _REASONS[status])

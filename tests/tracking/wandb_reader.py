@@ -64,8 +64,12 @@ def read_run(folder: Path) -> RecordedRun:
 
 
 def read_runs(run_folder: Path) -> dict[str, RecordedRun]:
-    """Return the offline runs of a run folder by id; the newest where one was recorded twice."""
-    return {run.run.run_id: run for run in map(read_run, sorted((run_folder / "wandb").glob("offline-run-*")))}
+    """Return the offline runs of a run folder by id; the newest where one was recorded twice.
+
+    A run whose W&B died before it wrote anything is left out.
+    """
+    found = map(read_run, sorted((run_folder / "wandb").glob("offline-run-*")))
+    return {run.run.run_id: run for run in found if run.run is not None}
 
 
 def _items(items: Any) -> dict[str, Any]:
