@@ -87,8 +87,8 @@ def copy(
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror}") from None
     typer.echo(
-        f"{target}: a copy of the search space of {name}\nChange it, check it with `fer-tune spaces validate {target}`, "
-        f"and search it with `fer-tune search --backbone {name} --space {target} --data ...`"
+        f"{target}: a copy of the search space of {name}\nChange it, check it with `fer-tune spaces validate "
+        f"{target}`, and search it with `fer-tune search --backbone {name} --space {target} --data ...`"
     )
 
 
