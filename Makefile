@@ -67,7 +67,7 @@ format: $(STAMP) ## Format the code and mend what ruff can mend
 
 .PHONY: bench
 bench: $(STAMP) ## Measure speed and memory (tests/benchmarks)
-	@set -e; for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	@set -e; for script in $(wildcard tests/benchmarks/*.py); do echo "== $$script"; $(BIN)/python "$$script"; done
 
 .PHONY: lock
 lock: $(STAMP) ## Resolve the versions anew into requirements.lock
