@@ -27,6 +27,9 @@ $(STAMP): requirements.lock pyproject.toml | $(BIN)/uv
 	@echo "setting up $(VENV) (the first time downloads some gigabytes)"
 	@$(UV_PIP) --requirements requirements.lock
 	@$(UV_PIP) --no-deps --editable .
+	@# Byte code now and in parallel: else the first commands compile thousands of files each, and on a slow machine
+	@# Ray's daemons miss the 15 seconds that they have to start. Files that no Python 3.11 reads are no fault.
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@
 
 $(BIN)/uv:
