@@ -1,9 +1,58 @@
-"""W&B's service process: one per Python process, it holds all open runs."""
+"""What is asked of the wandb package: a run, and an end of the service process that holds all open runs."""
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
+from pathlib import Path
 from subprocess import Popen
+from typing import TYPE_CHECKING, Any
+
+from fer_tune.tracking.mode import Mode
+
+if TYPE_CHECKING:
+    from wandb.sdk.wandb_run import Run
+
+PROJECT = "fer-tune"  # where WANDB_PROJECT does not name another
+
+
+def open_run(run_id: str, folder: Path, mode: Mode, limits: dict[str, float], init: dict[str, Any]) -> Run:
+    """Open a W&B run under ``folder/wandb``, or go on with the one of that id.
+
+    Args:
+        run_id: as W&B takes it, see `wandb_callback.run_id`.
+        folder: the run folder.
+        mode: online or offline.
+        limits: ``init_timeout`` and ``finish_timeout`` in seconds.
+        init: more words of `wandb.init`: name, group, job_type, tags, config.
+
+    Raises:
+        Exception: whatever W&B raises; it has many kinds.
+    """
+    import wandb
+
+    (folder / "wandb").mkdir(parents=True, exist_ok=True)  # W&B would go to /tmp without a word
+    run = wandb.init(
+        id=run_id,
+        project=os.environ.get("WANDB_PROJECT") or PROJECT,
+        dir=str(folder),
+        mode=mode,
+        reinit="create_new",
+        resume="allow",
+        settings=wandb.Settings(
+            console="off",
+            silent=True,
+            disable_git=True,  # a remote's address can hold a password
+            x_disable_stats=True,
+            x_save_requirements=False,
+            x_transaction_log_flush_interval=5,  # seconds, of 15: what the death of W&B or of the driver can cost
+            **limits,
+        ),
+        **init,
+    )
+    run.define_metric("epoch")
+    run.define_metric("*", step_metric="epoch")  # an epoch that comes twice is fine, as a step it would not be
+    return run
 
 
 def process() -> Popen[bytes] | None:

@@ -7,7 +7,6 @@ and the recording goes on offline where that is possible.
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import threading
 import time
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
     from wandb.sdk.wandb_run import Run
-
-PROJECT = "fer-tune"  # where WANDB_PROJECT does not name another
 
 _log = logging.getLogger(__name__)
 _open_sessions = 0  # of this process: the last one to close ends W&B's service process
@@ -101,6 +98,7 @@ class Session:
                 f"W&B: not done {self.finish_timeout:g} s after the end; what is recorded is kept in "
                 f"{self.folder / 'wandb'}, upload it with `wandb sync`"
             )
+            self.mode = "disabled"
             service.end(self._service)  # else W&B's exit hook would wait for it without end
         with _open_sessions_lock:
             global _open_sessions
@@ -148,33 +146,11 @@ class Session:
             self._warn_of_fall(failure)
 
     def _init(self, run_id: str, init: dict[str, Any]) -> Run:
-        import wandb
-
         if self.mode == "online" and (problem := key_problem()):
             raise UserError(problem)  # W&B would ask for a key at the terminal
-        (self.folder / "wandb").mkdir(parents=True, exist_ok=True)  # W&B would go to /tmp without a word
-        run = wandb.init(
-            id=run_id,
-            project=os.environ.get("WANDB_PROJECT") or PROJECT,
-            dir=str(self.folder),
-            mode=self.mode,
-            reinit="create_new",
-            resume="allow",
-            settings=wandb.Settings(
-                console="off",
-                silent=True,
-                init_timeout=self.init_timeout,
-                finish_timeout=self.finish_timeout,
-                disable_git=True,  # a remote's address can hold a password
-                x_disable_stats=True,
-                x_save_requirements=False,
-                x_transaction_log_flush_interval=5,  # seconds, of 15: what the death of W&B or of the driver can cost
-            ),
-            **init,
-        )
+        limits = {"init_timeout": self.init_timeout, "finish_timeout": self.finish_timeout}
+        run = service.open_run(run_id, self.folder, self.mode, limits, init)
         self._service = service.process()
-        run.define_metric("epoch")
-        run.define_metric("*", step_metric="epoch")  # an epoch that comes twice is fine, as a step it would not be
         return run
 
     def _log(self, run_id: str, row: dict[str, Any]) -> None:
@@ -222,7 +198,7 @@ class Session:
         self._asked.pop(run_id, None)
 
     def _end(self, deadline: float) -> None:
-        for run_id in list(self._runs):
+        for run_id in list(self._asked):
             self._finish(run_id, {}, 255)
         for thread in self._finishing:
             thread.join(max(0.0, deadline - time.monotonic()))
