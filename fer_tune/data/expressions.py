@@ -1,9 +1,9 @@
 """What the muscles of a face do in each emotion, as graded and as ambiguous as in people.
 
-The prototypes follow the action units that Ekman, Friesen and Hager (FACS Investigator's Guide, 2002) list for the basic
-emotions, with their variants: a smile may show teeth or not, anger may press the lips or bare the teeth. No part of
-the face tells the emotion alone: variants share brows or mouths with other emotions, single muscles may not take part,
-people talk and blink, and a weak expression is close to a neutral face.
+The prototypes follow the action units that Ekman, Friesen and Hager (FACS Investigator's Guide, 2002) list for the
+basic emotions, with their variants: a smile may show teeth or not, anger may press the lips or bare the teeth. No part
+of the face tells the emotion alone: variants share brows or mouths with other emotions, single muscles may not take
+part, people talk and blink, and a weak expression is close to a neutral face.
 """
 
 from __future__ import annotations
@@ -122,9 +122,8 @@ def sample_action_units(
     talking = rng.random(count) < _TALKING
     units["jaw_drop"] = np.maximum(units["jaw_drop"], talking * rng.uniform(0.1, 0.6, count))
     units["lips_part"] = np.maximum(units["lips_part"], talking * rng.uniform(0.3, 1.0, count))
-    units["eyes_closed"] = np.where(
-        rng.random(count) < _BLINKING, rng.uniform(0.6, 1.0, count), 0.8 * units["eyes_closed"]
-    )
+    blinking = rng.random(count) < _BLINKING
+    units["eyes_closed"] = np.maximum(units["eyes_closed"], blinking * rng.uniform(0.6, 1.0, count))
     units["lip_presser"] = units["lip_presser"] * (1.0 - np.maximum(units["lips_part"], units["jaw_drop"]).clip(0, 1))
     neutral = labels == EMOTIONS.index("neutral")
     return (

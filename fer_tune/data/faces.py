@@ -12,7 +12,7 @@ Lengths are in units of half the head's height; u points to the right of the ima
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -105,8 +105,7 @@ DEFAULTS: dict[str, float] = {**IDENTITY, **dict.fromkeys(ACTION_UNITS, 0.0), **
 _ODD = ("roll", "yaw", "shift_x", "gaze_x", "asymmetry", "light_x", "background_slope", "occluder_x", "parting")
 
 
-@dataclass(frozen=True)
-class Sensor:
+class Sensor(NamedTuple):
     """What the camera adds to each face; arrays of shape (N,).
 
     Attributes:
@@ -216,7 +215,7 @@ def _draw(p: Layer) -> Array:
     face_v = hat_v * cos_pitch - ahead * sin_pitch
     face = np.broadcast_to(p["skin"] * shade, u.shape).copy()
     place = features.Place(face_u, face_v, edge, np.abs(face_u), np.where(face_u > 0, np.float32(1), np.float32(-1)))
-    lower, upper = place.rows(-0.25, 1.2), place.rows(-0.8, 0.25)  # most parts need half of the rows
+    lower, upper = place.rows(-0.45, 1.3), place.rows(-0.9, 0.3)  # most parts need half of the rows
     jaws, lids = place.crop(lower), place.crop(upper)
     features.beard(face[:, lower], p, jaws, shade[:, lower])
     features.wrinkles(face, p, place)
