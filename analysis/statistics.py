@@ -72,7 +72,9 @@ def resampled_confusions(
     member[np.arange(images), cells] = 1
     blocks = []
     for start in range(0, resamples, _CHUNK):
-        draws = rng.multinomial(images, np.full(images, 1 / images), size=min(_CHUNK, resamples - start))
+        count = min(_CHUNK, resamples - start)
+        drawn = rng.integers(0, images, (count, images)) + images * np.arange(count)[:, None]
+        draws = np.bincount(drawn.ravel(), minlength=count * images).reshape(count, images)  # weights: times drawn
         blocks.append(draws.astype(np.float32) @ member)
     return np.concatenate(blocks).reshape(resamples, seeds, classes, classes)
 

@@ -48,7 +48,6 @@ def command(
     if cpus <= 0 or gpus < 0:
         raise UserError(f"--cpus-per-trial must be above 0 and --gpus-per-trial at least 0, not {cpus:g} and {gpus:g}")
     dataset = open_dataset(loaded, data)
-    write_json(plan, loaded.folder.refit_file)
     tasks = pending_tasks(loaded, plan)
     total = len(plan.configs) * len(plan.seeds)
     console.print(
@@ -64,6 +63,7 @@ def command(
         try:
             with ray_session():
                 pool = RayPool(dataset.path, cpus, gpus)
+                write_json(plan, loaded.folder.refit_file)
                 with RefitProgress(console, tasks) as progress, closing(run_refits(tasks, pool)) as endings:
                     for ending in endings:
                         progress.update(ending)

@@ -1,0 +1,72 @@
+"""A made-up run on a tiny dataset, written anew for each test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drawing import tiny_dataset
+from fake_run import FakeRun, guesses
+
+from analysis import Run, load_run
+from analysis.refit_plan import plan_refits
+from fer_tune.data.store import DatasetCard
+from fer_tune.run_folder import RefitPlan, write_json
+
+
+@dataclass
+class Made:
+    """A run folder on disk, and what wrote it."""
+
+    fake: FakeRun
+    data: Path
+    card: DatasetCard
+
+    @property
+    def path(self) -> Path:
+        return self.fake.path
+
+    @property
+    def run(self) -> Run:
+        return load_run(self.path)
+
+    def refit(self, accuracies: list[list[float | None]], *, published: bool = False) -> RefitPlan:
+        """Plan and write refits: a list per configuration, a value per seed, None for a failed one."""
+        run = self.run
+        plan = plan_refits(run, top=len(accuracies), seeds=len(accuracies[0]), published=published)
+        write_json(plan, run.folder.refit_file)
+        for config, values in zip(plan.configs, accuracies, strict=False):
+            for seed, value in zip(plan.seeds, values, strict=True):
+                self.fake.refit(run.folder, config.config_id, seed, value or 0.0, failed=value is None)
+        return plan
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DatasetCard]:
+    path = tmp_path_factory.mktemp("prepared") / "tiny"
+    return path, tiny_dataset(path, n_train=70, n_val=35, n_test=210)
+
+
+@pytest.fixture
+def made(tmp_path: Path, data: tuple[Path, DatasetCard]) -> Made:
+    path, card = data
+    fake = FakeRun(tmp_path / "run", dataset=path, content_hash=card.content_hash, dataset_name=card.name)
+    fake.write()
+    return Made(fake, path, card)
+
+
+def load_seed(config: Any, card: Any, checkpoint: Path, device: Any) -> int:
+    """Stand in for `load_model`: the placeholder of `FakeRun.refit` holds the seed."""
+    return int(checkpoint.read_text())
+
+
+def predict_seed(model: int, split: Any, card: Any, device: Any) -> Any:
+    """Stand in for `predict`: right on about 65 % of the images."""
+    return guesses(split.labels, 0.65, len(card.classes), model)
+
+
+@pytest.fixture
+def models() -> dict[str, Any]:
+    return {"load": load_seed, "predict": predict_seed, "device": "cpu"}

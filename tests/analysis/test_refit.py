@@ -1,0 +1,193 @@
+"""Running refits: retries, resuming, what is left on disk. One test trains real models through Ray."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from analysis.refit import Ending, RayPool, RefitTask, pending_tasks, run_refits, train_one
+from analysis.refit_plan import plan_refits
+from fer_tune.errors import UserError
+from fer_tune.run_folder import METRICS, RefitResult, write_json
+
+
+def fake_train(config: Any, data: Any, folder: Path, *, device: Any, on_epoch: Any) -> Any:
+    """Stand in for the loop: three epochs, going on from those that state.pt counts."""
+    state = folder / "state.pt"
+    done = int(state.read_text()) if state.is_file() else 0
+    history = []
+    for epoch in range(1, 4):
+        metrics = {**dict.fromkeys(METRICS, 0.5), "epoch": epoch, "val_accuracy": 0.1 * epoch}
+        history.append(metrics)
+        if epoch > done:
+            state.write_text(str(epoch))
+            (folder / "last.safetensors").write_text("weights")
+            (folder / "best.safetensors").write_text("weights")
+            on_epoch(metrics, folder)
+    return SimpleNamespace(
+        epochs=3, best_epoch=3, best_val_accuracy=0.3, history=history, seconds=1.0, reason="all epochs done"
+    )
+
+
+class ListPool:
+    """Runs one task after the other, in the order of submission; ``outcomes`` says which attempts fail."""
+
+    def __init__(self, fail: dict[str, int] | None = None) -> None:
+        self.queue: deque[RefitTask] = deque()
+        self.fail = dict(fail or {})
+        self.tried: list[str] = []
+        self.cancelled = False
+
+    def submit(self, task: RefitTask) -> None:
+        self.queue.append(task)
+
+    def wait(self, seconds: float) -> list[Ending]:
+        task = self.queue.popleft()
+        self.tried.append(task.name)
+        if self.fail.get(task.name, 0) > 0:
+            self.fail[task.name] -= 1
+            return [Ending(task, None, "RuntimeError: boom", "trace of it")]
+        result = RefitResult(config_id=task.config_id, seed=task.seed, status="completed", best_val_accuracy=0.5)
+        task.folder.mkdir(parents=True, exist_ok=True)
+        write_json(result, task.folder / "result.json")
+        return [Ending(task, result)]
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@pytest.fixture
+def tasks(made) -> list[RefitTask]:
+    plan = plan_refits(made.run, top=2, seeds=2)
+    write_json(plan, made.run.folder.refit_file)
+    return pending_tasks(made.run, plan)
+
+
+def ended(tasks: list[RefitTask], pool: ListPool) -> list[Ending]:
+    return [ending for ending in run_refits(tasks, pool) if ending is not None]
+
+
+def test_every_configuration_gets_its_first_seed_early(made, tasks) -> None:
+    assert len(tasks) == 4
+    assert tasks[0].seed == tasks[1].seed != tasks[2].seed
+    assert tasks[0].config_id != tasks[1].config_id
+    assert tasks[0].config.seed == tasks[0].seed
+    assert tasks[0].config.epochs == made.run.settings.epochs
+
+
+def test_all_end_and_are_on_disk(made, tasks) -> None:
+    pool = ListPool()
+    assert len(ended(tasks, pool)) == 4
+    assert [len(refit.completed) for refit in made.run.refits] == [2, 2]
+    assert not pool.cancelled
+    assert pending_tasks(made.run, made.run.refit_plan) == []
+
+
+def test_one_failure_is_tried_again(made, tasks) -> None:
+    pool = ListPool(fail={tasks[0].name: 1})
+    assert all(ending.result is not None for ending in ended(tasks, pool))
+    assert pool.tried.count(tasks[0].name) == 2
+
+
+def test_two_failures_are_reported_and_tried_by_the_next_command(made, tasks) -> None:
+    pool = ListPool(fail={tasks[0].name: 2})
+    endings = ended(tasks, pool)
+    assert len(endings) == 4
+    failed = [ending for ending in endings if ending.result is None]
+    assert [ending.task.name for ending in failed] == [tasks[0].name]
+    [result] = [result for refit in made.run.refits for result in refit.failed]
+    assert (result.seed, result.error) == (tasks[0].seed, "RuntimeError: boom")
+    assert "trace of it" in (tasks[0].folder / "error.txt").read_text()
+    assert [task.name for task in pending_tasks(made.run, made.run.refit_plan)] == [tasks[0].name]
+
+
+def test_closing_cancels_what_is_left_and_keeps_what_is_done(made, tasks) -> None:
+    pool = ListPool()
+    endings = run_refits(tasks, pool)
+    next(endings)
+    endings.close()
+    assert pool.cancelled
+    assert len(pending_tasks(made.run, made.run.refit_plan)) == 3
+
+
+def test_one_refit_leaves_its_result_its_epochs_and_its_model(made, tasks) -> None:
+    result = train_one(tasks[0], made.data, train=fake_train, device="cpu", threads=1)
+    assert (result.status, result.best_val_accuracy, result.epochs) == ("completed", 0.3, 3)
+    assert {file.name for file in tasks[0].folder.iterdir()} == {"result.json", "epochs.parquet", "best.safetensors"}
+    epochs = made.run.refit_epochs(tasks[0].config_id, tasks[0].seed)
+    assert list(epochs["epoch"]) == [1, 2, 3]
+    assert made.run.refit_result(tasks[0].config_id, tasks[0].seed) == result
+
+
+def test_an_interrupted_refit_goes_on(made, tasks) -> None:
+    def interrupted(*args: Any, on_epoch: Any, **others: Any) -> Any:
+        def stop(metrics: Any, folder: Path) -> None:
+            on_epoch(metrics, folder)
+            if metrics["epoch"] == 2:
+                raise KeyboardInterrupt
+
+        return fake_train(*args, on_epoch=stop, **others)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_one(tasks[0], made.data, train=interrupted, device="cpu", threads=1)
+    assert pq.read_metadata(tasks[0].folder / "epochs.parquet").num_rows == 2
+    assert made.run.refit_result(tasks[0].config_id, tasks[0].seed) is None
+    seen: list[int] = []
+
+    def counting(*args: Any, on_epoch: Any, **others: Any) -> Any:
+        return fake_train(*args, on_epoch=lambda m, f: (seen.append(m["epoch"]), on_epoch(m, f)), **others)
+
+    train_one(tasks[0], made.data, train=counting, device="cpu", threads=1)
+    assert seen == [3]
+    assert pq.read_metadata(tasks[0].folder / "epochs.parquet").num_rows == 3
+
+
+def test_a_diverged_refit_counts_and_is_marked(made, tasks) -> None:
+    def diverging(*args: Any, **others: Any) -> Any:
+        outcome = fake_train(*args, **others)
+        outcome.reason = "diverged: the loss was not finite in epoch 3"
+        return outcome
+
+    result = train_one(tasks[0], made.data, train=diverging, device="cpu", threads=1)
+    assert result.status == "completed"
+    assert result.error == "diverged: the loss was not finite in epoch 3"
+
+
+def test_real_refits_through_ray(made, ray_local) -> None:
+    plan = plan_refits(made.run, top=1, seeds=2, epochs=1)
+    write_json(plan, made.run.folder.refit_file)
+    tasks = pending_tasks(made.run, plan)
+    pool = RayPool(made.data, cpus=1, gpus=0)
+    endings = ended(tasks, pool)
+    assert {ending.task.seed for ending in endings} == set(plan.seeds)
+    [refit] = made.run.refits
+    assert len(refit.completed) == 2, [ending.error for ending in endings]
+    from fer_tune.data.store import PreparedDataset
+    from fer_tune.training.evaluation import load_model, predict
+
+    data = PreparedDataset.open(made.data)
+    model = load_model(tasks[0].config, data.card, tasks[0].folder / "best.safetensors", "cpu")
+    probabilities = predict(model, data.val(), data.card, "cpu")
+    accuracy = (probabilities.argmax(1) == data.val().labels).mean()
+    assert accuracy == pytest.approx(refit.completed[0].best_val_accuracy)
+
+
+def test_a_failure_inside_ray_tells_its_cause(made, tasks, ray_local) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ValueError("no such luck")
+
+    pool = RayPool(made.data, cpus=1, gpus=0, train=broken)
+    [ending] = ended(tasks[:1], pool)
+    assert ending.error == "ValueError: no such luck"
+    assert "in broken" in (tasks[0].folder / "error.txt").read_text()
+
+
+@pytest.mark.parametrize(("cpus", "gpus", "option"), [(64, 0, "--cpus-per-trial"), (1, 1, "--gpus-per-trial")])
+def test_more_than_there_is_is_refused_at_once(made, ray_local, cpus: float, gpus: float, option: str) -> None:
+    with pytest.raises(UserError, match=option):
+        RayPool(made.data, cpus, gpus)

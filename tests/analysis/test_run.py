@@ -1,0 +1,95 @@
+"""Reading a run folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysis import load_run
+from fer_tune.errors import UserError
+from fer_tune.run_folder import TRIAL_COLUMNS, write_table
+
+
+def test_frames_and_best_config(made) -> None:
+    run = made.run
+    assert len(run.trials) == 16
+    assert set(run.epochs["trial_id"]) <= set(run.trials["trial_id"])
+    best = run.trials.loc[run.trials["best_val_accuracy"].idxmax()]
+    assert run.best_config["learning_rate"] == best["config.learning_rate"]
+    assert run.best_config["backbone"] == best["backbone"]
+    assert "failed" not in {row["status"] for row in run.ranked}
+
+
+def test_settings_of_a_trial_keep_their_types_and_leave_out_what_it_did_not_have(made) -> None:
+    rows = [{"trial_id": "a", "status": "completed", "best_val_accuracy": 0.5, "config.batch_size": 64}]
+    rows.append({"trial_id": "b", "status": "completed", "best_val_accuracy": 0.4, "config.momentum": 0.9})
+    write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
+    first, second = made.run.ranked
+    assert first["config"] == {"batch_size": 64}
+    assert isinstance(first["config"]["batch_size"], int)
+    assert second["config"] == {"momentum": 0.9}
+
+
+def test_ties_are_ordered_by_name(made) -> None:
+    rows = [{"trial_id": name, "status": "completed", "best_val_accuracy": 0.5} for name in ("b", "c", "a")]
+    write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
+    assert [row["trial_id"] for row in made.run.ranked] == ["a", "b", "c"]
+
+
+def test_published_configurations_come_with_their_trials(made) -> None:
+    found = made.run.published
+    assert [entry.trial["origin"] for entry in found] == [entry.published.name for entry in found]
+    assert {entry.backbone for entry in found} == set(made.fake.backbones)
+
+
+def test_a_search_that_has_just_begun_is_empty(made) -> None:
+    (made.path / "trials.parquet").unlink()
+    (made.path / "epochs.parquet").unlink()
+    run = made.run
+    assert run.best_config is None
+    assert len(run.trials) == 0
+    assert run.refits == []
+    assert run.tests == []
+    assert run.openings == []
+
+
+def test_refits_tell_what_ended_failed_and_is_missing(made) -> None:
+    plan = made.refit([[0.6, 0.62], [0.59, None]])
+    (made.run.folder.refit_seed(plan.configs[0].config_id, plan.seeds[1]) / "result.json").unlink()
+    first, second = made.run.refits
+    assert (first.values, first.missing) == ([0.6], [plan.seeds[1]])
+    assert (second.mean, len(second.failed)) == (0.59, 1)
+    assert len(made.run.refit_epochs(plan.configs[0].config_id, plan.seeds[0])) == made.fake.epochs
+
+
+@pytest.mark.parametrize("content", ["not parquet", ""])
+def test_a_damaged_table_is_named(made, content: str) -> None:
+    (made.path / "trials.parquet").write_text(content)
+    with pytest.raises(UserError, match=r"trials\.parquet: not a parquet file"):
+        _ = made.run.trials
+
+
+def test_a_table_of_another_version_is_named(made) -> None:
+    write_table([{"trial_id": "a"}], {"trial_id": TRIAL_COLUMNS["trial_id"]}, made.path / "trials.parquet")
+    with pytest.raises(UserError, match="lacks the columns backbone"):
+        _ = made.run.rows
+
+
+def test_what_is_not_a_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such run folder"):
+        load_run(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"no search\.yaml"):
+        load_run(tmp_path)
+
+
+def test_reading_needs_neither_ray_nor_wandb_nor_torch(made) -> None:
+    code = (
+        "import sys; from analysis import load_run; run = load_run(sys.argv[1]);"
+        "run.trials, run.best_config, run.refits, run.tests;"
+        "print(sorted({'ray', 'wandb', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, made.path], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,81 @@
+"""Metrics against scikit-learn, on predictions with every kind of gap."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_run import CLASSES, guesses
+from sklearn import metrics as sk
+
+from analysis import metrics
+from analysis.scores import score
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+@pytest.mark.parametrize("seed", range(5))
+def test_metrics_equal_scikit_learn(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, predicted = (
+        rng.integers(0, 6, 80),
+        rng.integers(1, 7, 80),
+    )  # class 6 without support, class 0 never predicted
+    confusion = metrics.confusion_matrix(labels, predicted, 7)
+    assert (confusion == sk.confusion_matrix(labels, predicted, labels=range(7))).all()
+    assert metrics.accuracy(confusion) == pytest.approx(sk.accuracy_score(labels, predicted))
+    assert metrics.macro_f1(confusion) == pytest.approx(sk.f1_score(labels, predicted, average="macro"))
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(labels, predicted, labels=range(7), zero_division=0)
+    assert metrics.precision(confusion) == pytest.approx(precision)
+    assert metrics.recall(confusion) == pytest.approx(recall)
+    assert metrics.f1(confusion) == pytest.approx(f1)
+    present = labels < 6
+    assert metrics.balanced_accuracy(confusion) == pytest.approx(
+        sk.balanced_accuracy_score(labels[present], predicted[present], adjusted=False)
+    )
+
+
+@pytest.fixture(scope="module")
+def labels() -> np.ndarray:
+    return np.random.default_rng(5).choice(7, size=500, p=[0.13, 0.02, 0.14, 0.25, 0.17, 0.18, 0.11])
+
+
+def test_scores_are_means_over_seeds_inside_their_intervals(labels: np.ndarray) -> None:
+    probabilities = np.stack([guesses(labels, 0.6, 7, seed) for seed in (1, 2, 3)])
+    found = score(labels, probabilities, CLASSES, [1, 2, 3], resamples=400)
+    each = [sk.accuracy_score(labels, rows.argmax(1)) for rows in probabilities]
+    assert found.accuracy.per_seed == pytest.approx(each)
+    assert found.accuracy.value == pytest.approx(np.mean(each))
+    for row in found.per_class:
+        for estimate in (row.precision, row.recall, row.f1):
+            assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+    assert [row.support for row in found.per_class] == np.bincount(labels, minlength=7).tolist()
+    assert np.sum(found.confusion) == 3 * len(labels)
+    assert found.largest_class == pytest.approx(np.bincount(labels).max() / len(labels))
+
+
+def test_the_ensemble_averages_probabilities(labels: np.ndarray) -> None:
+    probabilities = np.stack([guesses(labels, 0.6, 7, seed) for seed in (1, 2, 3)])
+    found = score(labels, probabilities, CLASSES, [1, 2, 3], resamples=50).ensemble
+    assert found is not None
+    joint = probabilities.mean(0).argmax(1)
+    assert found.accuracy == pytest.approx(sk.accuracy_score(labels, joint))
+    assert found.macro_f1 == pytest.approx(sk.f1_score(labels, joint, average="macro"))
+
+
+def test_one_seed_gets_wilson_and_says_what_it_lacks(labels: np.ndarray) -> None:
+    from statsmodels.stats.proportion import proportion_confint
+
+    probabilities = guesses(labels, 0.6, 7, 1)[None]
+    found = score(labels, probabilities, CLASSES, [1], resamples=50)
+    right = int((probabilities[0].argmax(1) == labels).sum())
+    assert (found.accuracy.low, found.accuracy.high) == pytest.approx(
+        proportion_confint(right, len(labels), method="wilson")
+    )
+    assert found.ensemble is None
+    assert "one seed tells nothing about how others would do" in found.method
+
+
+def test_small_classes_have_wider_intervals(labels: np.ndarray) -> None:
+    probabilities = np.stack([guesses(labels, 0.6, 7, seed) for seed in (1, 2, 3)])
+    rows = {row.name: row for row in score(labels, probabilities, CLASSES, [1, 2, 3]).per_class}
+    width = {name: rows[name].recall.high - rows[name].recall.low for name in ("disgust", "happy")}
+    assert width["disgust"] > 2 * width["happy"]
