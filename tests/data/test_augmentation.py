@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fer_tune.data.augmentation import Augmentation, apply, draw
+
+
+def faces(count: int = 64, channels: int = 1) -> torch.Tensor:
+    """Smooth images, so that a resampling changes little where it should change nothing."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(count, channels, 6, 6, generator=generator)
+    return torch.nn.functional.interpolate(coarse, size=(48, 48), mode="bicubic").clamp(0, 1)
+
+
+def drawn(strength: float, count: int = 64, seed: int = 0) -> Augmentation:
+    return draw(count, strength, torch.Generator().manual_seed(seed))
+
+
+def only(parameters: Augmentation, *names: str) -> Augmentation:
+    """The identity but for the named parameters."""
+    still = drawn(0.0, len(parameters.brightness))
+    affine = still.affine.clone()
+    affine[:, 0] = affine[:, 0].abs()  # no flip either
+    kept = {name: getattr(parameters, name) for name in names}
+    fields = {"affine": affine, "brightness": still.brightness, "contrast": still.contrast, "erase": still.erase}
+    return Augmentation(**{**fields, **kept})
+
+
+def test_at_strength_zero_only_the_flip_is_left():
+    images = faces()
+    parameters = drawn(0.0)
+    out = apply(images, parameters)
+    flipped = parameters.affine[:, 0, 0] < 0
+    assert 0 < flipped.sum() < 64
+    assert torch.allclose(out[flipped], images[flipped].flip(3), atol=1e-5)
+    assert torch.allclose(out[~flipped], images[~flipped], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["affine", "brightness", "contrast", "erase"])
+def test_each_part_changes_the_images_more_at_more_strength(name):
+    images = faces(256)
+    change = []
+    for strength in (0.25, 1.0):
+        parameters = only(drawn(strength, 256), name)
+        if name == "affine":
+            parameters.affine[:, 0] *= torch.sign(parameters.affine[:, 0, :1])  # leave the flip out
+        change.append(float((apply(images, parameters) - images).abs().mean()))
+    assert 0 < change[0] < change[1]
+
+
+def test_ranges_at_full_strength():
+    parameters = drawn(1.0, 4000)
+    x, y = parameters.affine[:, 0], parameters.affine[:, 1]
+    scale = (y[:, 0] ** 2 + x[:, 0] ** 2).rsqrt()
+    angle = torch.rad2deg(torch.atan2(y[:, 0], x[:, 0].abs()))
+    assert 1.26 < scale.max() < 1.285  # exp(0.25)
+    assert 0.778 < scale.min() < 0.79
+    assert 29 < angle.abs().max() <= 30.01
+    assert 0.39 < parameters.affine[:, :, 2].abs().max() <= 0.4
+    assert 0.39 < parameters.brightness.abs().max() <= 0.4
+    sides = parameters.erase[:, 2:] - parameters.erase[:, :2]
+    assert 0.45 < float((sides.prod(1) > 0).float().mean()) < 0.55
+    assert sides.max() <= 0.5
+
+
+def test_every_image_draws_its_own_and_a_seed_repeats_them():
+    parameters = drawn(0.5)
+    assert len(parameters.affine.unique(dim=0)) == 64
+    assert torch.equal(parameters.affine, drawn(0.5).affine)
+    assert not torch.equal(parameters.affine, drawn(0.5, seed=1).affine)
+
+
+def test_a_part_of_a_batch_is_augmented_as_in_the_whole():
+    images, parameters = faces(16, 3), drawn(0.8, 16)
+    assert torch.allclose(apply(images, parameters)[4:9], apply(images[4:9], parameters[4:9]), atol=1e-6)
+
+
+def test_stays_in_range_and_keeps_the_memory_format():
+    images = faces(16, 3).contiguous(memory_format=torch.channels_last)
+    out = apply(images, drawn(1.0, 16))
+    assert out.shape == images.shape
+    assert 0 <= out.min()
+    assert out.max() <= 1

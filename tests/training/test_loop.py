@@ -1,0 +1,183 @@
+"""The training loop: it learns, stops when told, resumes to the bit, and obeys every setting."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from fer_tune.config import TrialConfig
+from fer_tune.errors import UserError
+from fer_tune.run_folder import METRICS
+from fer_tune.training.evaluation import build_model, load_model, predict
+from fer_tune.training.loop import train
+
+BASE: dict[str, Any] = {
+    "backbone": "cnn_residual",
+    "epochs": 2,
+    "learning_rate": 3e-3,
+    "batch_size": 30,
+    "augmentation": 0.2,
+    "drop_rate": 0.1,
+    "seed": 3,
+}
+
+
+def config(**changes: Any) -> TrialConfig:
+    return TrialConfig(**{**BASE, **changes})
+
+
+def last_weights(folder: Path) -> dict[str, torch.Tensor]:
+    (file,) = folder.glob("epoch_*.safetensors")
+    return load_file(file)
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_learns_and_reports_every_metric(tiny, tmp_path):
+    seen: list[dict[str, Any]] = []
+    outcome = train(config(epochs=6, augmentation=0.0), tiny, tmp_path, on_epoch=lambda metrics, _: seen.append(metrics))
+    assert [metrics["epoch"] for metrics in seen] == [1, 2, 3, 4, 5, 6]
+    for metrics in seen:
+        assert set(METRICS) <= metrics.keys()
+        assert all(math.isfinite(metrics[name]) for name in METRICS)
+    assert outcome.best_val_accuracy > 0.5  # chance is 0.14
+    assert seen[-1]["train_loss"] < seen[0]["train_loss"]
+    assert outcome.best_val_accuracy == max(metrics["val_accuracy"] for metrics in seen)
+    assert [metrics["finished"] for metrics in seen] == [False] * 5 + [True]
+
+
+def test_the_best_checkpoint_gives_the_accuracy_on_record(tiny, tmp_path):
+    outcome = train(config(epochs=4, augmentation=0.0, learning_rate=2e-2), tiny, tmp_path)
+    model = load_model(config(), tiny.card, tmp_path / "best.safetensors", "cpu")
+    probabilities = predict(model, tiny.val(), tiny.card, "cpu")
+    assert probabilities.sum(1) == pytest.approx(1, abs=1e-5)
+    accuracy = (probabilities.argmax(1) == tiny.val().labels).mean()
+    assert accuracy == pytest.approx(outcome.best_val_accuracy)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "adamw", "schedule": "one_cycle"},
+        {"optimizer": "sgd", "schedule": "plateau", "learning_rate": 0.05},
+        {"optimizer": "adam", "schedule": "cosine", "early_stopping": 3},
+    ],
+)
+def test_a_resumed_run_has_the_same_parameters_to_the_bit(tiny, tmp_path, settings):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(config(epochs=3, **settings), tiny, whole)
+
+    def die(metrics: dict[str, Any], _: Path) -> None:
+        if metrics["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config(epochs=3, **settings), tiny, broken, on_epoch=die)
+    torch.manual_seed(99)  # whatever the process did in between must not matter
+    seen: list[int] = []
+    outcome = train(config(epochs=3, **settings), tiny, broken, on_epoch=lambda metrics, _: seen.append(metrics["epoch"]))
+    assert seen == [3]
+    assert outcome.epochs == 3
+    assert same(last_weights(whole), last_weights(broken))
+    assert same(load_file(whole / "best.safetensors"), load_file(broken / "best.safetensors"))
+
+
+def test_a_finished_run_is_not_trained_again(tiny, tmp_path):
+    first = train(config(), tiny, tmp_path)
+    seen: list[int] = []
+    again = train(config(), tiny, tmp_path, on_epoch=lambda metrics, _: seen.append(1))
+    assert seen == []
+    assert again == first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"learning_rate": 1e-3},
+        {"batch_size": 35},
+        {"augmentation": 0.6},
+        {"weight_decay": 0.3},
+        {"optimizer": "adam"},
+        {"optimizer": "sgd"},
+        {"schedule": "cosine"},
+        {"schedule": "constant"},
+        {"label_smoothing": 0.2},
+        {"drop_rate": 0.5},
+        {"freeze_depth": 2},
+        {"seed": 4},
+        {"epochs": 3},
+    ],
+    ids=str,
+)
+def test_every_setting_changes_what_is_learnt(tiny, tmp_path, change):
+    train(config(), tiny, tmp_path / "a")
+    train(config(**change), tiny, tmp_path / "b")
+    assert not same(last_weights(tmp_path / "a"), last_weights(tmp_path / "b"))
+
+
+def test_momentum_matters_to_sgd_and_not_to_adamw(tiny, tmp_path):
+    for optimizer, equal in (("sgd", False), ("adamw", True)):
+        for momentum in (0.5, 0.9):
+            train(config(optimizer=optimizer, momentum=momentum, epochs=1), tiny, tmp_path / f"{optimizer}{momentum}")
+        weights = [last_weights(tmp_path / f"{optimizer}{momentum}") for momentum in (0.5, 0.9)]
+        assert same(*weights) is equal
+
+
+def test_frozen_stages_do_not_move(tiny, tmp_path):
+    settings = config(freeze_depth=2, weight_decay=0.5)
+    torch.manual_seed(settings.seed)
+    before = build_model(settings, tiny.card).state_dict()
+    train(settings, tiny, tmp_path)
+    after = last_weights(tmp_path)
+    moved = {name for name in after if not torch.equal(before[name], after[name])}
+    assert not {name for name in moved if name.startswith(("stem", "blocks.0"))}  # batch-norm statistics neither
+    assert {"blocks.1.first.0.weight", "head.weight"} <= moved
+
+
+def test_a_freeze_depth_beyond_the_backbone_is_refused(tiny, tmp_path):
+    with pytest.raises(UserError, match="freeze_depth: 9 is beyond this backbone's 4 stages"):
+        train(config(freeze_depth=9), tiny, tmp_path)
+
+
+def test_stops_early_without_a_better_epoch(tiny, tmp_path):
+    outcome = train(config(epochs=50, learning_rate=1e-9, early_stopping=2), tiny, tmp_path)
+    assert outcome.epochs < 50
+    assert outcome.epochs == outcome.best_epoch + 2
+    assert "early stopping" in outcome.reason
+
+
+def test_divergence_ends_the_run_with_a_reason(tiny, tmp_path):
+    weights = {name: tensor.contiguous() for name, tensor in build_model(config(), tiny.card).state_dict().items()}
+    weights["head.bias"][0] = math.inf
+    save_file(weights, tmp_path / "broken.safetensors")
+    outcome = train(config(epochs=9, weights=str(tmp_path / "broken.safetensors")), tiny, tmp_path / "run")
+    assert outcome.epochs == 1
+    assert outcome.reason == "diverged: the loss was not finite in epoch 1"
+    assert 0 <= outcome.best_val_accuracy < 0.5
+
+
+def test_starts_from_given_weights(tiny, tmp_path):
+    train(config(epochs=4, augmentation=0.0), tiny, tmp_path / "first")
+    settings = {"epochs": 1, "learning_rate": 1e-6, "schedule": "constant", "augmentation": 0.0}
+    fresh = train(config(**settings), tiny, tmp_path / "fresh")
+    warm = train(config(**settings, weights=str(tmp_path / "first/best.safetensors")), tiny, tmp_path / "warm")
+    assert warm.best_val_accuracy > fresh.best_val_accuracy + 0.2
+
+
+def test_pretrained_without_a_network_names_the_alternatives(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # no retries
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match=r"weights: FILE.*pretrained: false"):
+        train(config(backbone="resnet18", pretrained=True), tiny, tmp_path)
+
+
+def test_a_timm_backbone_trains(tiny, tmp_path):
+    outcome = train(config(backbone="mobilenetv3_small_050", epochs=1), tiny, tmp_path)
+    assert outcome.epochs == 1

@@ -1,0 +1,41 @@
+"""Data-parallel training: two ranks see the batches of one, and agree with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from fer_tune.config import TrialConfig
+from fer_tune.data.store import PreparedDataset
+from fer_tune.training.loop import train
+
+CONFIG = TrialConfig(
+    backbone="cnn_residual", epochs=2, learning_rate=1e-3, batch_size=30, augmentation=0.3, optimizer="sgd", seed=5
+)
+
+
+def _rank(rank: int, data: str, folder: str, rendezvous: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
+    outcome = train(CONFIG, PreparedDataset.open(data), Path(folder), device="cpu")
+    Path(f"{folder}.rank{rank}.json").write_text(json.dumps(outcome.history))
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_workers_train_as_one(tiny, tmp_path):
+    alone = train(CONFIG, tiny, tmp_path / "alone", device="cpu").history
+    mp.spawn(_rank, (str(tiny.path), str(tmp_path / "pair"), str(tmp_path / "meet")), nprocs=2)
+    first, second = (json.loads((tmp_path / f"pair.rank{rank}.json").read_text()) for rank in (0, 1))
+    for ours, other, single in zip(first, second, alone, strict=True):
+        for name in ("train_loss", "val_loss", "val_accuracy", "val_macro_f1"):
+            assert ours[name] == other[name]  # metrics of the whole split, the same on both ranks
+        # Equal but for batch-norm statistics, which each rank takes over its own half of the batch.
+        assert ours["train_loss"] == pytest.approx(single["train_loss"], rel=0.05)
+        assert ours["val_loss"] == pytest.approx(single["val_loss"], rel=0.10)
+    assert (tmp_path / "pair" / "best.safetensors").is_file()
