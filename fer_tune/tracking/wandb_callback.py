@@ -133,8 +133,8 @@ class WandbCallback(Callback):
     def _left_open(self, trial: Trial) -> Status:
         if self._last[trial.trial_id].get("finished"):
             return "completed"
-        ends: dict[str, Status] = {"TERMINATED": "stopped", "ERROR": "failed"}
-        return ends.get(getattr(trial, "status", ""), "running")
+        # Tune marks every open trial as TERMINATED at its end, on Ctrl-C as on a time budget.
+        return "failed" if getattr(trial, "status", "") == "ERROR" else "running"
 
     def _id(self, trial: Trial) -> str:
         return run_id(self.search, trial.trial_id)
@@ -144,7 +144,7 @@ _REASONS: dict[Status, str] = {
     "completed": "trained to the end",
     "stopped": "stopped early",
     "failed": "failed",
-    "running": "interrupted",
+    "running": "the search ended first",
 }
 
 

@@ -81,8 +81,8 @@ def test_stopped_and_failed_trials_are_marked(run_folder: Path) -> None:
     play(tracker, failed, [result(1)], end="error")
     play(tracker, early, [], end="error")
     play(tracker, lost, [result(1), result(2)], end="none")  # Ctrl-C
-    play(tracker, budget, [result(1)], end="none")
-    budget.status = "TERMINATED"  # what Tune leaves when the time is up
+    play(tracker, budget, [result(1)], end="none")  # the time was up
+    lost.status = budget.status = "TERMINATED"  # what Tune leaves in both cases
     tracker.on_experiment_end([stopped, failed, early, lost, budget])
 
     runs = {run_id.removeprefix("smoke-"): run for run_id, run in read_runs(run_folder).items()}
@@ -92,9 +92,10 @@ def test_stopped_and_failed_trials_are_marked(run_folder: Path) -> None:
         "failed": ("failed", 1, 1),
         "early": ("failed", 0, 1),
         "lost": ("running", 2, 255),
-        "budget": ("stopped", 1, 0),
+        "budget": ("running", 1, 255),
     }
     assert runs["failed"].summary["error"].endswith("RuntimeError: CUDA out of memory")
+    assert runs["lost"].summary["reason"] == "the search ended first"
     assert "best_val_accuracy" not in runs["early"].summary
 
 
