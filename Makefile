@@ -9,7 +9,7 @@ FER_TUNE := $(BIN)/fer-tune
 
 DEMO_SIZE ?= 3000
 DEMO_TRIALS ?= 8
-DEMO_EPOCHS ?= 6
+DEMO_EPOCHS ?= 8
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -42,7 +42,7 @@ $(BIN)/uv:
 demo: $(STAMP) ## Search, refit, test and report on an embedded dataset, into demo/ (a few minutes on 2 cores)
 	@rm -rf demo
 	$(FER_TUNE) data synthesize --out demo/data --size $(DEMO_SIZE)
-	$(FER_TUNE) search --data demo/data --backbone cnn_baseline --backbone cnn_residual \
+	$(FER_TUNE) search --data demo/data --backbone cnn_simpler --backbone cnn_separable \
 		--trials $(DEMO_TRIALS) --epochs $(DEMO_EPOCHS) --storage demo/runs --name demo
 	$(FER_TUNE) refit demo/runs/demo --top 2 --seeds 3
 	$(FER_TUNE) test demo/runs/demo

@@ -93,6 +93,7 @@ def train_one(task: RefitTask, data: Path, *, train: Train | None = None, device
     import torch
 
     from fer_tune.data.store import PreparedDataset
+    from fer_tune.training.checkpoint import drop_last
 
     if threads:
         torch.set_num_threads(threads)
@@ -123,8 +124,7 @@ def train_one(task: RefitTask, data: Path, *, train: Train | None = None, device
         error=outcome.reason if outcome.reason.startswith("diverged") else None,  # it counts with what it reached
     )
     write_json(result, task.folder / "result.json")
-    for leftover in ("state.pt", "last.safetensors"):  # only needed to go on training
-        (task.folder / leftover).unlink(missing_ok=True)
+    drop_last(task.folder)  # only needed to go on training
     return result
 
 

@@ -78,6 +78,10 @@ def conclude(ended: Ended) -> None:
         raise typer.Exit(130)
     if not ended.finished:
         typer.echo(f"the time budget is spent. Go on with: fer-tune resume {path}")
+    from fer_tune.tracking.sync import sync_hint
+
+    if hint := sync_hint(path):
+        typer.echo(hint)
     typer.echo(f"run folder: {path}\nnext: fer-tune refit {path}")
 
 

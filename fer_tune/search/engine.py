@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
+import pyarrow.parquet as pq
 from ray import tune
 from ray.tune.experiment import Trial
 
@@ -76,7 +77,9 @@ def search(options: SearchOptions) -> Ended:
         UserError: before any compute, everything that is wrong with a setting.
     """
     data = PreparedDataset.open(options.data)
+    data.verify()
     spaces = _spaces(options)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     wandb = resolve_mode(options.wandb)
     run = _new_run_folder(options, data)
     with ray_session(dashboard=options.workers_per_trial > 1):
@@ -126,6 +129,8 @@ def resume(path: Path) -> Ended:
     run = RunFolder.open(path)
     settings = run.settings()
     data = PreparedDataset.open(settings.dataset.path)
+    data.verify()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     if data.card.content_hash != settings.dataset.content_hash:
         raise UserError(
             f"{settings.dataset.path}: its content is not what {run.name} searched on; prepare the same dataset "
@@ -234,12 +239,13 @@ def _trial_name(trial: Trial) -> str:
 
 
 def _fit(tuner: tune.Tuner, run: RunFolder, settings: SearchSettings) -> Ended:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     with _interruptible() as interrupted:
-        results = tuner.fit()
-    ended = [trial for trial in results._experiment_analysis.trials if trial.status in ("TERMINATED", "ERROR")]
-    finished = len(ended) >= settings.trials * len(settings.backbones)
+        tuner.fit()
+    # Tune calls a trial that an interrupt cut short TERMINATED; our own record knows that it did not end.
+    statuses = pq.read_table(run.trials_file, columns=["status"]).column("status").to_pylist()
+    ended = len(statuses) - statuses.count("running")
+    finished = ended >= settings.trials * len(settings.backbones)
     return Ended(run, finished, bool(interrupted) and not finished)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,8 @@ class WandbCallback(Callback):
 
     A trial's config holds the fields of `TrialConfig` and ``origin`` ("sampled", or the name of a published
     configuration); keys that start with an underscore are left out. A result holds ``epoch``, the names in
-    `run_folder.METRICS`, ``best_val_accuracy``, ``best_epoch``, ``finished`` and ``reason``.
+    `run_folder.METRICS`, ``best_val_accuracy``, ``best_epoch``, ``finished`` and ``reason``; or ``error``, where the trial could not
+    be run.
 
     Tune pickles it: the settings travel, the open runs do not, and a resumed search goes on with the same run ids.
 
@@ -77,13 +79,15 @@ class WandbCallback(Callback):
         if trial.trial_id not in self._last:
             self._start(trial)
         self._last[trial.trial_id] = _kept(result)
+        if result.get("error"):
+            return  # no epoch, only why there is none
         row = epoch_row(result)
         self._rows[trial.trial_id][row["epoch"]] = row
         self._session.log(self._id(trial), row)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         last = self._newest(trial)
-        self._finish(trial, "completed" if last.get("finished") else "stopped")
+        self._finish(trial, "failed" if last.get("error") else "completed" if last.get("finished") else "stopped")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._finish(trial, "failed")
@@ -93,6 +97,8 @@ class WandbCallback(Callback):
             if trial.trial_id in self._last:  # Tune ends trials without a word on a time budget or an interrupt
                 self._finish(trial, self._left_open(trial))
         self._session.close()
+        if self.warning:
+            print(self.warning, file=sys.stderr)
 
     def close(self) -> None:
         """End the recording, as at the end of the search; for a driver that leaves by another way. Repeatable."""
@@ -124,13 +130,15 @@ class WandbCallback(Callback):
         summary["reason"] = str(last.get("reason") or _REASONS[status])
         if status == "failed":
             summary["reason"] = _REASONS[status]
-            summary["error"] = _error(trial)
+            summary["error"] = last.get("error") or _error(trial)
         self._session.finish(self._id(trial), summary, {"failed": 1, "running": 255}.get(status, 0))
 
     def _newest(self, trial: Trial) -> dict[str, Any]:
         return self._last.get(trial.trial_id) or _kept(getattr(trial, "last_result", None) or {})
 
     def _left_open(self, trial: Trial) -> Status:
+        if self._last[trial.trial_id].get("error"):
+            return "failed"
         if self._last[trial.trial_id].get("finished"):
             return "completed"
         # Tune marks every open trial as TERMINATED at its end, on Ctrl-C as on a time budget.
@@ -178,7 +186,7 @@ def epoch_row(result: dict[str, Any]) -> dict[str, Any]:
 def _kept(result: dict[str, Any]) -> dict[str, Any]:
     return {
         name: result[name]
-        for name in ("epoch", "best_val_accuracy", "best_epoch", "finished", "reason")
+        for name in ("epoch", "best_val_accuracy", "best_epoch", "finished", "reason", "error")
         if result.get(name) is not None
     }
 

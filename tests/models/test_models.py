@@ -18,7 +18,7 @@ def test_parameter_counts_are_the_published_ones(name, count):
     assert sum(parameter.numel() for parameter in model.parameters()) == count
 
 
-@pytest.mark.parametrize("name", ["cnn_baseline", "cnn_residual", "mobilenetv3_small_050"])
+@pytest.mark.parametrize("name", ["cnn_baseline", "cnn_simpler", "cnn_separable", "cnn_residual", "mobilenetv3_small_050"])
 @pytest.mark.parametrize(("channels", "size"), [(1, 48), (3, 40), (1, 100)])
 def test_any_image_size_and_channels(name, channels, size):
     model = create_model(name, num_classes=5, in_chans=channels, image_size=size).eval()

@@ -142,7 +142,7 @@ def test_frozen_stages_do_not_move(tiny, tmp_path):
 
 
 def test_a_freeze_depth_beyond_the_backbone_is_refused(tiny, tmp_path):
-    with pytest.raises(UserError, match="freeze_depth: 9 is beyond this backbone's 4 stages"):
+    with pytest.raises(UserError, match="freeze_depth: 9 is beyond this backbone's 5 stages"):
         train(config(freeze_depth=9), tiny, tmp_path)
 
 

@@ -1,0 +1,91 @@
+"""A search that dies in any way goes on: Ctrl-C, SIGTERM, kill -9 of the driver."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from drawing import tiny_dataset
+from optuna.trial import TrialState
+
+from fer_tune.search.searcher import open_studies
+
+TRIALS = 6
+
+
+def start(*arguments: object, log: Path) -> subprocess.Popen[bytes]:
+    program = [sys.executable, "-c", "from fer_tune.cli.main import main; main()", *map(str, arguments)]
+    with log.open("ab") as out:
+        return subprocess.Popen(program, stdout=out, stderr=out, start_new_session=True)
+
+
+def wait_for_trials(run: Path, count: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        if log.read_text().count(f"/{TRIALS}] ") >= count:
+            return
+        time.sleep(0.3)
+    raise AssertionError(f"{count} trials did not end:\n{log.read_text()}")
+
+
+def statuses(run: Path) -> list[str]:
+    return pq.read_table(run / "trials.parquet").column("status").to_pylist()
+
+
+@pytest.fixture
+def search(tmp_path):
+    tiny_dataset(tmp_path / "data", n_train=700, n_val=140, n_test=14)
+    return (
+        *("search", "--data", tmp_path / "data", "--backbone", "cnn_residual", "--trials", TRIALS, "--epochs", 4),
+        *("--storage", tmp_path / "runs", "--name", "r", "--wandb", "disabled", "--concurrent", 1),
+    )
+
+
+def finish(tmp_path: Path) -> None:
+    """Resume, and check that every trial ended once and that the study agrees."""
+    run, log = tmp_path / "runs" / "r", tmp_path / "resume.log"
+    before = set(statuses(run)) and pq.read_table(run / "trials.parquet").to_pylist()
+    done = {row["trial_id"]: row for row in before if row["status"] in ("completed", "stopped")}
+    assert start("resume", run, log=log).wait(300) == 0, log.read_text()
+    rows = {row["trial_id"]: row for row in pq.read_table(run / "trials.parquet").to_pylist()}
+    assert len(rows) == TRIALS, log.read_text()
+    assert set(statuses(run)) <= {"completed", "stopped"}
+    for trial_id, row in done.items():
+        if trial_id in rows:  # Tune's last snapshot may be older than the table
+            assert rows[trial_id]["best_val_accuracy"] == pytest.approx(row["best_val_accuracy"], abs=0.15)
+    (study,) = open_studies(run / "study.journal", ["cnn_residual"], 0).values()
+    told = {trial.user_attrs.get("trial_id"): trial.state for trial in study.trials}
+    ended = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
+    assert {name: told[name] for name in rows} == {name: ended[row["status"]] for name, row in rows.items()}
+    assert TrialState.RUNNING not in told.values()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_cleanly_and_says_how_to_go_on(search, tmp_path, number):
+    run, log = tmp_path / "runs" / "r", tmp_path / "search.log"
+    process = start(*search, log=log)
+    wait_for_trials(run, 2, process, log)
+    process.send_signal(number)
+    assert process.wait(60) == 130
+    assert f"Go on with: fer-tune resume {run}" in log.read_text()
+    assert "Traceback" not in log.read_text()
+    finish(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_killed(search, tmp_path):
+    run, log = tmp_path / "runs" / "r", tmp_path / "search.log"
+    process = start(*search, log=log)
+    wait_for_trials(run, 3, process, log)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(10)
+    time.sleep(12)  # Ray's daemons notice, and end by themselves
+    finish(tmp_path)
