@@ -109,10 +109,10 @@ def mouth(canvas: Array, p: Layer, at: Place, shade: Array) -> None:
     x2 = np.minimum(x * x, 1.0)
     dome, arch = 1.0 - x2, 1.0 - x2 * x2
     strength = 1.0 + p["asymmetry"] * np.clip(x, -1.0, 1.0)
-    corners = (0.23 * depress + 0.03 * stretch - 0.24 * pull) * strength + p["mouth_curve"]
+    corners = (0.26 * depress + 0.03 * stretch - 0.27 * pull) * strength + p["mouth_curve"]
     line = p["mouth_height"] + corners * (x2 - 0.35) - 0.06 * p["chin_raiser"] * dome + 0.02 * jaw
-    up = dome * (0.05 * part + 0.02 * jaw + 0.03 * part * stretch) + 0.13 * p["upper_lip_raiser"] * dome * (0.35 + x2)
-    low = arch * (0.06 * part + 0.34 * jaw + 0.05 * part * pull + 0.04 * p["upper_lip_raiser"])
+    up = dome * (0.06 * part + 0.02 * jaw + 0.03 * part * stretch) + 0.13 * p["upper_lip_raiser"] * dome * (0.35 + x2)
+    low = arch * (0.09 * part + 0.32 * jaw + 0.05 * part * pull + 0.04 * p["upper_lip_raiser"])
     lips = p["lip_thickness"] * np.sqrt(dome) * (1.0 - 0.75 * press - 0.25 * stretch - 0.25 * pull)
     overrun = (np.abs(x) - 1.0) * width
 
@@ -169,10 +169,10 @@ def brows(canvas: Array, p: Layer, at: Place) -> None:
     """Paint the brows."""
     strength = 1.0 + p["asymmetry"] * at.side
     lower = p["brow_lowerer"] * strength
-    inner = 0.17 * lower - 0.21 * p["inner_brow_raiser"] * strength + 0.07 * p["nose_wrinkler"]
-    outer = 0.04 * lower - 0.19 * p["outer_brow_raiser"] * strength + 0.03 * p["cheek_raiser"]
-    near = p["eye_spacing"] - 0.22 - 0.05 * np.clip(lower, 0.0, 1.0)
-    far = p["eye_spacing"] + 0.22
+    inner = 0.19 * lower - 0.23 * p["inner_brow_raiser"] * strength + 0.07 * p["nose_wrinkler"]
+    outer = 0.04 * lower - 0.21 * p["outer_brow_raiser"] * strength + 0.03 * p["cheek_raiser"]
+    near = p["eye_spacing"] - 0.24 - 0.05 * np.clip(lower, 0.0, 1.0)
+    far = p["eye_spacing"] + 0.24
     t = np.clip((at.out - near) / (far - near), 0.0, 1.0)
     bow = 4.0 * t * (1.0 - t)
     line = -p["brow_height"] + inner * (1.0 - t) + outer * t + p["brow_tilt"] * (t - 0.5) - p["brow_arch"] * bow
@@ -183,9 +183,9 @@ def brows(canvas: Array, p: Layer, at: Place) -> None:
 
 def glasses(canvas: Array, p: Layer, at: Place) -> None:
     """Paint the frames of glasses."""
-    lens = ellipse(at.out - p["eye_spacing"] - 0.01, at.v - EYE_HEIGHT - 0.03, np.float32(0.27), np.float32(0.23))
+    lens = ellipse(at.out - p["eye_spacing"] - 0.01, at.v - EYE_HEIGHT - 0.02, np.float32(0.30), np.float32(0.25))
     frame = np.abs(lens) - 0.45 * at.edge
-    bridge = stroke(at.v, EYE_HEIGHT - 0.02, 0.4 * at.edge, at.out - p["eye_spacing"] + 0.25)
-    temple = stroke(at.v, EYE_HEIGHT - 0.04, 0.4 * at.edge, p["eye_spacing"] + 0.27 - at.out)
+    bridge = stroke(at.v, EYE_HEIGHT - 0.02, 0.4 * at.edge, at.out - p["eye_spacing"] + 0.28)
+    temple = stroke(at.v, EYE_HEIGHT - 0.04, 0.4 * at.edge, p["eye_spacing"] + 0.30 - at.out)
     shape = np.minimum(np.minimum(frame, bridge), temple)
     over(canvas, np.float32(0.1), p["glasses"] * cover(shape, at.edge))

@@ -52,25 +52,25 @@ IDENTITY: dict[str, float] = {
     "hair_tone": 0.20,
     "hair_volume": 0.10,  # how far the hair stands off the head
     "hair_length": 0.10,  # v at which the hair at the sides ends
-    "hairline": -0.70,  # v at which the fringe ends, at the middle
+    "hairline": -0.76,  # v at which the fringe ends, at the middle
     "parting": 0.0,  # slope of the fringe
     "fringe_curve": 0.55,  # how far the fringe comes down at the temples
-    "eye_size": 1.25,
-    "eye_spacing": 0.37,  # from the middle to the centre of an eye
+    "eye_size": 1.42,
+    "eye_spacing": 0.385,  # from the middle to the centre of an eye
     "eye_slant": 0.0,  # of the outer corner; positive is down
     "iris_tone": 0.15,
     "lid_rest": 1.0,  # how far the eyes are open at rest
-    "brow_height": 0.42,  # above the middle of the head
+    "brow_height": 0.44,  # above the middle of the head
     "brow_tilt": 0.0,  # at rest; positive: the outer end hangs
     "brow_arch": 0.05,
-    "brow_thickness": 0.06,
+    "brow_thickness": 0.067,
     "brow_tone": 0.15,
     "nose_length": 0.24,  # v of its tip
     "nose_width": 0.12,
     "mouth_height": 0.54,  # v of the mouth
-    "mouth_width": 0.33,
+    "mouth_width": 0.37,
     "mouth_curve": 0.0,  # at rest; positive: the corners hang
-    "lip_thickness": 0.055,
+    "lip_thickness": 0.065,
     "lip_tone": -0.16,  # added to the skin's grey
     "glasses": 0.0,  # 0 none to 1 black frames
     "beard": 0.0,  # 0 none to 1 full
@@ -81,7 +81,7 @@ VIEW: dict[str, float] = {
     "roll": 0.0,  # radians; positive turns the head clockwise in the image
     "yaw": 0.0,  # radians; positive turns the face to the right of the image
     "pitch": 0.0,  # radians; positive is down
-    "scale": 22.0,  # half the head's height, in pixels
+    "scale": 25.0,  # half the head's height, in pixels
     "shift_x": 0.0,  # pixels
     "shift_y": 0.0,
     "gaze_x": 0.0,  # -1 to 1
