@@ -95,6 +95,11 @@ def _legend(axes: Axes, keys: list[Line2D]) -> None:
     axes.figure.legend(handles=keys, loc="outside lower center", ncols=min(len(keys), 4))
 
 
+def _headline(figure: Figure, text: str) -> None:
+    """Place the title at the figure's left edge, where long tick labels leave it room."""
+    figure.suptitle(text, x=0.01, ha="left", fontsize=12, fontweight="bold")
+
+
 def trial_curves(epochs: pd.DataFrame, trials: pd.DataFrame) -> Figure:
     """Draw the validation accuracy of every trial over its epochs; where early stopping cut, a line ends in a ring.
 
@@ -146,7 +151,7 @@ def learning_curves(epochs: pd.DataFrame, name: str) -> Figure:
             panel.set(xlabel="epoch", ylabel=label)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         seeds = epochs["trial_id"].nunique()
-        axes[0].set_title(f"{name}: {seeds} seeds and their mean" if seeds > 1 else name)
+        _headline(figure, f"{name}: {seeds} seeds and their mean" if seeds > 1 else name)
         keys = [
             Line2D([], [], color=PALETTE[1], label="train (augmented images)"),
             Line2D([], [], color=PALETTE[0], label="validation"),
@@ -232,5 +237,5 @@ def bars(rows: list[Bar], title: str, label: str) -> Figure:
         axes.margins(x=0.12)
         axes.grid(False, axis="y")
         axes.set_xlabel(label)
-        axes.set_title(title)
+        _headline(figure, title)
         return figure

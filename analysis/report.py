@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 import numpy as np
@@ -63,18 +63,24 @@ def write_report(run: Run) -> Written:
     """
     stand = standing(run)
     folder = run.folder.report
-    pictures, files = {}, []
+    pictures: dict[str, Picture] = {}
+    files = []
     for name, caption, figure in draw(run, stand):
         png = _save(figure, folder / "figures" / f"{name}.png")
         _save(figure, folder / "figures" / f"{name}.pdf")
         files += [folder / "figures" / f"{name}.{kind}" for kind in ("png", "pdf")]
         pictures[name] = Picture(name, caption, base64.b64encode(png).decode("ascii"))
-    facts = gather(run, stand) | {"pictures": pictures}
-    for kind in ("html", "md"):
-        text = _environment(kind).get_template(f"report.{kind}.j2").render(facts)
+    kinds: tuple[Literal["html", "md"], ...] = ("html", "md")
+    for kind in kinds:
         with replacing(folder / f"report.{kind}") as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    return Written(folder / "report.html", folder / "report.md", files, facts["answer"])
+            temporary.write_text(render(run, stand, kind, pictures), encoding="utf-8")
+    return Written(folder / "report.html", folder / "report.md", files, answer(run, stand))
+
+
+def render(run: Run, stand: Standing, kind: Literal["html", "md"], pictures: dict[str, Picture] | None = None) -> str:
+    """Return the report's text, with the ``pictures`` given, by name."""
+    facts = gather(run, stand) | {"pictures": pictures or {}}
+    return _environment(kind).get_template(f"report.{kind}.j2").render(facts)
 
 
 def draw(run: Run, stand: Standing) -> list[tuple[str, str, Figure]]:
@@ -91,8 +97,7 @@ def draw(run: Run, stand: Standing) -> list[tuple[str, str, Figure]]:
                 "Validation accuracy here of the published configurations and the searched one; papers' figures apart."
             )
             title = "Published configurations and the searched one"
-            label = "accuracy (%): on validation here; on its own test split in a paper"
-            drawn.append(("comparison", words, figures.bars(rows, title, label)))
+            drawn.append(("comparison", words, figures.bars(rows, title, "accuracy (%)")))
     if any(refit.values for refit in stand.refits):
         words = "Best validation accuracy of each refit: a dot per seed, a bar at their mean."
         rows = [_refit_bar(refit, refit.config.config_id) for refit in _by_mean(stand.refits) if refit.values]
@@ -127,19 +132,24 @@ def _comparison_bars(run: Run, stand: Standing) -> list[figures.Bar]:
         trial = entry.trial
         reported = entry.published.reported.get("test_accuracy")
         if reported is not None and not row.reported.startswith("for "):
-            rows.append(figures.Bar(f"{row.name}\nas its paper reports", reported / 100, kind="reported"))
+            rows.append(figures.Bar(f"{row.name}\nreported, on its own test split", reported / 100, kind="reported"))
         refit = next((r for r in stand.refits if trial and r.config.trial_id == trial["trial_id"]), None)
         if refit is not None and refit.values:
-            rows.append(_refit_bar(refit, f"{row.name}\nhere, refitted"))
+            rows.append(_refit_bar(refit, f"{row.name}\nhere, validation, {len(refit.values)} seeds"))
         elif trial is not None and trial["best_val_accuracy"] is not None:
-            text = f"{row.name}\nhere, one seed, {trial['epochs']} epochs"
+            text = f"{row.name}\nhere, validation, one seed, {trial['epochs']} epochs"
             rows.append(figures.Bar(text, trial["best_val_accuracy"], kind="published"))
     if stand.winner is not None and stand.winner.config.origin == "sampled":
-        rows.append(_refit_bar(stand.winner, f"searched: {stand.winner.config.backbone}\nhere, refitted"))
+        rows.append(
+            _refit_bar(
+                stand.winner,
+                f"searched: {stand.winner.config.backbone}\nhere, validation, {len(stand.winner.values)} seeds",
+            )
+        )
     elif stand.winner is None:
         best = next((row for row in run.ranked if row["origin"] == "sampled"), None)
         if best is not None:
-            text = f"searched: {best['backbone']}\nbest of many, one seed"
+            text = f"searched: {best['backbone']}\nhere, validation, best of many, one seed"
             rows.append(figures.Bar(text, best["best_val_accuracy"]))
     return rows
 

@@ -11,7 +11,9 @@ from drawing import tiny_dataset
 from fake_run import FakeRun, guesses
 
 from analysis import Run, load_run
+from analysis.heldout import run_test
 from analysis.refit_plan import plan_refits
+from analysis.scores import TestResult
 from fer_tune.data.store import DatasetCard
 from fer_tune.run_folder import RefitPlan, write_json
 
@@ -32,12 +34,16 @@ class Made:
     def run(self) -> Run:
         return load_run(self.path)
 
-    def refit(self, accuracies: list[list[float | None]], *, published: bool = False) -> RefitPlan:
-        """Plan and write refits: a list per configuration, a value per seed, None for a failed one."""
+    def refit(self, accuracies: list[list[float | None]], *, published: int = 0) -> RefitPlan:
+        """Plan and write refits: a list per configuration, a value per seed, None for a failed one.
+
+        The last ``published`` of them are the published configurations.
+        """
         run = self.run
-        plan = plan_refits(run, top=len(accuracies), seeds=len(accuracies[0]), published=published)
+        top = len(accuracies) - published
+        plan = plan_refits(run, top=top, seeds=len(accuracies[0]), published=published > 0)
         write_json(plan, run.folder.refit_file)
-        for config, values in zip(plan.configs, accuracies, strict=False):
+        for config, values in zip(plan.configs, accuracies, strict=True):
             for seed, value in zip(plan.seeds, values, strict=True):
                 self.fake.refit(run.folder, config.config_id, seed, value or 0.0, failed=value is None)
         return plan
@@ -49,12 +55,24 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DatasetCard]:
     return path, tiny_dataset(path, n_train=70, n_val=35, n_test=210)
 
 
-@pytest.fixture
-def made(tmp_path: Path, data: tuple[Path, DatasetCard]) -> Made:
+def make_run(folder: Path, data: tuple[Path, DatasetCard]) -> Made:
     path, card = data
-    fake = FakeRun(tmp_path / "run", dataset=path, content_hash=card.content_hash, dataset_name=card.name)
+    fake = FakeRun(folder, dataset=path, content_hash=card.content_hash, dataset_name=card.name)
     fake.write()
     return Made(fake, path, card)
+
+
+@pytest.fixture
+def made(tmp_path: Path, data: tuple[Path, DatasetCard]) -> Made:
+    return make_run(tmp_path / "run", data)
+
+
+@pytest.fixture(scope="module")
+def tested(tmp_path_factory: pytest.TempPathFactory, data: tuple[Path, DatasetCard]) -> tuple[Made, TestResult]:
+    """A run to its end: searched, refitted with the published configurations, tested; not to be changed."""
+    made = make_run(tmp_path_factory.mktemp("tested") / "run", data)
+    made.refit([[0.6, 0.61, 0.62], [0.5, 0.51, 0.5], [0.4, 0.4, 0.4], [0.3, 0.3, 0.3]], published=2)
+    return made, run_test(made.run, load=load_seed, predict=predict_seed, device="cpu")
 
 
 def load_seed(config: Any, card: Any, checkpoint: Path, device: Any) -> int:

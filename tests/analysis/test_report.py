@@ -1,0 +1,174 @@
+"""The report, at every stage of a run."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from analysis.findings import percent, standing
+from analysis.heldout import run_test
+from analysis.refit_plan import plan_refits
+from analysis.report import render, write_report
+from fer_tune.run_folder import write_json
+
+SEARCHED = {"search_history", "trial_curves", "comparison"}
+REFITTED = SEARCHED | {"refits", "learning_curves"}
+TESTED = REFITTED | {"confusion", "per_class"}
+
+
+def names(written) -> set[str]:
+    return {file.stem for file in written.figures}
+
+
+class Tags(HTMLParser):
+    """Collects tags and checks that they are closed in order."""
+
+    VOID = ("meta", "img", "br", "link")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_after_the_search_it_says_to_refit(made) -> None:
+    written = write_report(made.run)
+    text = written.html.read_text()
+    assert names(written) == SEARCHED
+    assert f"fer-tune refit {made.path}" in text
+    assert "no interval can be given before it is refitted" in text
+    assert "not read yet" in text
+
+
+def test_after_some_refits_it_still_says_to_refit(made) -> None:
+    plan = made.refit([[0.6, 0.61]])
+    (made.run.folder.refit_seed(plan.configs[0].config_id, plan.seeds[0]) / "result.json").unlink()
+    text = render(made.run, standing(made.run), "md")
+    assert f"fer-tune refit {made.path}" in text
+    assert "to do" in text
+
+
+def test_after_the_refits_it_says_to_test(made) -> None:
+    made.refit([[0.6, 0.61], [0.5, None]])
+    written = write_report(made.run)
+    text = written.markdown.read_text()
+    assert names(written) == REFITTED
+    assert f"fer-tune test {made.path}" in text
+    assert "the held-out split has not been read yet" in written.answer
+    assert "60.5 ± 0.7" in text
+    assert "failed" in text
+
+
+@pytest.fixture(scope="module")
+def final(tested):
+    made, result = tested
+    return made.run, result, write_report(made.run)
+
+
+def test_after_the_test_it_opens_with_the_answer_and_its_interval(final) -> None:
+    run, result, written = final
+    assert names(written) == TESTED
+    accuracy = result.accuracy
+    for file in (written.html, written.markdown):
+        text = file.read_text()
+        assert written.answer in text
+        assert f"classifies {percent(accuracy.value)} % of the 210 held-out images" in text
+        assert f"95 % interval {percent(accuracy.low)} to {percent(accuracy.high)}" in text
+        for row in result.per_class:
+            assert f"{percent(row.f1.value)} ({percent(row.f1.low)} to {percent(row.f1.high)})" in text
+        for entry in run.published:
+            assert entry.published.name in text
+        assert "Next:" not in text
+    first = re.sub("<[^>]*>", "", written.html.read_text().split("<main>")[1]).strip().splitlines()
+    assert first[1] == written.answer
+
+
+def test_the_html_is_one_file_without_script(final) -> None:
+    tags = Tags()
+    tags.feed(final[2].html.read_text())
+    assert tags.open == []
+    assert "script" not in {tag for tag, _ in tags.seen}
+    assert "link" not in {tag for tag, _ in tags.seen}
+    images = [attributes for tag, attributes in tags.seen if tag == "img"]
+    assert len(images) == len(TESTED)
+    for image in images:
+        assert (image["src"] or "").startswith("data:image/png;base64,")
+        assert image["alt"]
+    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in tags.seen
+
+
+def test_figures_are_the_same_each_time(final) -> None:
+    run, _, written = final
+    first = {file.name: file.read_bytes() for file in written.figures}
+    second = {file.name: file.read_bytes() for file in write_report(run).figures}
+    assert first == second
+    assert {name.split(".")[1] for name in first} == {"png", "pdf"}
+
+
+def test_markdown_shows_every_figure_that_is_there(final) -> None:
+    markdown = final[2].markdown
+    shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", markdown.read_text())
+    assert {(markdown.parent / name).is_file() for name in shown} == {True}
+    assert len(shown) == len(TESTED)
+
+
+def text_of(made, kind="md") -> str:
+    return render(made.run, standing(made.run), kind)
+
+
+def test_every_opening_is_counted(made, models) -> None:
+    made.refit([[0.6, 0.61]])
+    run_test(made.run, **models)
+    assert "held-out split: read once" in text_of(made)
+    run_test(made.run, again=True, why="a second look", **models)
+    assert "read 2 times" in text_of(made)
+    assert "a second look" in text_of(made)
+
+
+def test_a_papers_figure_stands_only_beside_its_own_dataset(made) -> None:
+    assert "for fer2013, not this dataset" in text_of(made)
+    settings = made.run.settings
+    renamed = settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"name": "FER-2013"})})
+    made.run.folder.write_settings(renamed)
+    assert "60.854 (test accuracy)" in text_of(made)
+
+
+def test_unlike_budgets_are_said(made) -> None:
+    plan = plan_refits(made.run, top=1, seeds=2, epochs=20)
+    write_json(plan, made.run.folder.refit_file)
+    for seed in plan.seeds:
+        made.fake.refit(made.run.folder, plan.configs[0].config_id, seed, 0.6)
+    text = text_of(made)
+    assert "refitted for 20 epochs instead of 9" in text
+    assert "chosen among 16 trials" in text
+
+
+def test_the_datasets_hygiene_is_told_or_said_to_be_unknown(made) -> None:
+    assert "source: drawn by a test" in text_of(made)
+    settings = made.run.settings
+    moved = settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"path": "/nowhere"})})
+    made.run.folder.write_settings(moved)
+    assert "data hygiene: unknown here" in text_of(made)
+
+
+def test_names_are_escaped(made) -> None:
+    settings = made.run.settings
+    made.run.folder.write_settings(settings.model_copy(update={"name": "<script>alert(1)</script>"}))
+    assert "<script>" not in text_of(made, "html")
+
+
+def test_a_search_without_a_finished_trial_has_a_report_too(made) -> None:
+    (made.path / "trials.parquet").unlink()
+    written = write_report(made.run)
+    assert written.figures == []
+    assert f"fer-tune resume {made.path}" in written.html.read_text()

@@ -1,0 +1,205 @@
+"""The commands refit, test and report: what each option changes. Training and models are stand-ins."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from drawing import tiny_dataset
+from fake_run import FakeRun, guesses
+from typer.testing import CliRunner
+
+import analysis.refit
+import fer_tune.search.ray_session
+import fer_tune.training.evaluation
+from analysis import Run, load_run
+from analysis.refit import Ending, RefitTask
+from fer_tune.cli import refit, report, test
+from fer_tune.errors import UserError
+from fer_tune.run_folder import RefitResult
+
+app = typer.Typer()
+app.command("refit")(refit.command)
+app.command("test")(test.command)
+app.command("report")(report.command)
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> FakeRun:
+    card = tiny_dataset(tmp_path / "data", n_train=14, n_val=14, n_test=140)
+    made = FakeRun(tmp_path / "run", dataset=tmp_path / "data", content_hash=card.content_hash, dataset_name=card.name)
+    folder = made.write()
+    folder.write_settings(folder.settings().model_copy(update={"wandb": "disabled", "cpus_per_trial": 2}))
+    return made
+
+
+class Pool:
+    """Takes the place of `RayPool`; refits end at once, seed 1001 better than the others."""
+
+    asked: tuple[Path, float, float]
+    fail = False
+    interrupt = False
+    fake: FakeRun
+
+    def __init__(self, data: Path, cpus: float, gpus: float) -> None:
+        Pool.asked = (data, cpus, gpus)
+        self.tasks: list[RefitTask] = []
+
+    def submit(self, task: RefitTask) -> None:
+        self.tasks.append(task)
+
+    def wait(self, seconds: float) -> list[Ending]:
+        if self.interrupt:
+            raise KeyboardInterrupt
+        task = self.tasks.pop(0)
+        if self.fail and task.seed == 1002:
+            return [Ending(task, None, "RuntimeError: boom", "trace")]
+        accuracy = 0.62 if task.seed == 1001 else 0.6
+        self.fake.refit(load_run(self.fake.path).folder, task.config_id, task.seed, accuracy)
+        result = RefitResult(
+            config_id=task.config_id,
+            seed=task.seed,
+            status="completed",
+            best_val_accuracy=accuracy,
+            best_epoch=7,
+            epochs=9,
+        )
+        return [Ending(task, result)]
+
+    def cancel(self) -> None:
+        pass
+
+
+@pytest.fixture
+def pool(fake: FakeRun, monkeypatch: pytest.MonkeyPatch) -> type[Pool]:
+    @contextmanager
+    def no_ray() -> Any:
+        yield
+
+    monkeypatch.setattr(analysis.refit, "RayPool", Pool)
+    monkeypatch.setattr(fer_tune.search.ray_session, "ray_session", no_ray)
+    monkeypatch.setattr(Pool, "fake", fake, raising=False)
+    return Pool
+
+
+def call(*arguments: Any, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if isinstance(result.exception, UserError):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def run(fake: FakeRun) -> Run:
+    return load_run(fake.path)
+
+
+def test_refit_shows_each_refit_the_table_and_the_next_command(fake: FakeRun, pool: type[Pool]) -> None:
+    shown = call("refit", fake.path, "--top", 2, "--seeds", 3)
+    assert "2 configurations × 3 seeds, 9 epochs each: 0 of 6 done" in shown
+    assert "[1/6]" in shown
+    assert "validation accuracy 62.0 % at epoch 7 of 9" in shown
+    assert "60.7 ± 1.2" in shown
+    assert f"next: fer-tune test {fake.path}" in shown
+    assert [len(entry.completed) for entry in run(fake).refits] == [3, 3]
+
+
+def test_refit_again_trains_nothing(fake: FakeRun, pool: type[Pool]) -> None:
+    call("refit", fake.path, "--top", 1, "--seeds", 2)
+    pool.asked = (Path(), 0, 0)
+    assert "2 of 2 done" in call("refit", fake.path)
+    assert pool.asked == (Path(), 0, 0)
+
+
+def test_refit_epochs(fake: FakeRun, pool: type[Pool]) -> None:
+    call("refit", fake.path, "--top", 1, "--seeds", 1, "--epochs", 30)
+    assert run(fake).refit_plan.epochs == 30
+
+
+def test_refit_published(fake: FakeRun, pool: type[Pool]) -> None:
+    call("refit", fake.path, "--top", 1, "--seeds", 1, "--published")
+    assert {entry.config.origin for entry in run(fake).refits} > {e.published.name for e in run(fake).published}
+
+
+def test_refit_resources(fake: FakeRun, pool: type[Pool], tmp_path: Path) -> None:
+    call("refit", fake.path, "--top", 1, "--seeds", 1)
+    assert pool.asked[1:] == (2, 0)  # as the search had them
+    call("refit", fake.path, "--seeds", 2, "--cpus-per-trial", 0.5, "--gpus-per-trial", 0.25)
+    assert pool.asked[1:] == (0.5, 0.25)
+
+
+@pytest.mark.parametrize("option", [("--cpus-per-trial", 0), ("--gpus-per-trial", -1)])
+def test_refit_refuses_impossible_resources_before_it_plans(fake: FakeRun, pool: type[Pool], option: Any) -> None:
+    with pytest.raises(UserError, match="--cpus-per-trial must be above 0"):
+        call("refit", fake.path, *option)
+    assert run(fake).refit_plan is None
+
+
+def test_refit_data_that_was_moved(fake: FakeRun, pool: type[Pool], tmp_path: Path) -> None:
+    (tmp_path / "data").rename(tmp_path / "moved")
+    with pytest.raises(UserError, match="data"):
+        call("refit", fake.path)
+    call("refit", fake.path, "--data", tmp_path / "moved", "--top", 1, "--seeds", 1)
+    assert pool.asked[0] == tmp_path / "moved"
+
+
+def test_refit_names_failures_and_exits_with_one(fake: FakeRun, pool: type[Pool], monkeypatch) -> None:
+    monkeypatch.setattr(pool, "fail", True)
+    shown = call("refit", fake.path, "--top", 1, "--seeds", 2, code=1)
+    assert "FAILED twice: RuntimeError: boom" in shown
+    assert "error.txt" in shown
+    assert f"next: fer-tune refit {fake.path}" in shown
+
+
+def test_refit_interrupted_says_how_to_go_on(fake: FakeRun, pool: type[Pool], monkeypatch) -> None:
+    monkeypatch.setattr(pool, "interrupt", True)
+    shown = call("refit", fake.path, "--top", 1, "--seeds", 2, code=130)
+    assert f"go on with: fer-tune refit {fake.path}" in shown
+    assert run(fake).refit_plan.seeds == [1001, 1002]
+
+
+@pytest.fixture
+def refitted(fake: FakeRun, pool: type[Pool], monkeypatch: pytest.MonkeyPatch) -> FakeRun:
+    def predict(model: int, split: Any, card: Any, device: Any) -> Any:
+        return guesses(split.labels, 0.65, 7, model)
+
+    monkeypatch.setattr(fer_tune.training.evaluation, "load_model", lambda c, card, file, dev: int(file.read_text()))
+    monkeypatch.setattr(fer_tune.training.evaluation, "predict", predict)
+    call("refit", fake.path, "--top", 2, "--seeds", 2)
+    return fake
+
+
+def test_test_prints_winner_accuracy_classes_and_next_command(refitted: FakeRun) -> None:
+    shown = call("test", refitted.path)
+    [result] = run(refitted).tests
+    assert f"winner: {result.config_id}" in shown
+    assert f"test accuracy: {100 * result.accuracy.value:.1f} % (95 % interval" in shown
+    assert all(name in shown for name in result.classes)
+    assert f"next: fer-tune report {refitted.path}" in shown
+
+
+def test_test_again_and_why(refitted: FakeRun) -> None:
+    call("test", refitted.path)
+    with pytest.raises(UserError, match="--again"):
+        call("test", refitted.path)
+    assert "opened 2 times" in call("test", refitted.path, "--again", "--why", "a new label list")
+    assert [line["why"] for line in run(refitted).openings] == ["first reading", "a new label list"]
+
+
+def test_test_data_that_was_moved(refitted: FakeRun, tmp_path: Path) -> None:
+    (tmp_path / "data").rename(tmp_path / "moved")
+    with pytest.raises(UserError, match="data"):
+        call("test", refitted.path)
+    assert run(refitted).openings == []
+    assert "winner" in call("test", refitted.path, "--data", tmp_path / "moved")
+
+
+def test_report_prints_the_answer_and_its_path(refitted: FakeRun) -> None:
+    shown = call("report", refitted.path)
+    file = refitted.path / "report" / "report.html"
+    assert f"report: {file}" in shown
+    assert "held-out split has not been read yet" in shown
+    assert file.is_file()
