@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 
@@ -51,52 +50,15 @@ def ray_local() -> Iterator[dict[str, Any]]:
     """
     import ray
 
-    address = _start_ray()
+    from fer_tune.search.ray_start import start_ray
+
+    address = start_ray(num_cpus=2, object_store_memory=100 * 1024**2)
     started = _descendants()
     yield address
     started |= _descendants()
     ray.shutdown()
     left = _alive_after(started, seconds=15)
     assert not left, f"Ray left processes behind: {left}"
-
-
-def _start_ray(attempts: int = 3) -> dict[str, Any]:
-    """Start Ray, again where a busy machine made it miss its own deadlines.
-
-    A raylet aborts when its dashboard agent, which imports every module of the dashboard, is not up after 15
-    seconds, a deadline that is a constant (ray-project/ray#65983); without dashboard the agent has no work, so it
-    is started in its minimal form.
-    """
-    import logging
-
-    import ray
-    import ray._private.utils
-
-    # isort: split
-    import psutil  # Ray brings it, and finds it only once it is imported itself
-
-    before = set(psutil.Process().children(recursive=True))
-    for attempt in range(1, attempts + 1):
-        try:
-            with mock.patch("ray._private.utils.get_dashboard_dependency_error", return_value=ImportError("unwanted")):
-                context = ray.init(
-                    address="local",
-                    num_cpus=2,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    object_store_memory=100 * 1024**2,
-                )
-            return dict(context.address_info)
-        except Exception:
-            if attempt == attempts:
-                raise
-            for process in psutil.Process().children(recursive=True):  # ray.shutdown() knows nothing of these
-                if process not in before:
-                    with contextlib.suppress(psutil.NoSuchProcess):
-                        process.kill()
-                        process.wait(10)
-    raise AssertionError("unreachable")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

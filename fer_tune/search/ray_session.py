@@ -12,6 +12,7 @@ from pathlib import Path
 import ray
 
 from fer_tune.errors import UserError
+from fer_tune.search.ray_start import start_ray
 
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the table on screen is ours
@@ -41,7 +42,7 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
             group (measured with Ray 2.60).
 
     Raises:
-        UserError: the cluster does not answer or refuses the token.
+        UserError: the cluster does not answer or refuses the token; this machine is too busy to start Ray.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -64,13 +65,7 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
             # `ray start` of this user.
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 starves trials on a busy machine
-        ray.init(
-            address="local",
-            include_dashboard=dashboard,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env=runtime_env,
-        )
+        start_ray(dashboard=dashboard, runtime_env=runtime_env)
     try:
         yield
     finally:

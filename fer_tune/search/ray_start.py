@@ -1,0 +1,74 @@
+"""Starting Ray on this machine, also a slow or a busy one.
+
+A raylet gives its dashboard agent 15 seconds to report its ports, a constant in Ray 2.60, and aborts when they are
+over (ray-project/ray#65983); the program then hears only that "the current node timed out during startup".  The agent
+imports every module of the dashboard, 5 seconds of CPU, even where there is no dashboard.  So: without a dashboard the
+agent is started in the minimal form that Ray keeps for an installation without ``ray[default]``, and a start that
+fails is tried again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import Any
+from unittest import mock
+
+import ray
+import ray._private.utils
+
+# isort: split
+import psutil  # Ray brings it, and finds it only once it is imported itself
+
+from fer_tune.errors import UserError
+
+
+def start_ray(*, dashboard: bool = False, attempts: int = 3, **options: Any) -> dict[str, Any]:
+    """Start a Ray of this process and connect to it.
+
+    Args:
+        dashboard: start Ray's dashboard too.
+        attempts: how often a start is tried.
+        options: further arguments of ``ray.init``.
+
+    Returns:
+        Ray's ``address_info``.
+
+    Raises:
+        UserError: it did not start, with what to do.
+    """
+    before = set(psutil.Process().children(recursive=True))
+    for attempt in range(1, attempts + 1):
+        with contextlib.ExitStack() as stack:
+            if not dashboard:
+                lacking = ImportError("no dashboard is wanted")
+                stack.enter_context(
+                    mock.patch("ray._private.utils.get_dashboard_dependency_error", return_value=lacking)
+                )
+            try:
+                context = ray.init(
+                    address="local",
+                    include_dashboard=dashboard,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    **options,
+                )
+                return dict(context.address_info)
+            except Exception as error:  # Ray raises a plain Exception for this
+                _end_children(before)
+                if "timed out during startup" not in str(error):
+                    raise
+                logging.getLogger(__name__).info("Ray did not start, attempt %d of %d", attempt, attempts)
+    raise UserError(
+        f"Ray did not start in {attempts} attempts: this machine is too busy for it (its daemons have 15 seconds "
+        "to come up). Try again when it is idle; Ray's own words are in /tmp/ray/session_latest/logs/raylet.err"
+    )
+
+
+def _end_children(keep: set[psutil.Process]) -> None:
+    """End what a failed start has left, which ``ray.shutdown`` knows nothing of."""
+    for process in psutil.Process().children(recursive=True):
+        if process not in keep:
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+                process.kill()
+                process.wait(10)
