@@ -43,7 +43,7 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def ray_local() -> Iterator[dict[str, Any]]:
+def ray_local() -> Iterator[None]:
     """A Ray of this process, with 2 CPUs and no dashboard; the search's code joins it.
 
     Shared by all tests: none may shut it down. At the end no process of it may be left.
@@ -52,9 +52,9 @@ def ray_local() -> Iterator[dict[str, Any]]:
 
     from fer_tune.search.ray_start import start_ray
 
-    address = start_ray(num_cpus=2, object_store_memory=100 * 1024**2)
+    start_ray(num_cpus=2, object_store_memory=100 * 1024**2)
     started = _descendants()
-    yield address
+    yield
     started |= _descendants()
     ray.shutdown()
     left = _alive_after(started, seconds=15)

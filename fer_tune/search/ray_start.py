@@ -23,16 +23,13 @@ import psutil  # Ray brings it, and finds it only once it is imported itself
 from fer_tune.errors import UserError
 
 
-def start_ray(*, dashboard: bool = False, attempts: int = 3, **options: Any) -> dict[str, Any]:
+def start_ray(*, dashboard: bool = False, attempts: int = 3, **options: Any) -> None:
     """Start a Ray of this process and connect to it.
 
     Args:
         dashboard: start Ray's dashboard too.
         attempts: how often a start is tried.
         options: further arguments of ``ray.init``.
-
-    Returns:
-        Ray's ``address_info``.
 
     Raises:
         UserError: it did not start, with what to do.
@@ -46,14 +43,14 @@ def start_ray(*, dashboard: bool = False, attempts: int = 3, **options: Any) -> 
                     mock.patch("ray._private.utils.get_dashboard_dependency_error", return_value=lacking)
                 )
             try:
-                context = ray.init(
+                ray.init(
                     address="local",
                     include_dashboard=dashboard,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                     **options,
                 )
-                return dict(context.address_info)
+                return
             except Exception as error:  # Ray raises a plain Exception for this
                 _end_children(before)
                 if "timed out during startup" not in str(error):
