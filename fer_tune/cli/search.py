@@ -30,7 +30,7 @@ def command(
     workers_per_trial: Annotated[int, typer.Option(min=1, help="Data-parallel workers of one trial.")] = 1,
     concurrent: Annotated[int | None, typer.Option(min=1, help="Most trials side by side; as many as fit.")] = None,
     space: Annotated[list[Path] | None, typer.Option(help="A search-space file instead of the shipped one.")] = None,
-    grace_period: Annotated[int, typer.Option(min=1, help="Epochs before ASHA may stop a trial.")] = 1,
+    grace_period: Annotated[int, typer.Option(min=1, help="Epochs before ASHA may stop a trial.")] = 2,
     reduction_factor: Annotated[int, typer.Option(min=2, help="ASHA lets one in so many go on at each rung.")] = 3,
     published: Annotated[bool, typer.Option(help="Try the published configurations first.")] = True,
     wandb: Annotated[str, typer.Option(help="auto, online, offline or disabled.")] = "auto",

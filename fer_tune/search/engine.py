@@ -6,6 +6,8 @@ import logging
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -55,7 +57,7 @@ class SearchOptions:
     workers_per_trial: int = 1
     concurrent: int | None = None
     spaces: list[str] = field(default_factory=list)  # files instead of the shipped spaces
-    grace_period: int = 1
+    grace_period: int = 2
     reduction_factor: int = 3
     published: bool = True
     wandb: Choice = "auto"
@@ -216,7 +218,6 @@ def _tuner(run: RunFolder, settings: SearchSettings, spaces: dict[str, SearchSpa
             scheduler=scheduler,
             num_samples=total,
             max_concurrent_trials=settings.concurrent,
-            time_budget_s=settings.time_budget_seconds,
             # A reused process starts the next trial in hundredths of a second.  A worker group blocks the thread
             # that Tune would have to unwind, so there it must be off.
             reuse_actors=settings.workers_per_trial == 1,
@@ -240,7 +241,7 @@ def _trial_name(trial: Trial) -> str:
 
 def _fit(tuner: tune.Tuner, run: RunFolder, settings: SearchSettings) -> Ended:
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    with _interruptible() as interrupted:
+    with _interruptible(settings.time_budget_seconds) as interrupted:
         tuner.fit()
     # Tune calls a trial that an interrupt cut short TERMINATED; our own record knows that it did not end.
     statuses = pq.read_table(run.trials_file, columns=["status"]).column("status").to_pylist()
@@ -250,19 +251,39 @@ def _fit(tuner: tune.Tuner, run: RunFolder, settings: SearchSettings) -> Ended:
 
 
 @contextmanager
-def _interruptible() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM while Tune stops cleanly; Tune itself listens to SIGINT only."""
+def _interruptible(time_budget: float | None) -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM while Tune stops cleanly; Tune itself listens to SIGINT only.
+
+    A spent time budget stops in the same way: Tune's own ``time_budget_s`` marks running trials as ended and the
+    searcher as finished, so that nothing could be resumed.
+    """
     seen: list[int] = []
 
     def stop(number: int, frame: Any) -> None:
         seen.append(number)
-        if len(seen) > 1 or signal.getsignal(signal.SIGUSR1) in (signal.SIG_DFL, signal.SIG_IGN, None):
-            sys.exit(130)  # asked twice, or Tune is not listening yet
-        os.kill(os.getpid(), signal.SIGUSR1)  # Tune's other signal to end after saving its state
+        if len(seen) > 1 or not _tune_listens():
+            sys.exit(130)
+        os.kill(os.getpid(), signal.SIGUSR1)
 
+    def time_is_up() -> None:
+        while not _tune_listens():
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)  # that of an earlier search in this process would hear us in vain
+    clock = threading.Timer(time_budget or 0, time_is_up)
+    clock.daemon = True
+    if time_budget is not None:
+        clock.start()
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield seen
     finally:
+        clock.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _tune_listens() -> bool:
+    """Whether Tune has set up its other signal to end after saving its state; before that it would kill us."""
+    return signal.getsignal(signal.SIGUSR1) is not signal.SIG_DFL

@@ -41,9 +41,9 @@ def statuses(run: Path) -> list[str]:
 
 @pytest.fixture
 def search(tmp_path):
-    tiny_dataset(tmp_path / "data", n_train=700, n_val=140, n_test=14)
+    tiny_dataset(tmp_path / "data", n_train=2100, n_val=140, n_test=14)
     return (
-        *("search", "--data", tmp_path / "data", "--backbone", "cnn_residual", "--trials", TRIALS, "--epochs", 4),
+        *("search", "--data", tmp_path / "data", "--backbone", "cnn_simpler", "--trials", TRIALS, "--epochs", 6),
         *("--storage", tmp_path / "runs", "--name", "r", "--wandb", "disabled", "--concurrent", 1),
     )
 
@@ -60,7 +60,7 @@ def finish(tmp_path: Path) -> None:
     for trial_id, row in done.items():
         if trial_id in rows:  # Tune's last snapshot may be older than the table
             assert rows[trial_id]["best_val_accuracy"] == pytest.approx(row["best_val_accuracy"], abs=0.15)
-    (study,) = open_studies(run / "study.journal", ["cnn_residual"], 0).values()
+    (study,) = open_studies(run / "study.journal", ["cnn_simpler"], 0).values()
     told = {trial.user_attrs.get("trial_id"): trial.state for trial in study.trials}
     ended = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
     assert {name: told[name] for name in rows} == {name: ended[row["status"]] for name, row in rows.items()}

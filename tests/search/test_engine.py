@@ -58,6 +58,7 @@ def run(ray_local, data, spaces, tmp_path_factory) -> RunFolder:
             storage=tmp_path_factory.mktemp("runs"),
             spaces=spaces,
             reduction_factor=2,
+            grace_period=1,
             seed=7,
         )
     )
@@ -195,3 +196,33 @@ def test_settings_that_a_backbone_cannot_take_fail_the_trial_and_not_the_search(
     trials, _ = rows(ended.run)
     assert {row["status"] for row in trials} == {"failed"}
     assert all("/absent.pt: no such weights file" in row["error"] for row in trials)
+
+
+@pytest.mark.slow
+def test_a_time_budget_ends_the_search_and_resumes_finish_it(ray_local, data, spaces, tmp_path):
+    ended = search(
+        SearchOptions(
+            data=data,
+            backbones=["cnn_residual"],
+            trials=3,
+            epochs=40,
+            time_budget_seconds=15,
+            name="short",
+            storage=tmp_path,
+            spaces=spaces[1:],
+            grace_period=40,
+            wandb="disabled",
+        )
+    )
+    assert not ended.finished
+    assert not ended.interrupted
+    for _ in range(12):
+        before = {row["trial_id"]: row["epochs"] for row in rows(ended.run)[0]}
+        ended = resume(ended.run.path)
+        after, epochs = rows(ended.run)
+        assert all(row["epochs"] >= before.get(row["trial_id"], 0) for row in after)  # no epoch is lost
+        if ended.finished:
+            break
+    assert ended.finished
+    assert [row["epochs"] for row in after] == [40, 40, 40]
+    assert len(epochs) == 120

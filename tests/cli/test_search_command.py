@@ -1,0 +1,124 @@
+"""`fer-tune search`: each option reaches the engine, and the end tells what to do next."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fer_tune.search.engine as engine
+from fer_tune.cli.main import main
+from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, TRIAL_COLUMNS, RunFolder, write_table
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> RunFolder:
+    run = RunFolder(tmp_path / "runs" / "r")
+    base: dict[str, Any] = dict.fromkeys(METRICS, 0.5) | {"backbone": "cnn_simpler", "origin": "sampled", "epochs": 3}
+    rows = [
+        {**base, "trial_id": f"t{i}", "status": "completed", "best_val_accuracy": 0.5 + i / 100, "best_epoch": 3}
+        | {"config.learning_rate": 0.001 * (i + 1), "config.batch_size": 32, "config.augmentation": 0.25}
+        for i in range(12)
+    ]
+    write_table(rows, TRIAL_COLUMNS, run.trials_file)
+    write_table([], EPOCH_COLUMNS, run.epochs_file)
+    return run
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, run_folder: RunFolder) -> dict[str, Any]:
+    """What the engine was asked for, and how it shall end."""
+    seen: dict[str, Any] = {"finished": True, "interrupted": False}
+
+    def search(options: engine.SearchOptions) -> engine.Ended:
+        seen["options"] = options
+        return engine.Ended(run_folder, seen["finished"], seen["interrupted"])
+
+    monkeypatch.setattr(engine, "search", search)
+    monkeypatch.setattr(engine, "resume", lambda path: search(path))
+    return seen
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["fer-tune", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return int(stop.value.code or 0)
+
+
+BASE = ("search", "--data", "d", "--backbone", "cnn_simpler")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "value"),
+    [
+        ((), "data", Path("d")),
+        (("--backbone", "resnet18", "--backbone", "cnn_simpler"), "backbones", ["cnn_simpler", "resnet18"]),
+        (("--trials", "7"), "trials", 7),
+        (("--epochs", "9"), "epochs", 9),
+        (("--time-budget", "90s"), "time_budget_seconds", 90.0),
+        (("--time-budget", "1.5h"), "time_budget_seconds", 5400.0),
+        (("--name", "mine"), "name", "mine"),
+        (("--storage", "else"), "storage", Path("else")),
+        (("--seed", "3"), "seed", 3),
+        (("--cpus-per-trial", "2"), "cpus_per_trial", 2.0),
+        (("--gpus-per-trial", "0.25"), "gpus_per_trial", 0.25),
+        (("--workers-per-trial", "2"), "workers_per_trial", 2),
+        (("--concurrent", "3"), "concurrent", 3),
+        (("--space", "a.yaml"), "spaces", ["a.yaml"]),
+        (("--grace-period", "4"), "grace_period", 4),
+        (("--reduction-factor", "2"), "reduction_factor", 2),
+        (("--no-published",), "published", False),
+        (("--wandb", "disabled"), "wandb", "disabled"),
+    ],
+)
+def test_an_option_reaches_the_engine(monkeypatch, asked, arguments, field, value):
+    assert call(monkeypatch, *BASE, *arguments) == 0
+    assert getattr(asked["options"], field) == value
+    default = engine.SearchOptions(data=Path("x"), backbones=[])
+    assert getattr(default, field) != value
+
+
+def test_the_defaults_of_the_command_are_those_of_the_engine(monkeypatch, asked):
+    call(monkeypatch, *BASE)
+    assert asked["options"] == engine.SearchOptions(data=Path("d"), backbones=["cnn_simpler"])
+
+
+def test_the_end_shows_the_best_trials_and_the_next_command(monkeypatch, asked, run_folder, capsys):
+    assert call(monkeypatch, *BASE) == 0
+    shown = capsys.readouterr().out
+    assert "12 completed" in shown
+    assert shown.index("61.00 %") < shown.index("60.00 %")
+    assert "50.00 %" not in shown  # the ten best
+    assert f"next: fer-tune refit {run_folder.path}" in shown
+
+
+def test_an_interrupt_says_how_to_go_on(monkeypatch, asked, run_folder, capsys):
+    asked |= {"finished": False, "interrupted": True}
+    assert call(monkeypatch, *BASE) == 130
+    assert f"Go on with: fer-tune resume {run_folder.path}" in capsys.readouterr().out
+
+
+def test_a_spent_budget_says_so(monkeypatch, asked, run_folder, capsys):
+    asked |= {"finished": False}
+    assert call(monkeypatch, *BASE, "--time-budget", "1m") == 0
+    assert "the time budget is spent. Go on with: fer-tune resume" in capsys.readouterr().out
+
+
+def test_resume_goes_on_with_the_run(monkeypatch, asked, run_folder, capsys):
+    assert call(monkeypatch, "resume", run_folder.path) == 0
+    assert asked["options"] == run_folder.path
+    assert "next: fer-tune refit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("budget", ["soon", "10", "0m", "-5m"])
+def test_a_budget_without_a_unit(monkeypatch, asked, budget, capsys):
+    assert call(monkeypatch, *BASE, f"--time-budget={budget}") == 2
+    assert "a number and a unit, such as 90s, 30m or 2h" in capsys.readouterr().err
+
+
+def test_an_unknown_wandb_mode(monkeypatch, asked, capsys):
+    assert call(monkeypatch, *BASE, "--wandb", "maybe") == 2
+    assert "one of auto, online, offline, disabled" in capsys.readouterr().err
