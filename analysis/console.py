@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from types import TracebackType
 
 import pyarrow.parquet as pq
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -78,7 +79,8 @@ class RefitProgress:
 
 def refit_table(refits: Iterable[ConfigRefit]) -> Table:
     """Return the refitted configurations with their validation accuracy: mean, spread and each seed, best first."""
-    table = Table(title="Refits: validation accuracy in %, best epoch of each seed", title_justify="left")
+    title = "Refits: validation accuracy in %, best epoch of each seed"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("configuration", "tried as", "in search"):
         table.add_column(name, no_wrap=name == "configuration")
     table.add_column("mean ± sd", justify="right", no_wrap=True)
@@ -99,11 +101,11 @@ def refit_table(refits: Iterable[ConfigRefit]) -> Table:
 def class_table(result: TestResult) -> Table:
     """Return the scores of each class on the held-out split, in per cent with their intervals."""
     title = f"{result.dataset}, held-out split, {len(result.seeds)} seeds: scores in % with 95 % intervals"
-    table = Table(title=title, title_justify="left")
-    table.add_column("class")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("class", no_wrap=True)
     for name in ("precision", "recall", "F1"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("images", justify="right")
+    table.add_column("images", justify="right", no_wrap=True)
     for row in result.per_class:
         cells = [
             f"{percent(e.value)} ({percent(e.low)}–{percent(e.high)})" for e in (row.precision, row.recall, row.f1)

@@ -140,7 +140,11 @@ def score(
             macro_f1=float(metrics.macro_f1(joint)),
         )
     support = confusions[0].sum(-1)
-    rows = zip(classes, support, *map(estimate, (metrics.precision, metrics.recall, metrics.f1)), strict=True)
+    answered = confusions.sum(1).mean(0).round().astype(int)  # predictions of each class, mean over seeds
+    precision = [_widened(e, int(n)) for e, n in zip(estimate(metrics.precision), answered, strict=True)]
+    recall = [_widened(e, int(n)) for e, n in zip(estimate(metrics.recall), support, strict=True)]
+    f1 = [_f1_widened(*three) for three in zip(estimate(metrics.f1), precision, recall, strict=True)]
+    rows = zip(classes, support, precision, recall, f1, strict=True)
     freedom = len(seeds) - 1
     words = _BOOTSTRAP if len(seeds) > 1 else _SINGLE
     return Scores(
@@ -161,3 +165,22 @@ def score(
         ensemble=ensemble,
         largest_class=float(support.max() / support.sum()),
     )
+
+
+def _widened(estimate: Estimate, images: int) -> Estimate:
+    """Give an interval to a share that is 0 or 1 in every resample, where a bootstrap sees no uncertainty: Wilson's."""
+    if estimate.low < estimate.high:
+        return estimate
+    if images == 0:  # never predicted, or no image of the class
+        return estimate.model_copy(update={"low": 0.0, "high": 1.0})
+    alone = wilson(round(estimate.value * images), images)
+    return estimate.model_copy(update={"low": alone.low, "high": alone.high})
+
+
+def _f1_widened(estimate: Estimate, precision: Estimate, recall: Estimate) -> Estimate:
+    """Give an F1 that is the same in every resample the bounds that those of precision and recall allow."""
+    if estimate.low < estimate.high:
+        return estimate
+    pairs = ((precision.low, recall.low), (precision.high, recall.high))
+    low, high = (2 * p * r / (p + r) if p + r else 0.0 for p, r in pairs)
+    return estimate.model_copy(update={"low": min(low, estimate.value), "high": max(high, estimate.value)})

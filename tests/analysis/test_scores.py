@@ -79,3 +79,16 @@ def test_small_classes_have_wider_intervals(labels: np.ndarray) -> None:
     rows = {row.name: row for row in score(labels, probabilities, CLASSES, [1, 2, 3]).per_class}
     width = {name: rows[name].recall.high - rows[name].recall.low for name in ("disgust", "happy")}
     assert width["disgust"] > 2 * width["happy"]
+
+
+def test_a_class_found_always_or_never_still_has_an_interval() -> None:
+    labels = np.repeat([0, 1, 2], 10)
+    predicted = np.where(labels == 2, 1, labels)  # class 2 is never predicted
+    found = score(labels, np.stack([np.eye(3)[predicted]] * 2), ["a", "b", "c"], [1, 2], resamples=200).per_class
+    assert found[0].recall.value == 1
+    assert found[0].recall.low == pytest.approx(0.7225, abs=1e-3)  # Wilson, 10 of 10
+    assert found[2].recall.value == 0
+    assert found[2].recall.high == pytest.approx(0.2775, abs=1e-3)
+    assert (found[2].precision.low, found[2].precision.high) == (0, 1)  # nothing is known of it
+    assert found[0].f1.low < 1
+    assert found[2].f1.high > 0

@@ -177,7 +177,7 @@ def test_test_prints_winner_accuracy_classes_and_next_command(refitted: FakeRun)
     [result] = run(refitted).tests
     assert f"winner: {result.config_id}" in shown
     assert f"test accuracy: {100 * result.accuracy.value:.1f} % (95 % interval" in shown
-    assert all(name in shown for name in result.classes)
+    assert all(name in shown for name in [*result.classes, "images"])  # whole, in 80 columns
     assert f"next: fer-tune report {refitted.path}" in shown
 
 
