@@ -87,12 +87,12 @@ def sample_views(count: int, rng: np.random.Generator) -> Columns:
 
     occluded = rng.random(count) < 0.04
     views = {
-        "roll": normal(0.05),
+        "roll": normal(0.08),
         "yaw": normal(0.08),
         "pitch": normal(0.04),
         "scale": uniform(24.0, 26.0),
-        "shift_x": normal(0.6),
-        "shift_y": normal(0.6),
+        "shift_x": normal(1.2),
+        "shift_y": normal(1.2),
         "gaze_x": normal(0.25),
         "gaze_y": normal(0.2),
         "asymmetry": normal(0.06),
