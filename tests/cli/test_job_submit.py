@@ -70,7 +70,8 @@ def head() -> Iterator[Head]:
     try:
         for attempt in range(1, 4):  # a busy machine misses Ray's deadline of 15 s for its agent
             port, dashboard, client = free_ports(3)
-            with (folder / f"head{attempt}.log").open("w", encoding="utf-8") as log:
+            output = folder / f"head{attempt}.log"
+            with output.open("w", encoding="utf-8") as log:
                 process = subprocess.Popen(
                     [
                         *(SCRIPTS / "ray", "start", "--head", "--block", "--disable-usage-stats"),
@@ -86,12 +87,12 @@ def head() -> Iterator[Head]:
                 )
             try:
                 found = Head(f"http://127.0.0.1:{dashboard}", environment)
-                if answers(found, process, seconds=150):
+                if answers(found, process, output, seconds=150):
                     yield found
                     return
             finally:
                 end(process)
-        pytest.fail((folder / "head3.log").read_text(encoding="utf-8"))
+        pytest.fail(output.read_text(encoding="utf-8"))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -104,17 +105,16 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def answers(head: Head, process: subprocess.Popen[bytes], seconds: float) -> bool:
+def answers(head: Head, process: subprocess.Popen[bytes], output: Path, seconds: float) -> bool:
     """Wait until the head takes jobs; false where it ends, or not in time."""
     token = head.environment["RAY_AUTH_TOKEN"]
     request = urllib.request.Request(f"{head.address}/api/jobs/", headers={"Authorization": f"Bearer {token}"})
     deadline = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(request, timeout=10):
+        time.sleep(0.5)
+        if "Ray runtime started" in output.read_text(encoding="utf-8"):  # the dashboard answers before the node stands
+            with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(request, timeout=10):
                 return True
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.5)
     return False
 
 
