@@ -222,7 +222,7 @@ class RunFolder:
         if not folder.path.is_dir():
             raise UserError(f"{path}: no such run folder; `fer-tune search` makes one under runs/")
         if not folder.settings_file.is_file():
-            raise UserError(f"{path}: not a run folder: it has no search.yaml; name a folder that `fer-tune search` made")
+            raise UserError(f"{path}: not a run folder: no search.yaml in it; name one that `fer-tune search` made")
         return folder
 
     def settings(self) -> SearchSettings:

@@ -21,8 +21,8 @@ class Batches:
     """
 
     def __init__(self, split: Split, card: DatasetCard, device: torch.device) -> None:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # only ever gathered from
+        with warnings.catch_warnings():  # the map is only ever gathered from
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             images = torch.from_numpy(split.images)
         self._images = images.to(device)  # (N, H, W, C) uint8
         self._labels = torch.from_numpy(split.labels).to(device)  # (N,) int64

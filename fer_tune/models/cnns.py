@@ -27,10 +27,14 @@ class _Classifier(nn.Module):
 
     num_classes: int
     num_features: int
+    head: nn.Linear
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         del coarse  # blocks are the stages
         return {"stem": r"^stem", "blocks": r"^blocks\.(\d+)"}
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
 
 
 class CNNBaseline(_Classifier):
@@ -61,9 +65,6 @@ class CNNBaseline(_Classifier):
         self.drop = nn.Dropout(drop_rate)
         self.head = nn.Linear(self.num_features, num_classes)
 
-    def get_classifier(self) -> nn.Module:
-        return self.head
-
     def forward(self, images: Tensor) -> Tensor:
         features = nn.functional.adaptive_avg_pool2d(self.blocks(images), 2).flatten(1)
         logits: Tensor = self.head(self.drop(torch.relu(self.hidden(features))))
@@ -84,7 +85,25 @@ class _ResidualBlock(nn.Module):
         return torch.relu(self.second(torch.relu(self.first(x))) + self.shortcut(x))
 
 
-class CNNResidual(_Classifier):
+class _PooledCNN(_Classifier):
+    """A stem, blocks, global average pooling, dropout and a linear head."""
+
+    def __init__(
+        self, stem: nn.Module, blocks: list[nn.Module], features: int, num_classes: int, drop_rate: float
+    ) -> None:
+        super().__init__()
+        self.num_classes, self.num_features = num_classes, features
+        self.stem = stem
+        self.blocks = nn.Sequential(*blocks)
+        self.drop = nn.Dropout(drop_rate)
+        self.head = nn.Linear(features, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.drop(self.blocks(self.stem(images)).mean((2, 3))))
+        return logits
+
+
+class CNNResidual(_PooledCNN):
     """A small residual CNN for 48x48 faces: a stem, then one block each of 32, 64, 128 and 256 channels.
 
     1.2 million parameters and 35 million multiply-adds per 48x48 image; after the "custom CNN with residual blocks"
@@ -94,26 +113,13 @@ class CNNResidual(_Classifier):
     widths = (32, 64, 128, 256)
 
     def __init__(self, num_classes: int = 7, in_chans: int = 3, drop_rate: float = 0.0) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.num_features = self.widths[-1]
-        self.stem = nn.Sequential(*_conv_bn(in_chans, self.widths[0]), nn.ReLU(inplace=True), nn.MaxPool2d(2))
-        inputs = (self.widths[0], *self.widths)
-        self.blocks = nn.Sequential(
-            *(_ResidualBlock(inputs[i], width, 1 if i == 0 else 2) for i, width in enumerate(self.widths))
-        )
-        self.drop = nn.Dropout(drop_rate)
-        self.head = nn.Linear(self.num_features, num_classes)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.drop(self.blocks(self.stem(images)).mean((2, 3))))
-        return logits
+        stem = nn.Sequential(*_conv_bn(in_chans, self.widths[0]), nn.ReLU(inplace=True), nn.MaxPool2d(2))
+        blocks: list[nn.Module] = [_ResidualBlock(self.widths[0], self.widths[0], 1)]
+        blocks += [_ResidualBlock(inputs, outputs, 2) for inputs, outputs in pairwise(self.widths)]
+        super().__init__(stem, blocks, self.widths[-1], num_classes, drop_rate)
 
 
-class CNNSimpler(_Classifier):
+class CNNSimpler(_PooledCNN):
     """A CNN that trains in seconds: four convolutions of 16, 32, 64 and 128 channels, each at half the size.
 
     0.1 million parameters and 2 million multiply-adds per 48x48 image; after the "simpler" custom CNN of the
@@ -123,28 +129,14 @@ class CNNSimpler(_Classifier):
     widths = (16, 32, 64, 128)
 
     def __init__(self, num_classes: int = 7, in_chans: int = 3, drop_rate: float = 0.0) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.num_features = self.widths[-1]
-        inputs = (in_chans, *self.widths)
-        self.blocks = nn.Sequential(
-            *(
-                nn.Sequential(*_conv_bn(inputs[i], width, 2, 5 if i == 0 else 3), nn.ReLU(inplace=True))
-                for i, width in enumerate(self.widths)
-            )
-        )
-        self.drop = nn.Dropout(drop_rate)
-        self.head = nn.Linear(self.num_features, num_classes)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.drop(self.blocks(images).mean((2, 3))))
-        return logits
+        blocks: list[nn.Module] = [
+            nn.Sequential(*_conv_bn(inputs, outputs, 2, 5 if inputs == in_chans else 3), nn.ReLU(inplace=True))
+            for inputs, outputs in pairwise((in_chans, *self.widths))
+        ]
+        super().__init__(nn.Identity(), blocks, self.widths[-1], num_classes, drop_rate)
 
 
-class CNNSeparable(_Classifier):
+class CNNSeparable(_PooledCNN):
     """A small CNN of depthwise separable convolutions (Howard et al. 2017): 32 to 64, 128 and 256 channels.
 
     0.05 million parameters and 4 million multiply-adds per 48x48 image; after the custom CNN "with separable
@@ -154,30 +146,17 @@ class CNNSeparable(_Classifier):
     widths = (32, 64, 128, 256)
 
     def __init__(self, num_classes: int = 7, in_chans: int = 3, drop_rate: float = 0.0) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.num_features = self.widths[-1]
-        self.stem = nn.Sequential(*_conv_bn(in_chans, self.widths[0], 2, 5), nn.ReLU(inplace=True))
-        self.blocks = nn.Sequential(
-            *(
-                nn.Sequential(
-                    nn.Conv2d(inputs, inputs, 3, 2, 1, groups=inputs, bias=False),
-                    nn.BatchNorm2d(inputs),
-                    *_conv_bn(inputs, outputs, 1, 1),
-                    nn.ReLU(inplace=True),
-                )
-                for inputs, outputs in pairwise(self.widths)
+        stem = nn.Sequential(*_conv_bn(in_chans, self.widths[0], 2, 5), nn.ReLU(inplace=True))
+        blocks: list[nn.Module] = [
+            nn.Sequential(
+                nn.Conv2d(inputs, inputs, 3, 2, 1, groups=inputs, bias=False),
+                nn.BatchNorm2d(inputs),
+                *_conv_bn(inputs, outputs, 1, 1),
+                nn.ReLU(inplace=True),
             )
-        )
-        self.drop = nn.Dropout(drop_rate)
-        self.head = nn.Linear(self.num_features, num_classes)
-
-    def get_classifier(self) -> nn.Module:
-        return self.head
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.drop(self.blocks(self.stem(images)).mean((2, 3))))
-        return logits
+            for inputs, outputs in pairwise(self.widths)
+        ]
+        super().__init__(stem, blocks, self.widths[-1], num_classes, drop_rate)
 
 
 default_cfgs = generate_default_cfgs(

@@ -162,7 +162,7 @@ def _spaces(options: SearchOptions) -> dict[str, SearchSpace]:
 
 def _new_run_folder(options: SearchOptions, data: PreparedDataset) -> RunFolder:
     if "://" in str(options.storage) or str(options.storage).startswith(("s3:/", "gs:/")):
-        raise UserError(f"--storage {options.storage}: run folders are written to a folder that all nodes see, not a URI")
+        raise UserError(f"--storage {options.storage}: run folders go to a folder that all nodes see, not to a URI")
     storage = options.storage.expanduser().resolve()
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     name = options.name or f"{data.card.name}-{'-'.join(options.backbones[:2])}-{stamp}"
@@ -174,7 +174,7 @@ def _new_run_folder(options: SearchOptions, data: PreparedDataset) -> RunFolder:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UserError(f"--storage {options.storage}: not writable ({error.strerror}); choose another folder") from None
+        raise UserError(f"--storage {options.storage}: not writable ({error.strerror}); choose another") from None
     if (storage / name).exists():
         raise UserError(
             f"run {name} exists in {options.storage}: go on with it by `fer-tune resume {options.storage / name}`, or "

@@ -24,9 +24,7 @@ class Resources:
     concurrent: int
 
     @classmethod
-    def choose(
-        cls, cpus: float | None, gpus: float | None, workers: int, concurrent: int | None
-    ) -> Resources:
+    def choose(cls, cpus: float | None, gpus: float | None, workers: int, concurrent: int | None) -> Resources:
         """Fill in what the user left open, from the resources of the connected Ray.
 
         With GPUs each worker gets one, and its share of the CPUs, at most 8.  Without, four trials at most run side

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 METRIC = "best_val_accuracy"
 
 
-class BackboneASHA(AsyncHyperBandScheduler):  # type: ignore[misc]
+class BackboneASHA(AsyncHyperBandScheduler):
     """Asynchronous successive halving (Li et al. 2020): trials are compared with those of their own backbone only.
 
     At the rungs ``grace_period * reduction_factor ** k`` a trial goes on if its best validation accuracy so far is

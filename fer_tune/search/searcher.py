@@ -1,4 +1,4 @@
-"""The searcher: one Optuna study per backbone behind Ray Tune's interface, in a journal file that only the driver writes.
+"""The searcher: one Optuna study per backbone behind Ray Tune's interface, in a journal that only the driver writes.
 
 Ray's own OptunaSearch tells a trial that ASHA stopped as COMPLETE, drops its last value, leaves a trial with NaN
 running for ever and fails the experiment when the study is ahead of Tune's snapshot (measured with Ray 2.60 and
@@ -47,7 +47,7 @@ def open_studies(file: Path, backbones: list[str], seed: int) -> dict[str, optun
     return studies
 
 
-class StudySearcher(Searcher):  # type: ignore[misc]
+class StudySearcher(Searcher):
     """Suggests trials to Tune from one study per backbone, taking turns; published configurations come first.
 
     Args:
@@ -78,7 +78,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]
             for entry in entries:
                 spaces[backbone].enqueue(self._studies[backbone], entry)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a string
         """Return the settings of a new trial, or FINISHED once every backbone has its number of trials."""
         backbone = min(self._suggested, key=lambda name: self._suggested[name])  # the first of those with fewest
         if self._suggested[backbone] >= self._trials:

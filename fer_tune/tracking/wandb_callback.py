@@ -26,8 +26,8 @@ class WandbCallback(Callback):
 
     A trial's config holds the fields of `TrialConfig` and ``origin`` ("sampled", or the name of a published
     configuration); keys that start with an underscore are left out. A result holds ``epoch``, the names in
-    `run_folder.METRICS`, ``best_val_accuracy``, ``best_epoch``, ``finished`` and ``reason``; or ``error``, where the trial could not
-    be run.
+    `run_folder.METRICS`, ``best_val_accuracy``, ``best_epoch``, ``finished`` and ``reason``; or
+    ``error``, where the trial could not be run.
 
     Tune pickles it: the settings travel, the open runs do not, and a resumed search goes on with the same run ids.
 

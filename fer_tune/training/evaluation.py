@@ -32,7 +32,7 @@ def build_model(config: TrialConfig, card: DatasetCard) -> nn.Module:
         weights=config.weights,
         drop_rate=config.drop_rate,
     )
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return model.to(memory_format=torch.channels_last)
 
 
 def load_model(config: TrialConfig, card: DatasetCard, checkpoint: Path, device: torch.device | str) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The training loop inside Ray Train: one device in its local mode, or a group of workers; nothing else knows Ray Train.
+"""The training loop inside Ray Train: one device in its local mode, or a group of workers.
 
 Every trial goes through ``TorchTrainer``.  With one worker it runs in Ray Train's documented local mode
 (``num_workers=0``): the loop runs in the trial's own process, which Tune reuses, so the next trial starts in
@@ -76,7 +76,7 @@ def _fit_group(arguments: dict[str, Any], setup: TrialSetup) -> None:
             storage_path=storage.trial_fs_path,
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
             failure_config=ray.train.FailureConfig(max_failures=2),  # a worker or node that dies
-            callbacks=[TuneReportCallback()],
+            callbacks=[TuneReportCallback()],  # type: ignore[list-item]  # Ray passes it on to both
         ),
     ).fit()
 

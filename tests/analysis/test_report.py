@@ -11,7 +11,7 @@ from analysis.findings import percent, standing
 from analysis.heldout import run_test
 from analysis.refit_plan import plan_refits
 from analysis.report import render, write_report
-from fer_tune.run_folder import write_json
+from fer_tune.run_folder import TRIAL_COLUMNS, write_json, write_table
 
 SEARCHED = {"search_history", "trial_curves", "comparison"}
 REFITTED = SEARCHED | {"refits", "learning_curves"}
@@ -48,6 +48,13 @@ def test_after_the_search_it_says_to_refit(made) -> None:
     assert f"fer-tune refit {made.path}" in text
     assert "no interval can be given before it is refitted" in text
     assert "not read yet" in text
+
+
+def test_a_search_that_was_interrupted_is_to_be_resumed_first(made) -> None:
+    rows = [{"trial_id": "a", "backbone": "x", "origin": "sampled", "status": "completed", "best_val_accuracy": 0.5}]
+    rows.append({**rows[0], "trial_id": "b", "status": "running"})
+    write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
+    assert standing(made.run).next_command == f"fer-tune resume {made.path}"
 
 
 def test_after_some_refits_it_still_says_to_refit(made) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,10 +20,22 @@ from fer_tune.search.searcher import open_studies
 TRIALS = 6
 
 
-def start(*arguments: object, log: Path) -> subprocess.Popen[bytes]:
-    program = [sys.executable, "-c", "from fer_tune.cli.main import main; main()", *map(str, arguments)]
-    with log.open("ab") as out:
-        return subprocess.Popen(program, stdout=out, stderr=out, start_new_session=True)
+@pytest.fixture
+def start():
+    """Return a function that starts `fer-tune ...`; whatever it started is ended with the test."""
+    started = []
+
+    def run(*arguments: object, log: Path) -> subprocess.Popen[bytes]:
+        program = [sys.executable, "-c", "from fer_tune.cli.main import main; main()", *map(str, arguments)]
+        with log.open("ab") as out:
+            started.append(subprocess.Popen(program, stdout=out, stderr=out, start_new_session=True))
+        return started[-1]
+
+    yield run
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def wait_for_trials(run: Path, count: int, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -48,7 +61,7 @@ def search(tmp_path):
     )
 
 
-def finish(tmp_path: Path) -> None:
+def finish(start, tmp_path: Path) -> None:
     """Resume, and check that every trial ended once and that the study agrees."""
     run, log = tmp_path / "runs" / "r", tmp_path / "resume.log"
     before = set(statuses(run)) and pq.read_table(run / "trials.parquet").to_pylist()
@@ -69,7 +82,7 @@ def finish(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_cleanly_and_says_how_to_go_on(search, tmp_path, number):
+def test_a_signal_stops_cleanly_and_says_how_to_go_on(start, search, tmp_path, number):
     run, log = tmp_path / "runs" / "r", tmp_path / "search.log"
     process = start(*search, log=log)
     wait_for_trials(run, 2, process, log)
@@ -77,15 +90,15 @@ def test_a_signal_stops_cleanly_and_says_how_to_go_on(search, tmp_path, number):
     assert process.wait(60) == 130
     assert f"Go on with: fer-tune resume {run}" in log.read_text()
     assert "Traceback" not in log.read_text()
-    finish(tmp_path)
+    finish(start, tmp_path)
 
 
 @pytest.mark.slow
-def test_a_driver_that_is_killed(search, tmp_path):
+def test_a_driver_that_is_killed(start, search, tmp_path):
     run, log = tmp_path / "runs" / "r", tmp_path / "search.log"
     process = start(*search, log=log)
     wait_for_trials(run, 3, process, log)
     os.kill(process.pid, signal.SIGKILL)
     process.wait(10)
     time.sleep(12)  # Ray's daemons notice, and end by themselves
-    finish(tmp_path)
+    finish(start, tmp_path)

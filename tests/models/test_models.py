@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
 
 from fer_tune.errors import UserError
-from fer_tune.models import check_backbone, create_model, freeze, stage_count, stages
+from fer_tune.models import check_backbone, cnns, create_model, freeze, stage_count, stages
 from fer_tune.models.factory import load_weights
 
 PUBLISHED = {"cnn_baseline": 1_672_775, "resnet18": 11_180_103, "efficientnet_b0": 4_016_515}
@@ -18,7 +20,7 @@ def test_parameter_counts_are_the_published_ones(name, count):
     assert sum(parameter.numel() for parameter in model.parameters()) == count
 
 
-@pytest.mark.parametrize("name", ["cnn_baseline", "cnn_simpler", "cnn_separable", "cnn_residual", "mobilenetv3_small_050"])
+@pytest.mark.parametrize("name", [*cnns.NAMES, "mobilenetv3_small_050"])
 @pytest.mark.parametrize(("channels", "size"), [(1, 48), (3, 40), (1, 100)])
 def test_any_image_size_and_channels(name, channels, size):
     model = create_model(name, num_classes=5, in_chans=channels, image_size=size).eval()
@@ -54,14 +56,14 @@ def test_stages_of_a_resnet():
     assert sum(stage.count for stage in found) == 11_180_103 - 512 * 7 - 7
 
 
-@pytest.mark.parametrize("name", ["resnet18", "efficientnet_b0", "vit_tiny_patch16_224", "cnn_baseline", "convnext_atto"])
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050", "vit_tiny_patch16_224", "cnn_baseline"])
 def test_every_freeze_depth_trains_less_and_the_last_the_head_alone(name):
     trained = []
     for depth in range(stage_count(name) + 1):
         model = create_model(name, num_classes=7, in_chans=3)
         freeze(model, depth)
         trained.append({n for n, parameter in model.named_parameters() if parameter.requires_grad})
-    for wider, narrower in zip(trained, trained[1:], strict=False):
+    for wider, narrower in pairwise(trained):
         assert narrower < wider
     head = model.get_classifier()
     assert sum(parameter.numel() for parameter in head.parameters()) <= sum(

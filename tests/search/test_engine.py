@@ -89,7 +89,11 @@ def test_published_configurations_are_run_as_published(run):
     trials, _ = rows(run)
     for backbone in ("cnn_residual", "cnn_baseline"):
         (row,) = [row for row in trials if row["origin"] == f"paper/{backbone}"]
-        assert (row["config.learning_rate"], row["config.optimizer"], row["config.schedule"]) == (1e-3, "adam", "constant")
+        assert (row["config.learning_rate"], row["config.optimizer"], row["config.schedule"]) == (
+            1e-3,
+            "adam",
+            "constant",
+        )
 
 
 def test_a_row_holds_the_whole_configuration(run):

@@ -20,7 +20,11 @@ def trial(name, **config):
 
 
 def result(epoch, accuracy, finished=False):
-    metrics = dict.fromkeys(METRICS, 0.5) | {"val_accuracy": accuracy, "seconds": 2.0, "images_per_second": 100.0 * epoch}
+    metrics = dict.fromkeys(METRICS, 0.5) | {
+        "val_accuracy": accuracy,
+        "seconds": 2.0,
+        "images_per_second": 100.0 * epoch,
+    }
     return {**metrics, "epoch": epoch, "finished": finished, "best_val_accuracy": accuracy, "best_epoch": epoch}
 
 

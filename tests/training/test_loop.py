@@ -42,7 +42,9 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 def test_learns_and_reports_every_metric(tiny, tmp_path):
     seen: list[dict[str, Any]] = []
-    outcome = train(config(epochs=6, augmentation=0.0), tiny, tmp_path, on_epoch=lambda metrics, _: seen.append(metrics))
+    outcome = train(
+        config(epochs=6, augmentation=0.0), tiny, tmp_path, on_epoch=lambda metrics, _: seen.append(metrics)
+    )
     assert [metrics["epoch"] for metrics in seen] == [1, 2, 3, 4, 5, 6]
     for metrics in seen:
         assert set(METRICS) <= metrics.keys()
@@ -82,7 +84,9 @@ def test_a_resumed_run_has_the_same_parameters_to_the_bit(tiny, tmp_path, settin
         train(config(epochs=3, **settings), tiny, broken, on_epoch=die)
     torch.manual_seed(99)  # whatever the process did in between must not matter
     seen: list[int] = []
-    outcome = train(config(epochs=3, **settings), tiny, broken, on_epoch=lambda metrics, _: seen.append(metrics["epoch"]))
+    outcome = train(
+        config(epochs=3, **settings), tiny, broken, on_epoch=lambda metrics, _: seen.append(metrics["epoch"])
+    )
     assert seen == [3]
     assert outcome.epochs == 3
     assert same(last_weights(whole), last_weights(broken))
