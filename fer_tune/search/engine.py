@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from ray import tune
 from ray.tune.experiment import Trial
 
+from fer_tune.config import trial_config
 from fer_tune.data.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.run_folder import DatasetRef, RunFolder, SearchSettings
@@ -32,6 +33,7 @@ from fer_tune.search.searcher import StudySearcher
 from fer_tune.search.space import SearchSpace, load_space
 from fer_tune.tracking.mode import resolve_mode
 from fer_tune.tracking.wandb_callback import WandbCallback
+from fer_tune.training.evaluation import build_model
 from fer_tune.training.ray_worker import TrialSetup, run_trial
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ def search(options: SearchOptions) -> Ended:
     data.verify()
     spaces = _spaces(options)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    _check_weights(spaces, data)
     wandb = resolve_mode(options.wandb)
     run = _new_run_folder(options, data)
     with ray_session(dashboard=options.workers_per_trial > 1):
@@ -158,6 +161,14 @@ def _spaces(options: SearchOptions) -> dict[str, SearchSpace]:
                 f"--space: the file for {backbone} is of no use, since --backbone names {', '.join(options.backbones)}"
             )
     return {name: from_files.get(name) or load_space(name) for name in dict.fromkeys(options.backbones)}
+
+
+def _check_weights(spaces: dict[str, SearchSpace], data: PreparedDataset) -> None:
+    """Load the weights that trials start from, so that missing ones are told once, before the search starts."""
+    for backbone, space in spaces.items():
+        start = {name: space.fixed[name] for name in ("pretrained", "weights") if space.fixed.get(name)}
+        if start:
+            build_model(trial_config({"backbone": backbone, "epochs": 1, **start}), data.card)
 
 
 def _new_run_folder(options: SearchOptions, data: PreparedDataset) -> RunFolder:

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from fer_tune.config import FIELDS, trial_config
 from fer_tune.data.store import PreparedDataset
+from fer_tune.errors import UserError
 from fer_tune.run_folder import EPOCH_COLUMNS, TRIAL_COLUMNS, RunFolder
 from fer_tune.search.engine import SearchOptions, resume, search
 from fer_tune.search.searcher import open_studies
@@ -180,22 +181,37 @@ def test_no_wandb_and_no_published(ray_local, data, spaces, tmp_path):
     assert ended.run.settings().concurrent == 1
 
 
-def test_settings_that_a_backbone_cannot_take_fail_the_trial_and_not_the_search(ray_local, data, tmp_path):
-    (tmp_path / "space.yaml").write_text(
-        "backbone: cnn_residual\nsearch:\n  learning_rate: {uniform: [1e-4, 1e-3]}\nfixed: {weights: /absent.pt}\n"
+WEIGHTS = """
+backbone: cnn_simpler
+search:
+  learning_rate: {uniform: [1e-4, 1e-3]}
+fixed: {weights: /absent.pt}
+"""
+
+
+def from_weights(data: Path, folder: Path) -> SearchOptions:
+    (folder / "space.yaml").write_text(WEIGHTS)
+    return SearchOptions(
+        data=data,
+        backbones=["cnn_simpler"],
+        trials=2,
+        epochs=1,
+        name="broken",
+        storage=folder,
+        spaces=[str(folder / "space.yaml")],
+        wandb="disabled",
     )
-    ended = search(
-        SearchOptions(
-            data=data,
-            backbones=["cnn_residual"],
-            trials=2,
-            epochs=1,
-            name="broken",
-            storage=tmp_path,
-            spaces=[str(tmp_path / "space.yaml")],
-            wandb="disabled",
-        )
-    )
+
+
+def test_weights_that_are_not_there_are_told_before_the_search(data, tmp_path):
+    with pytest.raises(UserError, match=r"/absent\.pt: no such weights file"):
+        search(from_weights(data, tmp_path))
+    assert not (tmp_path / "broken").exists()
+
+
+def test_a_trial_that_cannot_be_run_is_failed_and_the_search_goes_on(ray_local, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("fer_tune.search.engine._check_weights", lambda *_: None)  # as where a node lacks the file
+    ended = search(from_weights(data, tmp_path))
     assert ended.finished
     trials, _ = rows(ended.run)
     assert {row["status"] for row in trials} == {"failed"}
