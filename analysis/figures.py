@@ -117,6 +117,8 @@ def trial_curves(epochs: pd.DataFrame, trials: pd.DataFrame) -> Figure:
             colour = palette.get(str(backbone), QUIET)
             axes.plot(own["epoch"], values, color=colour, alpha=0.55, linewidth=1.2)
             stopped = status.get(str(trial)) == "stopped"
+            if status.get(str(trial)) not in ("completed", "stopped"):
+                continue  # it may go on
             face = "white" if stopped else colour
             axes.scatter(own["epoch"].iloc[-1], values.iloc[-1], s=26, c=face, edgecolors=colour, zorder=3)
         axes.set(xlabel="epoch", ylabel="validation accuracy (%)")

@@ -70,7 +70,7 @@ def standing(run: Run) -> Standing:
             step = f"fer-tune test {run.folder.path}"
         except UserError:  # refits are missing: the next command is still to refit
             pass
-    if not run.ranked:
+    if not run.ranked or (not refits and any(row["status"] == "running" for row in run.rows)):
         step = f"fer-tune resume {run.folder.path}"
     return Standing(tests[0] if tests else None, refits, winner, "" if tests else step)
 

@@ -94,7 +94,8 @@ def draw(run: Run, stand: Standing) -> list[tuple[str, str, Figure]]:
         rows = _comparison_bars(run, stand)
         if len(rows) > 1:
             words = (
-                "Validation accuracy here of the published configurations and the searched one; papers' figures apart."
+                "Accuracy on validation here, of the published configurations and the searched one; "
+                "squares are what papers report of their own test splits."
             )
             title = "Published configurations and the searched one"
             drawn.append(("comparison", words, figures.bars(rows, title, "accuracy (%)")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
@@ -185,6 +186,27 @@ def test_a_failure_inside_ray_tells_its_cause(made, tasks, ray_local) -> None:
     [ending] = ended(tasks[:1], pool)
     assert ending.error == "ValueError: no such luck"
     assert "in broken" in (tasks[0].folder / "error.txt").read_text()
+
+
+def test_stopping_ends_what_runs_in_ray_and_frees_its_place(made, tasks, ray_local) -> None:
+    import ray
+
+    def endless(config: Any, data: Any, folder: Path, **_: Any) -> Any:
+        (folder / "started").touch()
+        while True:
+            time.sleep(0.1)
+
+    started = tasks[0].folder / "started"
+    endings = run_refits(tasks, RayPool(made.data, cpus=1, gpus=0, train=endless), poll_seconds=0.2)
+    deadline = time.monotonic() + 120
+    while not started.exists():
+        next(endings)
+        assert time.monotonic() < deadline
+    endings.close()
+    while ray.available_resources().get("CPU") != ray.cluster_resources()["CPU"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert len(pending_tasks(made.run, made.run.refit_plan)) == len(tasks)
 
 
 @pytest.mark.parametrize(("cpus", "gpus", "option"), [(64, 0, "--cpus-per-trial"), (1, 1, "--gpus-per-trial")])
