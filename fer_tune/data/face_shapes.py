@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[np.floating[Any]]  # float32; numpy's types call a product of scalar and array float64
 Layer = Mapping[str, Array]
 Number = Any  # a number, or an array that broadcasts to (B, H, W)
 
