@@ -7,7 +7,7 @@ STAMP := $(VENV)/.set-up
 UV_PIP := $(BIN)/uv pip install --quiet --python $(BIN)/python
 FER_TUNE := $(BIN)/fer-tune
 
-DEMO_SIZE ?= 3000
+DEMO_SIZE ?= 2400
 DEMO_TRIALS ?= 8
 DEMO_EPOCHS ?= 8
 
