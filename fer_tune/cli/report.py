@@ -14,7 +14,11 @@ def command(run: Path = RUN) -> None:
     from analysis import load_run
     from analysis.report import write_report
 
+    from fer_tune.cli.leaderboard import print_leaderboard
+
     console = Console(soft_wrap=True, highlight=False)
-    written = write_report(load_run(run))
+    loaded = load_run(run)
+    written = write_report(loaded)
+    print_leaderboard(loaded.folder, rows=5)
     console.print(written.answer)
     console.print(f"report: {written.html}")

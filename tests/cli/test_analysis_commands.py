@@ -202,4 +202,5 @@ def test_report_prints_the_answer_and_its_path(refitted: FakeRun) -> None:
     file = refitted.path / "report" / "report.html"
     assert f"report: {file}" in shown
     assert "held-out split has not been read yet" in shown
+    assert "val acc" in shown  # the leaderboard again, as the last thing a person sees
     assert file.is_file()
