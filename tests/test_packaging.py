@@ -149,7 +149,9 @@ def test_git_ignores_what_runs_write(path: str, ignored: bool) -> None:
 
 def test_make_explains_itself() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    shown = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     targets = re.findall(r"^\.PHONY: (\S+)", makefile, flags=re.MULTILINE)
     assert {"setup", "demo", "test", "lint", "bench"} <= set(targets)
     assert [line.split()[1] for line in shown.splitlines()] == targets

@@ -13,7 +13,6 @@ def command(run: Path = RUN) -> None:
 
     from analysis import load_run
     from analysis.report import write_report
-
     from fer_tune.cli.leaderboard import print_leaderboard
 
     console = Console(soft_wrap=True, highlight=False)
