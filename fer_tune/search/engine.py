@@ -202,8 +202,10 @@ def _setup(settings: SearchSettings) -> TrialSetup:
 
 def _trainable(settings: SearchSettings, setup: TrialSetup) -> Any:
     trainable = tune.with_parameters(run_trial, setup=setup)
-    if setup.workers > 1:  # Ray Train makes a placement group of its own for the workers
-        return tune.with_resources(trainable, {"CPU": 0.001})
+    if setup.workers > 1:
+        # Ray Train makes a placement group of its own for the workers, so the trial itself must not take a part of a
+        # CPU from them; Tune wants some resource, and every head has this one.
+        return tune.with_resources(trainable, {"node:__internal_head__": 0.001})
     resources = {"CPU": setup.cpus, "GPU": setup.gpus} if setup.gpus else {"CPU": setup.cpus}
     return tune.with_resources(trainable, resources)
 

@@ -185,7 +185,7 @@ def test_a_job_leaves_the_run_folder_of_a_local_search(head: Head, dataset: Path
         assert tables[0].column(name).to_pylist() == tables[1].column(name).to_pylist()
     settings = [yaml.safe_load((run / "search.yaml").read_text(encoding="utf-8")) for run in runs]
     for each in settings:
-        del each["created"]
+        del each["created"], each["hardware"]["memory_gib"]  # what Ray finds free when it starts
     assert settings[0] == settings[1]
 
 
@@ -206,7 +206,7 @@ def test_a_stopped_job_is_resumed(head: Head, dataset: Path, tmp_path: Path) -> 
         time.sleep(1)
     stop = head.job("stop", "stopped")
     assert stop.returncode == 0, stop.stdout + stop.stderr
-    assert "STOPPED" in head.job("status", "stopped").stdout
+    assert "was stopped" in head.job("status", "stopped").stdout
     assert f"fer-tune resume {run}" in head.job("logs", "stopped").stdout
     resumed = head.submit("fer-tune", "resume", run, name="resumed")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
@@ -216,4 +216,4 @@ def test_a_stopped_job_is_resumed(head: Head, dataset: Path, tmp_path: Path) -> 
 def test_a_job_without_the_token_is_refused(head: Head, dataset: Path, tmp_path: Path) -> None:
     refused = head.job("submit", "--", "true", RAY_AUTH_MODE="disabled")
     assert refused.returncode != 0
-    assert "401" in refused.stdout + refused.stderr
+    assert "token authentication is enabled" in (refused.stdout + refused.stderr).lower()
