@@ -231,7 +231,7 @@ def _tuner(run: RunFolder, settings: SearchSettings, spaces: dict[str, SearchSpa
             scheduler=scheduler,
             num_samples=total,
             max_concurrent_trials=settings.concurrent,
-            # A reused process starts the next trial in under half a second (tests/benchmarks/search.py).  A worker group blocks the thread
+            # A reused process starts the next trial in under half a second.  A worker group blocks the thread
             # that Tune would have to unwind, so there it must be off.
             reuse_actors=settings.workers_per_trial == 1,
             trial_dirname_creator=_trial_name,

@@ -2,9 +2,9 @@
 
 Every trial goes through ``TorchTrainer``.  With one worker it runs in Ray Train's documented local mode
 (``num_workers=0``): the loop runs in the trial's own process, which Tune reuses, so the next trial starts in
-under half a second instead of some forty (tests/benchmarks/search.py; Ray 2.60, 2 loaded cores).  In local mode inside Tune, Ray Train's own
-``report`` refuses to work, so the loop reports to Tune there and to Ray Train in a worker group; that is all that
-differs.
+under half a second instead of some forty (tests/benchmarks/search.py; Ray 2.60, 2 loaded cores).  In local mode
+inside Tune, Ray Train's own ``report`` refuses to work, so the loop reports to Tune there and to Ray Train in a
+worker group; that is all that differs.
 """
 
 from __future__ import annotations
