@@ -4,8 +4,8 @@ A raylet gives its dashboard agent 15 seconds to report its ports, a constant in
 over (ray-project/ray#65983); the program then hears only that "the current node timed out during startup".  The agent
 imports every module of the dashboard, even where there is no dashboard.  So: without a dashboard the
 agent is started in the minimal form that Ray keeps for an installation without ``ray[default]``, and a start that
-fails is tried again.  (On an idle machine of 2 cores the minimal form made no difference that could be seen: 10.2 and
-10.4 seconds of CPU; the second attempt is what helps.)
+fails is tried again.  (Two starts of each form on 2 loaded cores took
+10.2 to 10.3 and 10.4 to 10.6 seconds of CPU, so the minimal form saves little there.)
 """
 
 from __future__ import annotations
