@@ -13,6 +13,7 @@ import ray
 
 from fer_tune.errors import UserError
 from fer_tune.search.ray_start import start_ray
+from fer_tune.training.allocator import allocator_environment
 
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the table on screen is ours
@@ -49,7 +50,7 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    runtime_env = {"env_vars": dict(_WORKERS)}
+    runtime_env = {"env_vars": _WORKERS | allocator_environment(os.environ)}
     address = os.environ.get("RAY_ADDRESS")
     if address:
         try:
