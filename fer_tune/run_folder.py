@@ -11,9 +11,13 @@
       wandb/                 offline Weights & Biases runs
       refit/refit.json       which configurations were refitted, with which seeds (`RefitPlan`)
       refit/<config>/seed_<s>/   result.json, epochs.parquet, best.safetensors
+      refit/final.json       which of them were trained once more on train and val together (`FinalPlan`)
+      refit/<config>/train_val/seed_<s>/   the same three files
+      dataset.json           the dataset's card, as it was when something was refitted or tested
       test/ledger.jsonl      every opening of the held-out split: when, what, why, the split's hash
-      test/<config>/         metrics.json, predictions.parquet
-      report/                report.html, report.md, figures/*.png and *.pdf
+      test/<config>/         metrics.json, predictions.parquet, and predictions_<views>.parquet with several views
+      test/comparison.json   the winner against the other tested configurations, on the same images
+      report/                report.html, report.md, tables.tex, model_card.md, figures/*.png and *.pdf
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fer_tune.errors import UserError
 
 Status = Literal["completed", "stopped", "failed", "running"]
+TrainedOn = Literal["train", "train+val"]
 
 METRICS: tuple[str, ...] = (
     "train_loss",
@@ -130,7 +135,7 @@ class RefitConfig(BaseModel):
     trial_id: str
     backbone: str
     origin: str
-    search_val_accuracy: float
+    search_val_accuracy: float | None  # None: its trial failed or never ran, and it is refitted all the same
     config: dict[str, Any]
 
 
@@ -145,6 +150,25 @@ class RefitPlan(BaseModel):
     configs: list[RefitConfig]  # best first, by the search's validation accuracy
 
 
+class FinalConfig(BaseModel):
+    """A configuration that is trained on train and val together; no validation is left, so its epochs are fixed."""
+
+    model_config = ConfigDict(extra="forbid")
+    config_id: str
+    stop_epoch: int  # it is trained for just so many epochs: the median best epoch of its seeds on train
+
+
+class FinalPlan(BaseModel):
+    """What `refit/final.json` holds: the configurations to be tested, trained on train and val together."""
+
+    model_config = ConfigDict(extra="forbid")
+    format_version: Literal[1] = 1
+    created: str
+    seeds: list[int]
+    epochs: int  # that schedules reckon with, as on train
+    configs: list[FinalConfig]
+
+
 class RefitResult(BaseModel):
     """What `result.json` in a refit's seed folder holds; written last, so it marks the refit as finished."""
 
@@ -154,9 +178,10 @@ class RefitResult(BaseModel):
     status: Literal["completed", "failed"]
     epochs: int = 0
     best_epoch: int = 0
-    best_val_accuracy: float = float("nan")
+    best_val_accuracy: float = float("nan")  # NaN too for one that was trained on val
     seconds: float = 0.0
     error: str | None = None
+    trained_on: TrainedOn = "train"
 
 
 @dataclass(frozen=True)
@@ -197,8 +222,17 @@ class RunFolder:
     def refit_file(self) -> Path:
         return self.path / "refit" / "refit.json"
 
-    def refit_seed(self, config_id: str, seed: int) -> Path:
-        return self.path / "refit" / config_id / f"seed_{seed}"
+    @property
+    def final_file(self) -> Path:
+        return self.path / "refit" / "final.json"
+
+    def refit_seed(self, config_id: str, seed: int, on: TrainedOn = "train") -> Path:
+        folder = self.path / "refit" / config_id
+        return (folder if on == "train" else folder / "train_val") / f"seed_{seed}"
+
+    @property
+    def dataset_file(self) -> Path:
+        return self.path / "dataset.json"
 
     @property
     def ledger_file(self) -> Path:
@@ -206,6 +240,13 @@ class RunFolder:
 
     def test(self, config_id: str) -> Path:
         return self.path / "test" / config_id
+
+    def predictions(self, config_id: str, views: str = "none") -> Path:
+        return self.test(config_id) / ("predictions.parquet" if views == "none" else f"predictions_{views}.parquet")
+
+    @property
+    def comparison_file(self) -> Path:
+        return self.path / "test" / "comparison.json"
 
     @property
     def report(self) -> Path:
@@ -250,6 +291,12 @@ class RunFolder:
         if not self.refit_file.is_file():
             raise UserError(f"{self.path}: nothing is refitted yet; run `fer-tune refit {self.path}` first")
         return RefitPlan.model_validate_json(self.refit_file.read_text(encoding="utf-8"))
+
+    def final_plan(self) -> FinalPlan | None:
+        """Read ``refit/final.json``; None when nothing was trained on train and val together."""
+        if not self.final_file.is_file():
+            return None
+        return FinalPlan.model_validate_json(self.final_file.read_text(encoding="utf-8"))
 
 
 @contextmanager
