@@ -26,17 +26,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fer_tune.data.resizing import resize
+
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Parameters drawn for a batch of B images; slicing takes those of a part of the batch."""
+    """Parameters drawn for a batch of B images; indexing takes those of a part of the batch."""
 
     affine: Tensor  # (B, 2, 3) float32: output to input coordinates, both in [-1, 1], as affine_grid takes it
     brightness: Tensor  # (B,) float32, added; the full range is 1
     contrast: Tensor  # (B,) float32, factor around the image's mean
     erase: Tensor  # (B, 4) float32: left, top, right, bottom in [0, 1]; an empty rectangle erases nothing
 
-    def __getitem__(self, part: slice) -> Augmentation:
+    def __getitem__(self, part: slice | Tensor) -> Augmentation:
         return Augmentation(self.affine[part], self.brightness[part], self.contrast[part], self.erase[part])
 
 
@@ -67,23 +69,32 @@ def draw(count: int, strength: float, generator: torch.Generator) -> Augmentatio
     return Augmentation(affine, brightness, contrast, torch.cat([corner, corner + size], dim=1))
 
 
-def apply(images: Tensor, parameters: Augmentation) -> Tensor:
-    """Augment ``images``.
+def apply(images: Tensor, parameters: Augmentation, size: int | None = None) -> Tensor:
+    """Augment ``images``, and resize them on the way.
+
+    Enlarging is part of the one resampling of the geometry: the affine map is read out at the pixels of the larger
+    image, which for the identity is exactly bilinear enlarging. Shrinking comes after it, antialiased; a sparser read
+    of the affine map would alias.
 
     Args:
         images: (B, C, H, W) float32 in [0, 1].
         parameters: drawn for B images, on the same device.
+        size: pixels a side of the images returned; None keeps H and W.
 
     Returns:
-        (B, C, H, W) float32 in [0, 1], in the memory format of ``images``; erased rectangles hold the image's mean.
+        (B, C, H, W) or (B, C, size, size) float32 in [0, 1], in the memory format of ``images``; erased rectangles
+        hold the image's mean.
     """
-    grid = torch.nn.functional.affine_grid(parameters.affine, list(images.shape), align_corners=False)
+    count, channels, height, width = images.shape
+    if size is not None and size >= height and size >= width:
+        height = width = size
+    grid = torch.nn.functional.affine_grid(parameters.affine, [count, channels, height, width], align_corners=False)
     images = torch.nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
     mean = images.mean((1, 2, 3), keepdim=True)
     images = (images - mean) * parameters.contrast.view(-1, 1, 1, 1) + mean + parameters.brightness.view(-1, 1, 1, 1)
-    height, width = images.shape[-2:]
     x = (torch.arange(width, device=images.device) + 0.5) / width
     y = (torch.arange(height, device=images.device) + 0.5) / height
     left, top, right, bottom = parameters.erase.unsqueeze(-1).unbind(1)
     inside = ((y > top) & (y < bottom)).unsqueeze(2) & ((x > left) & (x < right)).unsqueeze(1)  # (B, H, W)
-    return torch.where(inside.unsqueeze(1), mean, images).clamp_(0, 1)
+    images = torch.where(inside.unsqueeze(1), mean, images).clamp_(0, 1)
+    return images if size is None else resize(images, size)

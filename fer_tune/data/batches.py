@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from fer_tune.data import augmentation
+from fer_tune.data import augmentation, mixing
+from fer_tune.data.augmentation import Augmentation
+from fer_tune.data.resizing import resize
 from fer_tune.data.store import DatasetCard, Split
 
 
@@ -18,15 +20,40 @@ class Batches:
     On a CPU the images stay in the memory map, shared by every process of the machine; on an accelerator they are
     copied there once, as uint8.  What is drawn depends on ``(seed, epoch)`` alone and is drawn for the whole batch
     before a rank takes its part, so the images are the same for any number of workers and after a resume.
+
+    Args:
+        split: where the images are.
+        card: of the dataset; its mean and deviation normalise.
+        device: where batches are made.
+        image_size: pixels a side of the images yielded, bilinear and antialiased; None, or the size that they have,
+            resamples nothing.  Where augmentation is drawn too, enlarging is one resampling with it and shrinking
+            follows it (see :func:`fer_tune.data.augmentation.apply`).
+        channels: of the images yielded: 3 repeats a grey image; None, or the channels that they have, leaves them.
+
+    Raises:
+        ValueError: ``channels`` asks for grey images of an RGB dataset; ``fer-tune data prepare --channels 1`` does.
     """
 
-    def __init__(self, split: Split, card: DatasetCard, device: torch.device) -> None:
+    def __init__(
+        self,
+        split: Split,
+        card: DatasetCard,
+        device: torch.device,
+        image_size: int | None = None,
+        channels: int | None = None,
+    ) -> None:
+        channels = channels or card.channels
+        if channels not in (card.channels, 3):
+            raise ValueError(f"{channels} channels of a dataset of {card.channels}")
         with warnings.catch_warnings():  # the map is only ever gathered from
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             images = torch.from_numpy(split.images)
         self._images = images.to(device)  # (N, H, W, C) uint8
         self._labels = torch.from_numpy(split.labels).to(device)  # (N,) int64
         self._device = device
+        self._size = None if (image_size, image_size) == (card.height, card.width) else image_size
+        self._shape = (image_size or card.height, image_size or card.width)
+        self._channels = channels
         self._mean = torch.tensor(card.pixel_mean, device=device).view(1, -1, 1, 1)
         self._std = torch.tensor(card.pixel_std, device=device).view(1, -1, 1, 1)
 
@@ -51,29 +78,76 @@ class Batches:
         Yields:
             images (B, C, H, W) float32, channels last and normalised; labels (B,) int64.
         """
-        host = torch.Generator().manual_seed(_mix(seed, epoch, 0))
-        drawn = torch.Generator(self._device).manual_seed(_mix(seed, epoch, 1))
-        order = torch.randperm(len(self), generator=host).to(self._device)
-        for chosen in order.split(batch_size)[: self.steps(batch_size)]:
-            part = slice(rank, None, world)
-            parameters = augmentation.draw(len(chosen), strength, drawn) if strength > 0 else None
-            images, labels = self._gather(chosen[part])
-            if parameters is not None:
-                images = augmentation.apply(images, parameters[part])
-            yield self._normalised(images), labels
+        part = slice(rank, None, world)
+        for chosen, parameters in self._drawn(batch_size, strength, seed, epoch):
+            yield self._made(chosen[part], parameters and parameters[part]), self._labels[chosen[part]]
+
+    def mixed(
+        self,
+        batch_size: int,
+        strength: float,
+        seed: int,
+        epoch: int,
+        rank: int = 0,
+        world: int = 1,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Yield the batches of :meth:`train`, mixed after augmentation with Mixup or CutMix.
+
+        A rank makes the partners of its images too, which may be other ranks' images.
+
+        Args:
+            batch_size, strength, seed, epoch, rank, world: as for :meth:`train`.
+            mixup, cutmix: alphas, 0 is off (see :func:`fer_tune.data.mixing.draw`).
+
+        Yields:
+            images (B, C, H, W) float32, channels last and normalised; labels and partner labels (B,) int64; the share
+            of the first label (B,) float32.
+        """
+        host = torch.Generator().manual_seed(_mix(seed, epoch, 2))
+        own = torch.arange(rank, batch_size, world, device=self._device)
+        for chosen, parameters in self._drawn(batch_size, strength, seed, epoch):
+            drawn = mixing.draw(len(chosen), *self._shape, mixup, cutmix, host)
+            mine = own[: len(range(rank, len(chosen), world))]
+            partner = drawn.partner.to(self._device)[mine]
+            share = torch.full((len(mine),), drawn.share, device=self._device)
+            if drawn.share == 1:
+                images = self._made(chosen[mine], parameters and parameters[mine])
+            elif world == 1:
+                images = self._made(chosen, parameters)
+                images = mixing.blend(images, images[partner], drawn)
+            else:
+                both = torch.cat([mine, partner])
+                images = self._made(chosen[both], parameters and parameters[both])
+                images = mixing.blend(*images.split(len(mine)), drawn)
+            yield images, self._labels[chosen[mine]], self._labels[chosen[partner]], share
 
     def evaluation(self, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every image of this rank once, in order, without augmentation; shapes as for training."""
         for chosen in torch.arange(rank, len(self), world, device=self._device).split(batch_size):
-            images, labels = self._gather(chosen)
-            yield self._normalised(images), labels
+            yield self._made(chosen, None), self._labels[chosen]
 
-    def _gather(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    def _drawn(
+        self, batch_size: int, strength: float, seed: int, epoch: int
+    ) -> Iterator[tuple[Tensor, Augmentation | None]]:
+        """Yield the indices of each whole batch of an epoch, and its augmentation where there is any."""
+        host = torch.Generator().manual_seed(_mix(seed, epoch, 0))
+        drawn = torch.Generator(self._device).manual_seed(_mix(seed, epoch, 1))
+        order = torch.randperm(len(self), generator=host).to(self._device)
+        for chosen in order.split(batch_size)[: self.steps(batch_size)]:
+            yield chosen, augmentation.draw(len(chosen), strength, drawn) if strength > 0 else None
+
+    def _made(self, chosen: Tensor, parameters: Augmentation | None) -> Tensor:
+        """Gather the images ``chosen``, augment, resize and normalise them: (B, C, H, W) float32, channels last."""
         images = self._images.index_select(0, chosen).permute(0, 3, 1, 2)  # NHWC in memory: channels last as it is
-        return images.float().div_(255), self._labels.index_select(0, chosen)
-
-    def _normalised(self, images: Tensor) -> Tensor:
-        return ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+        images = images.float().div_(255)
+        if parameters is not None:
+            images = augmentation.apply(images, parameters, self._size)
+        elif self._size is not None:
+            images = resize(images, self._size)
+        images = (images - self._mean) / self._std
+        return images.expand(-1, self._channels, -1, -1).contiguous(memory_format=torch.channels_last)
 
 
 def _mix(seed: int, epoch: int, stream: int) -> int:

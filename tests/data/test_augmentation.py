@@ -82,3 +82,26 @@ def test_stays_in_range_and_keeps_the_memory_format():
     assert out.shape == images.shape
     assert out.min() >= 0
     assert out.max() <= 1
+
+
+@pytest.mark.parametrize("size", [48, 60, 96])
+def test_enlarging_without_other_geometry_is_bilinear_enlarging(size):
+    images = torch.rand(8, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    still = only(drawn(0.0, 8))
+    expected = torch.nn.functional.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
+    assert torch.allclose(apply(images, still, size), expected, atol=1e-4)
+
+
+def test_enlarging_is_one_resampling_with_the_rest():
+    images = torch.rand(16, 1, 48, 48, generator=torch.Generator().manual_seed(0))  # noise shows every resampling
+    parameters = only(drawn(0.5, 16), "affine")
+    once = apply(images, parameters, 96)
+    twice = torch.nn.functional.interpolate(apply(images, parameters), size=(96, 96), mode="bilinear")
+    assert once.shape == twice.shape == (16, 1, 96, 96)
+    assert once.std() > 1.1 * twice.std()  # a second resampling blurs
+
+
+def test_shrinking_comes_after_the_geometry_and_is_antialiased():
+    images, parameters = faces(16), drawn(0.5, 16)
+    expected = torch.nn.functional.interpolate(apply(images, parameters), (20, 20), mode="bilinear", antialias=True)
+    assert torch.allclose(apply(images, parameters, 20), expected, atol=1e-6)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torchvision.transforms.v2.functional
 from drawing import tiny_dataset
 
 from fer_tune.data.batches import Batches
@@ -71,3 +72,74 @@ def test_ranks_evaluate_every_image_once(data):
     batches = Batches(data.val(), data.card, CPU)
     counts = [sum(len(labels) for _, labels in batches.evaluation(8, rank, 3)) for rank in range(3)]
     assert sum(counts) == 35
+
+
+@pytest.mark.parametrize("size", [None, 24])
+def test_images_of_the_size_asked_for_are_not_resampled(data, size):
+    for strength in (0.0, 0.6):
+        plain = list(Batches(data.train(), data.card, CPU).train(20, strength, 1, 1))
+        sized = list(Batches(data.train(), data.card, CPU, size).train(20, strength, 1, 1))
+        assert all(torch.equal(a, b) for (a, _), (b, _) in zip(plain, sized, strict=True))
+
+
+@pytest.mark.parametrize("size", [12, 17, 40])
+def test_images_are_resized_as_torchvision_does(data, size):
+    split, card = data.val(), data.card
+    images, labels = collect(Batches(split, card, CPU, size).evaluation(8))
+    pixels = torch.from_numpy(split.images.copy()).permute(0, 3, 1, 2) / 255
+    expected = torchvision.transforms.v2.functional.resize(pixels, [size, size], antialias=True)
+    assert images.shape == (35, 1, size, size)
+    assert torch.allclose(images, (expected - card.pixel_mean[0]) / card.pixel_std[0], atol=1e-5)
+    assert labels.tolist() == split.labels.tolist()
+    train, _ = collect(Batches(data.train(), card, CPU, size).train(20, 0.0, 1, 1))
+    assert train.shape == (100, 1, size, size)
+
+
+@pytest.mark.parametrize("size", [16, 36])
+def test_augmented_images_are_resized_too_and_are_the_same_for_any_number_of_ranks(data, size):
+    batches = Batches(data.train(), data.card, CPU, size)
+    whole = list(batches.train(20, 0.5, 1, 1))
+    halves = [list(batches.train(20, 0.5, 1, 1, rank, 2)) for rank in (0, 1)]
+    for (images, _), (left, _), (right, _) in zip(whole, *halves, strict=True):
+        assert images.shape == (20, 1, size, size)
+        assert torch.allclose(images[0::2], left, atol=1e-5)
+        assert torch.allclose(images[1::2], right, atol=1e-5)
+
+
+def test_grey_images_are_repeated_for_a_network_of_three_channels(data):
+    grey = Batches(data.train(), data.card, CPU)
+    colour = Batches(data.train(), data.card, CPU, channels=3)
+    for (one, _), (three, _) in zip(grey.train(20, 0.5, 1, 1), colour.train(20, 0.5, 1, 1), strict=True):
+        assert three.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(three, one.expand(-1, 3, -1, -1))
+
+
+def test_mixed_batches_without_mixing_are_those_of_train(data):
+    batches = Batches(data.train(), data.card, CPU)
+    for (images, labels), (same, first, second, share) in zip(
+        batches.train(30, 0.5, 1, 1), batches.mixed(30, 0.5, 1, 1), strict=True
+    ):
+        assert torch.equal(images, same)
+        assert torch.equal(labels, first)
+        assert torch.equal(labels, second)
+        assert torch.equal(share, torch.ones(30))
+
+
+@pytest.mark.parametrize(("mixup", "cutmix"), [(0.4, 0.0), (0.0, 1.0), (0.4, 1.0)])
+def test_mixed_batches_are_those_of_train_mixed_and_the_same_for_any_number_of_ranks(data, mixup, cutmix):
+    batches = Batches(data.train(), data.card, CPU)
+    settings = {"batch_size": 40, "strength": 0.5, "seed": 3, "epoch": 2}
+    plain = list(batches.train(**settings))
+    whole = list(batches.mixed(**settings, mixup=mixup, cutmix=cutmix))
+    ranks = [list(batches.mixed(**settings, rank=r, world=3, mixup=mixup, cutmix=cutmix)) for r in range(3)]
+    changed = 0
+    for step, (images, labels, partners, share) in enumerate(whole):
+        assert torch.equal(labels, plain[step][1])
+        assert sorted(labels.tolist()) == sorted(partners.tolist())
+        changed += int((images != plain[step][0]).any())
+        for rank in range(3):
+            part = ranks[rank][step]
+            assert torch.allclose(images[rank::3], part[0], atol=1e-5)
+            for of_all, of_rank in zip((labels, partners, share), part[1:], strict=True):
+                assert torch.equal(of_all[rank::3], of_rank)
+    assert changed == len(whole)
