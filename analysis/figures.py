@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from analysis.scores import ClassScores
+from analysis.results import ClassScores
 from analysis.style import INK, PALE, PALETTE, PUBLISHED, QUIET, WIDTH, colours, style
 
 

@@ -6,9 +6,9 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.heldout import select_winner
+from analysis.results import Estimate, TestResult
 from analysis.run import ConfigRefit, PublishedTrial, Run
-from analysis.scores import Estimate, TestResult
+from analysis.selection import select_winner
 from analysis.statistics import mean_interval
 from fer_tune.config import FIELDS
 from fer_tune.errors import UserError
@@ -109,6 +109,8 @@ def luck(run: Run, stand: Standing) -> str:
     if stand.winner is None or not stand.winner.values:
         return ""
     refit = stand.winner
+    if refit.config.search_val_accuracy is None:
+        return ""
     loss = refit.config.search_val_accuracy - refit.mean
     promised = f"In the search this configuration had {percent(refit.config.search_val_accuracy)} % on validation"
     outcome = f"with {count(len(refit.values), 'new seed')} it has {mean_sd(refit.values)} %"

@@ -1,75 +1,34 @@
-"""The held-out split: opened once for the winner, on record; the only module that calls `open_test`."""
+"""The held-out split: opened once for the selected models, on record; the only module that calls `open_test`."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from analysis.cost import measure, watched
+from analysis.paired import Contender, compare
+from analysis.predictions import write_predictions
+from analysis.results import TestResult
 from analysis.run import ConfigRefit, Run
-from analysis.scores import TestResult, score
+from analysis.scores import group_scores, score
+from analysis.selection import Chosen, select_models
 from fer_tune import __version__
 from fer_tune.config import TrialConfig, trial_config
 from fer_tune.data.store import PreparedDataset, Split
 from fer_tune.errors import UserError
-from fer_tune.run_folder import replacing, write_json
+from fer_tune.run_folder import write_json
 
 Load = Callable[..., Any]
 """`fer_tune.training.evaluation.load_model`, or a stand-in with its signature."""
 Predict = Callable[..., NDArray[Any]]
 """`fer_tune.training.evaluation.predict`, or a stand-in with its signature."""
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The configuration that is tested, and how it was chosen, in words."""
-
-    winner: ConfigRefit
-    words: str
-
-
-def select_winner(run: Run) -> Selection:
-    """Return the refitted configuration with the best mean validation accuracy over its seeds.
-
-    Every planned seed must have ended.  A configuration with failed seeds is compared on the seeds it has when these
-    are more than half of those planned, and the words say so; with fewer it is left out.  Ties go to the better
-    validation accuracy in the search, then to the name.
-
-    Raises:
-        UserError: nothing is refitted, seeds are missing, or too many failed in every configuration.
-    """
-    plan = run.folder.refit_plan()
-    refits = run.refits
-    missing = sum(len(refit.missing) for refit in refits)
-    again = f"`fer-tune refit {run.folder.path}`"
-    if missing:
-        total = len(plan.seeds) * len(refits)
-        raise UserError(f"{run.folder.path}: {missing} of {total} refits have not ended; go on with {again} first")
-    able = [refit for refit in refits if 2 * len(refit.completed) > len(plan.seeds)]
-    if not able:
-        raise UserError(
-            f"{run.folder.path}: in every configuration at least half of the seeds failed, so none can be chosen; "
-            f"see error.txt in {run.folder.refit_file.parent}/*/seed_*, then try them again with {again}"
-        )
-    winner = min(able, key=lambda r: (-r.mean, -r.config.search_val_accuracy, r.config.config_id))
-    if len(refits) == 1:
-        words = f"the only refitted configuration, {len(winner.completed)} seeds"
-    else:
-        words = f"best mean validation accuracy over seeds among {len(refits)} refitted configurations"
-    flawed = [refit for refit in refits if refit.failed]
-    if flawed:
-        told = (f"{r.config.config_id}: {len(r.completed)} of {len(plan.seeds)} seeds" for r in flawed)
-        words += "; compared on fewer seeds, as the others failed (left out when half or more did): " + ", ".join(told)
-    return Selection(winner, words)
 
 
 def open_dataset(run: Run, path: Path | None = None) -> PreparedDataset:
@@ -94,11 +53,12 @@ def run_test(
     data: Path | None = None,
     again: bool = False,
     why: str | None = None,
+    views: tuple[str, ...] = (),
     load: Load | None = None,
     predict: Predict | None = None,
     device: str | None = None,
 ) -> TestResult:
-    """Evaluate the winner on the held-out split, once, and record it.
+    """Evaluate the winner, and what it is compared with, on the held-out split, in one opening, and record it.
 
     All that can fail without the split is checked first; then the opening is written to the ledger; then the split is
     opened.  So no opening goes unrecorded, and a mistake in a path costs none.
@@ -108,19 +68,24 @@ def run_test(
         data: where the dataset is now, if it was moved.
         again: allow another opening; it is counted.
         why: the reason to note in the ledger.
+        views: kinds of `fer_tune.data.views` (``flip``, ``ten_crop``) to predict with besides the image alone.
         load: stand-in for `fer_tune.training.evaluation.load_model`.
         predict: stand-in for `fer_tune.training.evaluation.predict`.
         device: a torch device; a GPU if there is one.
+
+    Returns:
+        The winner's result; those of the others and the comparison are in the run folder.
 
     Raises:
         UserError: no winner can be chosen, the dataset is another one, a model is missing, or the split was opened
             before and ``again`` is false.
     """
-    selection = select_winner(run)
+    chosen = select_models(run)
     before = run.openings
     if before and not again:
         raise UserError(_opened_before(run, before))
     dataset = open_dataset(run, data)
+    keep_card(run, dataset)
     if load is None or predict is None:
         from fer_tune.training import evaluation
 
@@ -129,21 +94,19 @@ def run_test(
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    winner = selection.winner
-    config = winner.config
-    seeds = [result.seed for result in winner.completed]
-    checkpoints = [run.folder.refit_seed(config.config_id, seed) / "best.safetensors" for seed in seeds]
-    settings = [_seed_config(run, winner, seed) for seed in seeds]
-    for file, each in zip(checkpoints, settings, strict=True):
-        if not file.is_file():
-            raise UserError(f"{file}: missing; remove {file.parent} and train it again with `fer-tune refit`")
-        load(each, dataset.card, file, device)  # a model that does not load must not cost an opening
+    tested = [_Models(run, each, dataset, load, predict, device) for each in chosen]
+    for models in tested:
+        models.check()  # a model that does not load must not cost an opening
 
     when = datetime.now(UTC).isoformat(timespec="seconds")
+    winner = chosen[0]
     opening = {
         "when": when,
-        "what": config.config_id,
-        "seeds": seeds,
+        "what": winner.refit.config.config_id,
+        "beside": [each.refit.config.config_id for each in chosen[1:]],
+        "seeds": tested[0].seeds,
+        "trained_on": winner.trained_on,
+        "views": ["none", *views],
         "why": why or ("first reading" if not before else "asked for with --again"),
         "opening": len(before) + 1,
         "dataset": dataset.card.name,
@@ -153,59 +116,89 @@ def run_test(
     }
     _append(run.folder.ledger_file, opening)
     split = dataset.open_test()
-    probabilities = np.stack(
-        [
-            predict(load(each, dataset.card, file, device), split, dataset.card, device)
-            for file, each in zip(checkpoints, settings, strict=True)
+    found = [models.test(split, views, when, len(before) + 1) for models in tested]
+    contenders = [
+        Contender(each.refit.config.config_id, each.refit.config.origin, probabilities)
+        for each, (_, probabilities) in zip(chosen, found, strict=True)
+    ]
+    if len(contenders) > 1:
+        comparison = compare(split.labels, contenders[0], contenders[1:], opening=len(before) + 1)
+        write_json(comparison, run.folder.comparison_file)
+    else:
+        run.folder.comparison_file.unlink(missing_ok=True)  # of an earlier opening, with others
+    return found[0][0]
+
+
+class _Models:
+    """The models of one configuration, a seed each."""
+
+    def __init__(
+        self, run: Run, chosen: Chosen, dataset: PreparedDataset, load: Load, predict: Predict, device: str
+    ) -> None:
+        self._run, self._chosen, self._card = run, chosen, dataset.card
+        self._load, self._predict, self._device = load, predict, device
+        config_id = chosen.refit.config.config_id
+        self.seeds = [result.seed for result in chosen.refit.completed]
+        self._settings = [seed_config(run, chosen.refit, seed) for seed in self.seeds]
+        self._files = [
+            run.folder.refit_seed(config_id, seed, chosen.trained_on) / "best.safetensors" for seed in self.seeds
         ]
-    )
-    scores = score(split.labels, probabilities, dataset.card.classes, seeds)
-    result = TestResult(
-        **scores.model_dump(),
-        config_id=config.config_id,
-        backbone=config.backbone,
-        origin=config.origin,
-        config=config.config,
-        when=when,
-        opening=len(before) + 1,
-        selection=selection.words,
-        dataset=dataset.card.name,
-        content_hash=dataset.card.content_hash,
-        split_hash=dataset.card.split_hashes["test"],
-        fer_tune=__version__,
-    )
-    folder = run.folder.test(config.config_id)
-    write_predictions(folder / "predictions.parquet", split, probabilities, dataset.card.classes, seeds)
-    write_json(result, folder / "metrics.json")
-    return result
+
+    def check(self) -> None:
+        for settings, file in zip(self._settings, self._files, strict=True):
+            if not file.is_file():
+                raise UserError(f"{file}: missing; remove {file.parent} and train it again with `fer-tune refit`")
+            self._load(settings, self._card, file, self._device)
+
+    def test(self, split: Split, views: tuple[str, ...], when: str, opening: int) -> tuple[TestResult, NDArray[Any]]:
+        """Predict, score and write; return the result and the (S, N, C) probabilities of the images alone."""
+        card, config, folder = self._card, self._chosen.refit.config, self._run.folder
+        kinds = ("none", *views)
+        blocks: dict[str, list[NDArray[Any]]] = {kind: [] for kind in kinds}
+        cost = None
+        for settings, file in zip(self._settings, self._files, strict=True):
+            model = self._load(settings, card, file, self._device)
+            with watched(model) as shape:
+                blocks["none"].append(self._predict(model, split, card, self._device))
+            cost = cost or (measure(model, shape[0], self._device) if shape else None)
+            for kind in views:
+                blocks[kind].append(self._predict(model, split, card, self._device, views=kind))
+        probabilities = {kind: np.stack(found) for kind, found in blocks.items()}
+        scored = {kind: score(split.labels, found, card.classes, self.seeds) for kind, found in probabilities.items()}
+        for kind, found in probabilities.items():
+            write_predictions(folder.predictions(config.config_id, kind), split, found, card.classes, self.seeds)
+        result = TestResult(
+            **dict(scored["none"]),
+            config_id=config.config_id,
+            role=self._chosen.role,
+            backbone=config.backbone,
+            origin=config.origin,
+            config=config.config,
+            trained_on=self._chosen.trained_on,
+            epochs=folder.refit_plan().epochs,
+            when=when,
+            opening=opening,
+            selection=self._chosen.words,
+            dataset=card.name,
+            content_hash=card.content_hash,
+            split_hash=card.split_hashes["test"],
+            fer_tune=__version__,
+            cost=cost,
+            groups=group_scores(split.labels, probabilities["none"], split.groups),
+            views={kind: scored[kind] for kind in views},
+        )
+        write_json(result, folder.test(config.config_id) / "metrics.json")
+        return result, probabilities["none"]
 
 
-def write_predictions(
-    target: Path, split: Split, probabilities: NDArray[Any], classes: list[str], seeds: list[int]
-) -> None:
-    """Write a row per seed and image: source, label (a class name), seed, p_<class> for each class.
-
-    Args:
-        target: the parquet file.
-        split: N images.
-        probabilities: (S, N, C), a block per seed.
-        classes: the C names.
-        seeds: the S seeds.
-    """
-    count = len(split)
-    names = pa.DictionaryArray.from_arrays(pa.array(np.tile(split.labels, len(seeds)), type=pa.int32()), classes)
-    columns = {
-        "source": pa.array(split.sources * len(seeds), type=pa.string()),
-        "label": names,
-        "seed": pa.array(np.repeat(seeds, count), type=pa.int64()),
-    }
-    flat = probabilities.reshape(-1, len(classes)).astype(np.float32)
-    columns |= {f"p_{name}": pa.array(flat[:, i]) for i, name in enumerate(classes)}
-    with replacing(target) as temporary:
-        pq.write_table(pa.table(columns), temporary)
+def keep_card(run: Run, dataset: PreparedDataset) -> None:
+    """Copy the dataset's card into the run, so that the report knows its hygiene when the dataset has moved."""
+    if not run.folder.dataset_file.is_file():
+        write_json(dataset.card, run.folder.dataset_file)
 
 
-def _seed_config(run: Run, refit: ConfigRefit, seed: int) -> TrialConfig:
+def seed_config(run: Run, refit: ConfigRefit, seed: int) -> TrialConfig:
+    """Return the settings that one seed of a refit was trained with."""
     epochs = run.folder.refit_plan().epochs
     values = {**refit.config.config, "backbone": refit.config.backbone, "epochs": epochs, "seed": seed}
     return trial_config(values, f"{run.folder.refit_file}: {refit.config.config_id}")

@@ -7,6 +7,7 @@ ratio would be 0 / 0, as scikit-learn does with ``zero_division=0``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,37 @@ def balanced_accuracy(confusion: NDArray[Any]) -> Array:
 
 def macro_f1(confusion: NDArray[Any]) -> Array:
     """Return the mean F1 over the classes that occur, as a label or as a prediction, shape (...,)."""
+    return macro(f1(confusion), confusion)
+
+
+def specificity(confusion: NDArray[Any]) -> Array:
+    """Return per class the share of the other classes' images that was not taken for it, shape (..., C)."""
+    counts = np.asarray(confusion, dtype=np.float64)
+    right = _diagonal(counts)
+    others = counts.sum((-2, -1))[..., None] - counts.sum(-1)
+    return _ratio(others - (counts.sum(-2) - right), others)
+
+
+def macro(per_class: NDArray[Any], confusion: NDArray[Any]) -> Array:
+    """Return the mean of (..., C) scores over the classes that occur, as a label or as a prediction, shape (...,)."""
     counts = np.asarray(confusion, dtype=np.float64)
     present = counts.sum(-1) + counts.sum(-2) > 0
-    return _ratio((f1(counts) * present).sum(-1), present.sum(-1).astype(np.float64))
+    return _ratio((per_class * present).sum(-1), present.sum(-1).astype(np.float64))
+
+
+def weighted(per_class: NDArray[Any], confusion: NDArray[Any]) -> Array:
+    """Return the mean of (..., C) scores weighted by the images of each class, shape (...,)."""
+    support = np.asarray(confusion, dtype=np.float64).sum(-1)
+    return _ratio((per_class * support).sum(-1), support.sum(-1))
+
+
+AVERAGED: dict[str, Callable[[NDArray[Any]], Array]] = {
+    "macro_precision": lambda counts: macro(precision(counts), counts),
+    "macro_recall": lambda counts: macro(recall(counts), counts),
+    "macro_specificity": lambda counts: macro(specificity(counts), counts),
+    "weighted_precision": lambda counts: weighted(precision(counts), counts),
+    "weighted_recall": lambda counts: weighted(recall(counts), counts),
+    "weighted_specificity": lambda counts: weighted(specificity(counts), counts),
+    "weighted_f1": lambda counts: weighted(f1(counts), counts),
+}
+"""Averages over classes, by name: each takes (..., C, C) confusions and returns shape (...,)."""

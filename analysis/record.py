@@ -5,24 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from analysis.refit import RefitTask
+from analysis.results import TestResult
 from analysis.run import Run
-from analysis.scores import TestResult
 from fer_tune.run_folder import METRICS, RefitResult
 
 
 def record_refit(run: Run, task: RefitTask, result: RefitResult) -> str | None:
     """Record one finished refit with its epochs; return what went wrong, or None."""
-    frame = run.refit_epochs(task.config_id, task.seed)[["epoch", *METRICS]]
-    rows = [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
-    summary = {name: getattr(result, name) for name in ("best_val_accuracy", "best_epoch", "epochs", "seconds")}
+    frame = run.refit_epochs(task.config_id, task.seed, task.on)[["epoch", *METRICS]]
+    rows = [{str(name): value for name, value in row.items() if value == value} for row in frame.to_dict("records")]
+    summary = {name: getattr(result, name) for name in ("best_epoch", "epochs", "seconds", "trained_on")}
+    if task.on == "train":
+        summary["best_val_accuracy"] = result.best_val_accuracy
     return _record(run, "refit", task.name, task.config.model_dump(), rows, summary, task.config.backbone)
 
 
 def record_test(run: Run, result: TestResult) -> str | None:
     """Record the test of a configuration; return what went wrong, or None."""
     summary: dict[str, Any] = {"test_images": result.images, "opening": result.opening}
-    for name in ("accuracy", "balanced_accuracy", "macro_f1"):
-        estimate = getattr(result, name)
+    named = {name: getattr(result, name) for name in ("accuracy", "balanced_accuracy", "macro_f1")}
+    for name, estimate in (named | result.more).items():
         summary |= {
             f"test_{name}": estimate.value,
             f"test_{name}_low": estimate.low,

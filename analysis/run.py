@@ -12,21 +12,26 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.scores import TestResult
+from analysis.predictions import Predictions, read_predictions
+from analysis.results import Comparison, TestResult
 from fer_tune.errors import UserError
 from fer_tune.run_folder import (
     EPOCH_COLUMNS,
     TRIAL_COLUMNS,
+    FinalPlan,
     Published,
     RefitConfig,
     RefitPlan,
     RefitResult,
     RunFolder,
     SearchSettings,
+    TrainedOn,
 )
 
 USABLE = ("completed", "stopped")
 """Statuses of trials whose validation accuracy counts."""
+
+_NEEDED = ("trial_id", "backbone", "origin", "status", "best_val_accuracy", "epoch", "val_accuracy")
 
 
 @dataclass(frozen=True)
@@ -132,14 +137,34 @@ class Run:
             found.append(ConfigRefit(config, ended, [seed for seed, result in results.items() if result is None]))
         return found
 
-    def refit_result(self, config_id: str, seed: int) -> RefitResult | None:
+    @property
+    def final_plan(self) -> FinalPlan | None:
+        """Which configurations were to be trained on train and val together; None before that was asked for."""
+        return self.folder.final_plan()
+
+    @property
+    def finals(self) -> list[ConfigRefit]:
+        """Each configuration of `final_plan` with the seeds that have ended on train and val together."""
+        plan, first = self.final_plan, self.refit_plan
+        if plan is None or first is None:
+            return []
+        configs = {config.config_id: config for config in first.configs}
+        found = []
+        for entry in plan.configs:
+            results = {seed: self.refit_result(entry.config_id, seed, "train+val") for seed in plan.seeds}
+            ended = [result for result in results.values() if result is not None]
+            missing = [seed for seed, result in results.items() if result is None]
+            found.append(ConfigRefit(configs[entry.config_id], ended, missing))
+        return found
+
+    def refit_result(self, config_id: str, seed: int, on: TrainedOn = "train") -> RefitResult | None:
         """Return how one refit ended; None when it has not."""
-        file = self.folder.refit_seed(config_id, seed) / "result.json"
+        file = self.folder.refit_seed(config_id, seed, on) / "result.json"
         return RefitResult.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None
 
-    def refit_epochs(self, config_id: str, seed: int) -> pd.DataFrame:
+    def refit_epochs(self, config_id: str, seed: int, on: TrainedOn = "train") -> pd.DataFrame:
         """Return the epochs of one refit, as `epochs` (``trial_id`` is ``<config_id>/seed_<s>``)."""
-        return _frame(self.folder.refit_seed(config_id, seed) / "epochs.parquet", EPOCH_COLUMNS)
+        return _frame(self.folder.refit_seed(config_id, seed, on) / "epochs.parquet", EPOCH_COLUMNS)
 
     @property
     def openings(self) -> list[dict[str, Any]]:
@@ -151,10 +176,24 @@ class Run:
 
     @property
     def tests(self) -> list[TestResult]:
-        """The ``metrics.json`` of every configuration that was tested, latest first."""
-        files = self.folder.path.glob("test/*/metrics.json")
+        """The ``metrics.json`` of every configuration that was tested: the latest opening first, its winner first."""
+        files = sorted(self.folder.path.glob("test/*/metrics.json"))
         found = [TestResult.model_validate_json(file.read_text(encoding="utf-8")) for file in files]
-        return sorted(found, key=lambda result: (result.when, result.opening), reverse=True)
+        return sorted(found, key=lambda result: (-result.opening, result.role != "winner", result.config_id))
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The winner against the other tested configurations; None where nothing else was tested."""
+        file = self.folder.comparison_file
+        return Comparison.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+    def predictions(self, config_id: str, views: str = "none") -> Predictions:
+        """Return what the seeds of a tested configuration predict for the held-out images.
+
+        Raises:
+            UserError: it was not tested, or not with these views.
+        """
+        return read_predictions(self.folder.predictions(config_id, views))
 
 
 def load_run(path: str | Path) -> Run:
@@ -175,8 +214,11 @@ def _table(file: Path, columns: dict[str, pa.DataType]) -> pa.Table:
     except pa.ArrowInvalid as error:
         raise UserError(f"{file}: not a parquet file ({error}); `fer-tune resume` writes it anew") from None
     lacking = [name for name in columns if name not in table.column_names]
-    if lacking:
-        raise UserError(f"{file}: lacks the columns {', '.join(lacking)}; another version of fer-tune wrote it")
+    needed = [name for name in lacking if name in _NEEDED]
+    if needed:
+        raise UserError(f"{file}: lacks the columns {', '.join(needed)}; it is not a table of fer-tune")
+    for name in lacking:  # metrics that the version which wrote it did not know yet
+        table = table.append_column(name, pa.nulls(len(table), type=columns[name]))
     return table
 
 

@@ -1,84 +1,18 @@
-"""What `test/<config>/metrics.json` holds, and how it is computed from predicted probabilities."""
+"""Score predicted probabilities: every metric with its interval, per class and over all, and the seeds' ensemble."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from analysis import metrics
-from analysis.statistics import RESAMPLES, Metric, metric_interval, resampled_confusions, wilson
+from analysis.probabilistic import probability_metrics
+from analysis.results import ClassScores, EnsembleScores, Estimate, GroupScore, Scores
+from analysis.statistics import RESAMPLES, Metric, draws, image_weights, metric_interval, resampled_confusions, wilson
 
-
-class Estimate(BaseModel):
-    """A metric in [0, 1]: its mean over seeds, the interval, and each seed's value in the order of the seeds."""
-
-    model_config = ConfigDict(extra="forbid")
-    value: float
-    low: float
-    high: float
-    per_seed: list[float]
-
-
-class ClassScores(BaseModel):
-    """Scores of one class; ``support`` is its number of images."""
-
-    model_config = ConfigDict(extra="forbid")
-    name: str
-    support: int
-    precision: Estimate
-    recall: Estimate
-    f1: Estimate
-
-
-class EnsembleScores(BaseModel):
-    """One classifier made of all seeds (mean of their probabilities); the interval is Wilson's, of its accuracy."""
-
-    model_config = ConfigDict(extra="forbid")
-    accuracy: float
-    low: float
-    high: float
-    balanced_accuracy: float
-    macro_f1: float
-
-
-class Scores(BaseModel):
-    """Everything computed from the predictions of one configuration's seeds on the same images."""
-
-    model_config = ConfigDict(extra="forbid")
-    images: int
-    classes: list[str]
-    seeds: list[int]
-    level: float
-    method: str  # how the intervals were made, in words
-    accuracy: Estimate
-    balanced_accuracy: Estimate
-    macro_f1: Estimate
-    per_class: list[ClassScores]
-    confusion: list[list[list[int]]]  # (S, C, C) counts: seed, true class, predicted class
-    ensemble: EnsembleScores | None = None  # None with one seed
-    largest_class: float  # accuracy of always answering the class with the most images
-
-
-class TestResult(Scores):
-    """What `metrics.json` holds: the scores, and what they are about."""
-
-    __test__ = False  # not a test case, whatever its name says to pytest
-
-    format_version: Literal[1] = 1
-    config_id: str
-    backbone: str
-    origin: str
-    config: dict[str, Any]
-    when: str  # ISO 8601, UTC: the opening of the split that gave these predictions
-    opening: int  # how many times the split had been opened in this run, this one included
-    selection: str  # how the configuration was chosen, in words
-    dataset: str
-    content_hash: str
-    split_hash: str
-    fer_tune: str  # version
+Array = NDArray[np.float64]
 
 
 _BOOTSTRAP = (
@@ -125,26 +59,23 @@ def score(
         ]
 
     [accuracy], [balanced], [macro] = map(estimate, (metrics.accuracy, metrics.balanced_accuracy, metrics.macro_f1))
+    more = {name: estimate(metric)[0] for name, metric in metrics.AVERAGED.items()}
+    observed, drawn = _probability_draws(labels, probabilities, resamples, rng_seed)
+    for name in ("macro_auc", "weighted_auc", "log_loss", "calibration_error"):
+        [more[name]] = _probability_estimates(name, observed[name], drawn[name], rng_seed)
     ensemble = None
     if len(seeds) == 1:
         alone = wilson(int(np.trace(confusions[0])), len(labels))
         accuracy = accuracy.model_copy(update={"low": alone.low, "high": alone.high})
     else:
-        joint = metrics.confusion_matrix(labels, probabilities.mean(0).argmax(-1), count)
-        interval = wilson(int(np.trace(joint)), len(labels))
-        ensemble = EnsembleScores(
-            accuracy=interval.estimate,
-            low=interval.low,
-            high=interval.high,
-            balanced_accuracy=float(metrics.balanced_accuracy(joint)),
-            macro_f1=float(metrics.macro_f1(joint)),
-        )
+        ensemble = ensemble_scores(labels, probabilities)
     support = confusions[0].sum(-1)
     answered = confusions.sum(1).mean(0).round().astype(int)  # predictions of each class, mean over seeds
     precision = [_widened(e, int(n)) for e, n in zip(estimate(metrics.precision), answered, strict=True)]
     recall = [_widened(e, int(n)) for e, n in zip(estimate(metrics.recall), support, strict=True)]
     f1 = [_f1_widened(*three) for three in zip(estimate(metrics.f1), precision, recall, strict=True)]
-    rows = zip(classes, support, precision, recall, f1, strict=True)
+    others = [_widened(e, int(len(labels) - n)) for e, n in zip(estimate(metrics.specificity), support, strict=True)]
+    areas = _probability_estimates("auc", observed["auc"], drawn["auc"], rng_seed)
     freedom = len(seeds) - 1
     words = _BOOTSTRAP if len(seeds) > 1 else _SINGLE
     return Scores(
@@ -158,13 +89,89 @@ def score(
         accuracy=accuracy,
         balanced_accuracy=balanced,
         macro_f1=macro,
+        more=more,
         per_class=[
-            ClassScores(name=name, support=int(images), precision=p, recall=r, f1=f) for name, images, p, r, f in rows
+            ClassScores(
+                name=name,
+                support=int(support[i]),
+                precision=precision[i],
+                recall=recall[i],
+                f1=f1[i],
+                specificity=others[i],
+                auc=areas[i] if 0 < support[i] < len(labels) else None,
+            )
+            for i, name in enumerate(classes)
         ],
         confusion=confusions.tolist(),
         ensemble=ensemble,
         largest_class=float(support.max() / support.sum()),
     )
+
+
+def _probability_draws(
+    labels: NDArray[Any], probabilities: NDArray[Any], resamples: int, rng_seed: int
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return the metrics of probabilities on the images, (S, ...), and on the same resamples, (B, S, ...)."""
+    alone = probability_metrics(labels, probabilities, np.ones((1, len(labels)), dtype=np.float32))
+    blocks = [
+        probability_metrics(labels, probabilities, weights)
+        for weights in image_weights(len(labels), resamples, np.random.default_rng(rng_seed))
+    ]
+    return {name: value[0] for name, value in alone.items()}, {
+        name: np.concatenate([block[name] for block in blocks]) for name in alone
+    }
+
+
+def _probability_estimates(name: str, observed: Array, resampled: Array, rng_seed: int) -> list[Estimate]:
+    found = draws(observed, resampled, np.random.default_rng(rng_seed))
+    if name == "calibration_error":  # distances: resampling adds noise to each bin, and so to the error itself
+        found = found - (resampled.mean((0, 1)) - observed.mean(0))
+    low, high = np.atleast_2d(np.quantile(found, [0.025, 0.975], axis=0).T).T
+    value = np.atleast_1d(observed.mean(0))
+    each = observed.reshape(len(observed), -1)
+    top = None if name == "log_loss" else 1.0
+    low, high = np.clip(np.minimum(low, value), 0, top), np.clip(np.maximum(high, value), 0, top)
+    return [Estimate(value=value[i], low=low[i], high=high[i], per_seed=each[:, i].tolist()) for i in range(len(value))]
+
+
+def ensemble_scores(labels: NDArray[Any], probabilities: NDArray[Any]) -> EnsembleScores:
+    """Score one classifier that averages the probabilities of all seeds, (S, N, C)."""
+    joint = probabilities.mean(0, keepdims=True)
+    confusion = metrics.confusion_matrix(labels, joint[0].argmax(-1), joint.shape[-1])
+    interval = wilson(int(np.trace(confusion)), len(labels))
+    of_probabilities = probability_metrics(labels, joint, np.ones((1, len(labels)), dtype=np.float32))
+    more = {name: float(metric(confusion)) for name, metric in metrics.AVERAGED.items()}
+    more |= {name: float(of_probabilities[name].item()) for name in of_probabilities if name != "auc"}
+    return EnsembleScores(
+        accuracy=interval.estimate,
+        low=interval.low,
+        high=interval.high,
+        balanced_accuracy=float(metrics.balanced_accuracy(confusion)),
+        macro_f1=float(metrics.macro_f1(confusion)),
+        more=more,
+    )
+
+
+def group_scores(labels: NDArray[Any], probabilities: NDArray[Any], groups: list[str]) -> list[GroupScore]:
+    """Return the accuracy in each group of images, the least accurate first; empty where there is one group or none.
+
+    Args:
+        labels: (N,) integer classes.
+        probabilities: (S, N, C).
+        groups: N names.
+    """
+    names = sorted(set(groups))
+    if len(names) < 2:
+        return []
+    right = (probabilities.argmax(-1) == labels).mean(0)  # (N,) share of the seeds
+    found = []
+    for name in names:
+        own = right[np.asarray(groups) == name]
+        interval = wilson(round(float(own.sum())), len(own))
+        found.append(
+            GroupScore(group=name, images=len(own), accuracy=float(own.mean()), low=interval.low, high=interval.high)
+        )
+    return sorted(found, key=lambda row: (row.accuracy, row.group))
 
 
 def _widened(estimate: Estimate, images: int) -> Estimate:

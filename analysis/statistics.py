@@ -7,7 +7,7 @@ then, and both must be in the interval: which images the test split happens to h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,18 @@ def wilson(successes: int, images: int, level: float = 0.95) -> Interval:
     return Interval(share, max(0.0, float(centre - half)), min(1.0, float(centre + half)), level)
 
 
+def image_weights(images: int, resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.float32]]:
+    """Draw ``images`` images with replacement, ``resamples`` times; the same ``rng`` state gives the same draws.
+
+    Yields:
+        Blocks of (b, images) float32: how often each image was drawn, ``resamples`` rows in all.
+    """
+    for start in range(0, resamples, _CHUNK):
+        count = min(_CHUNK, resamples - start)
+        drawn = rng.integers(0, images, (count, images)) + images * np.arange(count)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=count * images).reshape(count, images).astype(np.float32)
+
+
 def resampled_confusions(
     labels: NDArray[Any], predicted: NDArray[Any], classes: int, resamples: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
@@ -70,19 +82,24 @@ def resampled_confusions(
     cells = (np.arange(seeds)[:, None] * classes + labels) * classes + predicted  # (S, N): one cell per seed and image
     member = np.zeros((images, seeds * classes * classes), dtype=np.float32)
     member[np.arange(images), cells] = 1
-    blocks = []
-    for start in range(0, resamples, _CHUNK):
-        count = min(_CHUNK, resamples - start)
-        drawn = rng.integers(0, images, (count, images)) + images * np.arange(count)[:, None]
-        draws = np.bincount(drawn.ravel(), minlength=count * images).reshape(count, images)  # weights: times drawn
-        blocks.append(draws.astype(np.float32) @ member)
+    blocks = [weights @ member for weights in image_weights(images, resamples, rng)]
     return np.concatenate(blocks).reshape(resamples, seeds, classes, classes)
 
 
 def over_images_and_seeds(
     observed: Array, resampled: Array, rng: np.random.Generator, level: float = 0.95
 ) -> tuple[Array, Array, Array]:
-    """Return the mean of a metric over seeds with an interval for new images and new seeds.
+    """Return the mean of a metric over seeds with an interval for new images and new seeds; see `draws`.
+
+    Returns:
+        (mean, low, high), each of the metric's shape (...).  With one seed the interval holds the images only.
+    """
+    low, high = np.quantile(draws(observed, resampled, rng), [0.5 - level / 2, 0.5 + level / 2], axis=0)
+    return observed.mean(0), low, high
+
+
+def draws(observed: Array, resampled: Array, rng: np.random.Generator) -> Array:
+    """Return draws of the mean of a metric over seeds, as it may be for new images and new seeds.
 
     The images are bootstrapped; the seeds' own part is added to each resample.  With 2 to 10 seeds resampling them
     would tell too little (5 resampled seeds vary as 4 would), so their part is drawn from Student's t with S - 1
@@ -94,22 +111,19 @@ def over_images_and_seeds(
         observed: (S, ...) the metric of each seed on the images themselves.
         resampled: (B, S, ...) the metric of each seed on each resample.
         rng: the source of randomness.
-        level: confidence level.
 
     Returns:
-        (mean, low, high), each of the metric's shape (...).  With one seed the interval holds the images only.
+        (B, ...): a draw per resample; with one seed they hold the images only.
     """
     seeds = observed.shape[0]
-    mean = observed.mean(0)
-    draws = resampled.mean(1)  # (B, ...)
+    found = resampled.mean(1)  # (B, ...)
     if seeds > 1:
         between = observed.var(0, ddof=1)
-        noise = (resampled - draws[:, None]).var(0).sum(0) / (seeds - 1)
+        noise = (resampled - found[:, None]).var(0).sum(0) / (seeds - 1)
         own = np.sqrt(np.maximum(between - noise, 0) / seeds)
-        t = rng.standard_t(seeds - 1, size=len(draws)).reshape(-1, *[1] * mean.ndim)
-        draws = draws + own * t
-    low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2], axis=0)
-    return mean, low, high
+        t = rng.standard_t(seeds - 1, size=len(found)).reshape(-1, *[1] * (found.ndim - 1))
+        found = found + own * t
+    return found
 
 
 def metric_interval(

@@ -11,7 +11,9 @@ import pytest
 from drawing import tiny_dataset
 from sklearn import metrics as sk
 
-from analysis.heldout import run_test, select_winner
+from analysis.cost import measure, watched
+from analysis.heldout import run_test
+from analysis.selection import select_models, select_winner
 from fer_tune.data.store import PreparedDataset
 from fer_tune.errors import UserError
 
@@ -54,7 +56,7 @@ def test_predictions_give_the_recorded_metrics_in_scikit_learn(made, models) -> 
     frame = pd.read_parquet(folder / "predictions.parquet")
     columns = [name for name in frame if name.startswith("p_")]
     assert len(frame) == 3 * 210
-    assert list(frame.columns) == ["source", "label", "seed", *(f"p_{name}" for name in made.card.classes)]
+    assert list(frame.columns) == ["source", "label", "group", "seed", *(f"p_{name}" for name in made.card.classes)]
     accuracies, f1 = [], []
     for _, rows in frame.groupby("seed"):
         predicted = rows[columns].idxmax(axis=1).str.removeprefix("p_")
@@ -68,6 +70,60 @@ def test_predictions_give_the_recorded_metrics_in_scikit_learn(made, models) -> 
     split = PreparedDataset.open(made.data).open_test()
     assert list(frame["source"][:210]) == split.sources
     assert list(frame["label"][:210]) == [made.card.classes[label] for label in split.labels]
+
+
+def test_all_that_is_compared_is_tested_in_one_opening(tested) -> None:
+    made, winner = tested
+    run = made.run
+    [line] = run.openings
+    published = {entry.published.name for entry in run.published}
+    assert line["what"] == winner.config_id
+    assert line["views"] == ["none", "flip", "ten_crop"]
+    beside = [result for result in run.tests if result.role == "published"]
+    assert {result.origin for result in beside} == published
+    assert sorted(line["beside"]) == sorted(result.config_id for result in beside)
+    assert run.tests[0].config_id == winner.config_id
+    assert {pair.second for pair in run.comparison.pairs} == set(line["beside"])
+    assert {pair.first for pair in run.comparison.pairs} == {winner.config_id}
+    for result in beside:
+        assert run.predictions(result.config_id).probabilities.shape == (3, 210, 7)
+
+
+def test_views_are_further_rows_with_predictions_of_their_own(tested) -> None:
+    made, winner = tested
+    assert set(winner.views) == {"flip", "ten_crop"}
+    for kind, scores in winner.views.items():
+        read = made.run.predictions(winner.config_id, kind)
+        accuracy = (read.probabilities.argmax(-1) == read.labels).mean(1)
+        assert scores.accuracy.per_seed == pytest.approx(accuracy)
+    assert winner.views["ten_crop"].accuracy.value > winner.accuracy.value
+
+
+def test_a_published_winner_is_compared_with_the_best_searched_one(made, models) -> None:
+    made.refit([[0.5, 0.5], [0.4, 0.4], [0.7, 0.7], [0.3, 0.3]], published=2)
+    first, *others = select_models(made.run)
+    assert first.refit.config.origin != "sampled" or first.refit.mean == 0.7
+    roles = {each.role for each in others}
+    assert ("searched" in roles) == (first.refit.config.origin != "sampled")
+
+
+def test_predictions_read_back_as_they_were_written(tested) -> None:
+    made, winner = tested
+    read = made.run.predictions(winner.config_id)
+    split = PreparedDataset.open(made.data).open_test()
+    assert (read.labels == split.labels).all()
+    assert read.sources == split.sources
+    assert read.groups == split.groups
+    assert read.seeds == winner.seeds
+    assert read.classes == made.card.classes
+    assert read.probabilities.sum(-1) == pytest.approx(1, abs=1e-5)
+    with pytest.raises(UserError, match="`fer-tune test` writes it"):
+        made.run.predictions("nothing")
+
+
+def test_the_card_is_kept_with_the_run(tested) -> None:
+    made, _ = tested
+    assert json.loads(made.run.folder.dataset_file.read_text())["content_hash"] == made.card.content_hash
 
 
 def test_the_opening_is_on_record_before_the_split_is_read(made, models, monkeypatch) -> None:
@@ -135,3 +191,20 @@ def test_only_heldout_opens_the_split() -> None:
         if "open_test(" in file.read_text(encoding="utf-8")
     ]
     assert sorted(callers) == ["analysis/heldout.py", "fer_tune/data/store.py"]
+
+
+def test_cost_counts_parameters_and_times_the_shape_that_the_model_was_given() -> None:
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 4 * 5, 7))
+    with watched(model) as shape:
+        model(torch.zeros(2, 3, 4, 5))
+    assert shape == [(3, 4, 5)]
+    found = measure(model, shape[0], "cpu")
+    assert found.parameters == 60 * 7 + 7
+    assert 0 < found.latency_low_ms <= found.latency_ms <= found.latency_high_ms
+    assert found.images_per_second > 0
+    assert found.device.startswith("cpu")
+    with watched(1001) as shape:
+        pass
+    assert shape == []

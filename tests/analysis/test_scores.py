@@ -8,7 +8,8 @@ from fake_run import CLASSES, guesses
 from sklearn import metrics as sk
 
 from analysis import metrics
-from analysis.scores import score
+from analysis.results import MORE
+from analysis.scores import group_scores, score
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
@@ -27,6 +28,19 @@ def test_metrics_equal_scikit_learn(seed: int) -> None:
     assert metrics.precision(confusion) == pytest.approx(precision)
     assert metrics.recall(confusion) == pytest.approx(recall)
     assert metrics.f1(confusion) == pytest.approx(f1)
+    for average in ("macro", "weighted"):
+        expected = sk.precision_recall_fscore_support(labels, predicted, average=average, zero_division=0)[:3]
+        for name, value in zip(("precision", "recall", "f1"), expected, strict=True):
+            if (average, name) != ("macro", "f1"):
+                assert metrics.AVERAGED[f"{average}_{name}"](confusion) == pytest.approx(value)
+    binary = sk.multilabel_confusion_matrix(labels, predicted, labels=range(7))
+    specificity = binary[:, 0, 0] / binary[:, 0].sum(1)
+    assert metrics.specificity(confusion) == pytest.approx(specificity)
+    assert metrics.AVERAGED["macro_specificity"](confusion) == pytest.approx(specificity.mean())
+    support = np.bincount(labels, minlength=7)
+    assert metrics.AVERAGED["weighted_specificity"](confusion) == pytest.approx(
+        np.average(specificity, weights=support)
+    )
     present = labels < 6
     assert metrics.balanced_accuracy(confusion) == pytest.approx(
         sk.balanced_accuracy_score(labels[present], predicted[present], adjusted=False)
@@ -45,11 +59,34 @@ def test_scores_are_means_over_seeds_inside_their_intervals(labels: np.ndarray) 
     assert found.accuracy.per_seed == pytest.approx(each)
     assert found.accuracy.value == pytest.approx(np.mean(each))
     for row in found.per_class:
-        for estimate in (row.precision, row.recall, row.f1):
+        for estimate in (row.precision, row.recall, row.f1, row.specificity, row.auc):
             assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
     assert [row.support for row in found.per_class] == np.bincount(labels, minlength=7).tolist()
     assert np.sum(found.confusion) == 3 * len(labels)
     assert found.largest_class == pytest.approx(np.bincount(labels).max() / len(labels))
+
+
+def test_every_metric_has_its_interval_and_its_seeds(labels: np.ndarray) -> None:
+    probabilities = np.stack([guesses(labels, 0.6, 7, seed) for seed in (1, 2, 3)])
+    found = score(labels, probabilities, CLASSES, [1, 2, 3], resamples=300)
+    assert set(found.more) == set(MORE)
+    for name, estimate in found.more.items():
+        assert 0 <= estimate.low < estimate.value < estimate.high, name
+        assert len(estimate.per_seed) == 3
+        assert estimate.value == pytest.approx(np.mean(estimate.per_seed))
+    assert found.more["log_loss"].per_seed == pytest.approx(
+        [sk.log_loss(labels, rows, labels=range(7)) for rows in probabilities], rel=1e-4
+    )
+    assert found.more["weighted_recall"].value == pytest.approx(found.accuracy.value)
+
+
+def test_groups_are_told_apart(labels: np.ndarray) -> None:
+    probabilities = np.eye(7)[np.where(np.arange(500) < 100, (labels + 1) % 7, labels)][None]
+    groups = ["hard"] * 100 + ["easy"] * 400
+    hard, easy = group_scores(labels, probabilities, groups)
+    assert (hard.group, hard.images, hard.accuracy, easy.accuracy) == ("hard", 100, 0, 1)
+    assert hard.high < 0.05
+    assert group_scores(labels, probabilities, [""] * 500) == []
 
 
 def test_the_ensemble_averages_probabilities(labels: np.ndarray) -> None:
@@ -59,6 +96,10 @@ def test_the_ensemble_averages_probabilities(labels: np.ndarray) -> None:
     joint = probabilities.mean(0).argmax(1)
     assert found.accuracy == pytest.approx(sk.accuracy_score(labels, joint))
     assert found.macro_f1 == pytest.approx(sk.f1_score(labels, joint, average="macro"))
+    assert set(found.more) == set(MORE)
+    assert found.more["log_loss"] == pytest.approx(
+        sk.log_loss(labels, probabilities.mean(0), labels=range(7)), rel=1e-4
+    )
 
 
 def test_one_seed_gets_wilson_and_says_what_it_lacks(labels: np.ndarray) -> None:
