@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from analysis.findings import mean_sd, percent
+from analysis.findings import count, mean_sd, percent
 from analysis.refit import Ending, RefitTask
+from analysis.results import VIEW_NAMES, TestResult
 from analysis.run import ConfigRefit
-from analysis.scores import TestResult
 
 
 class RefitProgress:
@@ -38,7 +38,7 @@ class RefitProgress:
             console=console,
             disable=not console.is_terminal,
         )
-        self._total = self._bar.add_task("refit", total=sum(task.config.epochs for task in tasks))
+        self._total = self._bar.add_task("refit", total=sum(task.epochs for task in tasks))
 
     def __enter__(self) -> RefitProgress:
         self._bar.start()
@@ -56,16 +56,17 @@ class RefitProgress:
                 self._read_epochs()
         else:
             self._ended += 1
-            self._epochs[ending.task.name] = ending.task.config.epochs  # it may have stopped early
+            self._epochs[ending.task.name] = ending.task.epochs  # it may have stopped early
             place = f"[{self._ended}/{len(self._tasks)}] {ending.task.config_id} seed {ending.task.seed}"
             if ending.result is None:
                 self._console.print(f"{place}: FAILED twice: {ending.error}", markup=False, highlight=False)
             else:
                 result = ending.result
-                text = (
-                    f"{place}: validation accuracy {percent(result.best_val_accuracy)} % "
-                    f"at epoch {result.best_epoch} of {result.epochs}, {result.seconds:.0f} s"
-                )
+                told = f"trained on train and val for {count(result.epochs, 'epoch')}"
+                if ending.task.on == "train":
+                    value = percent(result.best_val_accuracy)
+                    told = f"validation accuracy {value} % at epoch {result.best_epoch} of {result.epochs}"
+                text = f"{place}: {told}, {result.seconds:.0f} s"
                 self._console.print(text, markup=False, highlight=False)
         self._bar.update(self._total, completed=sum(self._epochs.values()))
 
@@ -73,7 +74,7 @@ class RefitProgress:
         self._read = time.monotonic()
         for task in self._tasks:
             file = task.folder / "epochs.parquet"
-            if self._epochs[task.name] < task.config.epochs and file.is_file():
+            if self._epochs[task.name] < task.epochs and file.is_file():
                 self._epochs[task.name] = max(self._epochs[task.name], pq.read_metadata(file).num_rows)
 
 
@@ -98,9 +99,26 @@ def refit_table(refits: Iterable[ConfigRefit]) -> Table:
     return table
 
 
+def score_table(result: TestResult) -> Table:
+    """Return accuracy, balanced accuracy and macro F1 of the tested models, with more views, and of their ensemble."""
+    title = f"{result.dataset}, held-out split, {count(len(result.seeds), 'seed')}: scores in % with 95 % intervals"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    for name in ("accuracy", "balanced accuracy", "macro F1"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, scores in [("image alone", result), *((VIEW_NAMES.get(k, k), v) for k, v in result.views.items())]:
+        cells = (scores.accuracy, scores.balanced_accuracy, scores.macro_f1)
+        table.add_row(name, *(f"{percent(e.value)} ({percent(e.low)}–{percent(e.high)})" for e in cells))
+        if scores.ensemble is not None:
+            joint = scores.ensemble
+            own = f"{percent(joint.accuracy)} ({percent(joint.low)}–{percent(joint.high)})"
+            table.add_row("  ensemble of the seeds", own, percent(joint.balanced_accuracy), percent(joint.macro_f1))
+    return table
+
+
 def class_table(result: TestResult) -> Table:
     """Return the scores of each class on the held-out split, in per cent with their intervals."""
-    title = f"{result.dataset}, held-out split, {len(result.seeds)} seeds: scores in % with 95 % intervals"
+    title = "Each class: scores in % with 95 % intervals"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("class", no_wrap=True)
     for name in ("precision", "recall", "F1"):

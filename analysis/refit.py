@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import traceback
 from collections.abc import Callable, Generator
@@ -11,10 +12,21 @@ from typing import Any, Protocol
 
 import pyarrow.parquet as pq
 
+from analysis.joined import JoinedDataset
 from analysis.run import Run
-from fer_tune.config import TrialConfig, trial_config
+from fer_tune.config import FIELDS, TrialConfig, trial_config
+from fer_tune.data.store import PreparedDataset
 from fer_tune.errors import UserError
-from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, RefitPlan, RefitResult, write_json, write_table
+from fer_tune.run_folder import (
+    EPOCH_COLUMNS,
+    FinalPlan,
+    RefitPlan,
+    RefitResult,
+    TrainedOn,
+    replacing,
+    write_json,
+    write_table,
+)
 
 ATTEMPTS = 2  # a refit that fails is tried once more
 
@@ -30,11 +42,18 @@ class RefitTask:
     seed: int
     folder: Path
     config: TrialConfig
+    on: TrainedOn = "train"
+    stop_epoch: int | None = None  # train for just so many epochs and keep the last one's weights
 
     @property
     def name(self) -> str:
-        """``<config_id>/seed_<s>``."""
-        return f"{self.config_id}/seed_{self.seed}"
+        """``<config_id>/seed_<s>``, with ``train_val`` in between for one on train and val together."""
+        return f"{self.config_id}/{'' if self.on == 'train' else 'train_val/'}seed_{self.seed}"
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that it is trained for at most."""
+        return self.stop_epoch or self.config.epochs
 
 
 @dataclass(frozen=True)
@@ -80,6 +99,28 @@ def pending_tasks(run: Run, plan: RefitPlan) -> list[RefitTask]:
     return tasks
 
 
+def pending_final_tasks(run: Run, plan: FinalPlan) -> list[RefitTask]:
+    """Return what is still to be trained on train and val together; see `pending_tasks`."""
+    first = {config.config_id: config for config in run.folder.refit_plan().configs}
+    tasks = []
+    for seed in plan.seeds:
+        for entry in plan.configs:
+            result = run.refit_result(entry.config_id, seed, "train+val")
+            if result is not None and result.status == "completed":
+                continue
+            config = first[entry.config_id]
+            own: dict[str, Any] = {"backbone": config.backbone, "epochs": plan.epochs, "seed": seed}
+            own |= {name: None for name in ("early_stopping", "target_accuracy") if name in FIELDS}  # both read val
+            settings = trial_config({**config.config, **own}, f"{run.folder.refit_file}: {entry.config_id}")
+            folder = run.folder.refit_seed(entry.config_id, seed, "train+val")
+            tasks.append(RefitTask(entry.config_id, seed, folder, settings, "train+val", entry.stop_epoch))
+    return tasks
+
+
+class _Enough(Exception):  # noqa: N818 - no error: the epoch that was fixed in advance is reached
+    """Ends a training from its `on_epoch`; its checkpoint is written by then."""
+
+
 def train_one(task: RefitTask, data: Path, *, train: Train | None = None, device: str, threads: int) -> RefitResult:
     """Train ``task`` in this process, going on from its checkpoint if it has one; write its result last.
 
@@ -92,7 +133,6 @@ def train_one(task: RefitTask, data: Path, *, train: Train | None = None, device
     """
     import torch
 
-    from fer_tune.data.store import PreparedDataset
     from fer_tune.training.checkpoint import drop_last
 
     if threads:
@@ -110,27 +150,77 @@ def train_one(task: RefitTask, data: Path, *, train: Train | None = None, device
     def record(metrics: dict[str, Any], _: Path) -> None:
         rows[int(metrics["epoch"])] = _epoch_row(task, metrics)
         write_table([rows[epoch] for epoch in sorted(rows)], EPOCH_COLUMNS, file)
+        if metrics["epoch"] == task.stop_epoch:
+            raise _Enough
 
-    outcome = train(task.config, PreparedDataset.open(data), task.folder, device=device, on_epoch=record)
-    write_table([_epoch_row(task, metrics) for metrics in outcome.history], EPOCH_COLUMNS, file)
-    result = RefitResult(
-        config_id=task.config_id,
-        seed=task.seed,
-        status="completed",
-        epochs=outcome.epochs,
-        best_epoch=outcome.best_epoch,
-        best_val_accuracy=outcome.best_val_accuracy,
-        seconds=outcome.seconds,
-        error=outcome.reason if outcome.reason.startswith("diverged") else None,  # it counts with what it reached
-    )
+    dataset = PreparedDataset.open(data)
+    if task.on == "train":
+        outcome = train(task.config, dataset, task.folder, device=device, on_epoch=record)
+        write_table([_epoch_row(task, metrics) for metrics in outcome.history], EPOCH_COLUMNS, file)
+        result = RefitResult(
+            config_id=task.config_id,
+            seed=task.seed,
+            status="completed",
+            epochs=outcome.epochs,
+            best_epoch=outcome.best_epoch,
+            best_val_accuracy=outcome.best_val_accuracy,
+            seconds=outcome.seconds,
+            error=outcome.reason if outcome.reason.startswith("diverged") else None,  # it counts with what it reached
+        )
+    else:
+        result = _train_joined(task, JoinedDataset(dataset.path, dataset.card), train, device, record, rows)
     write_json(result, task.folder / "result.json")
     drop_last(task.folder)  # only needed to go on training
     return result
 
 
+def _train_joined(
+    task: RefitTask, dataset: PreparedDataset, train: Train, device: str, record: Any, rows: dict[int, dict[str, Any]]
+) -> RefitResult:
+    """Train on train and val together up to the epoch fixed in advance, and keep the weights of that epoch."""
+    reason = ""
+    if _last_epoch(task.folder) != task.stop_epoch:  # else it was interrupted between its last epoch and its result
+        with contextlib.suppress(_Enough):
+            reason = train(task.config, dataset, task.folder, device=device, on_epoch=record).reason
+    last = _last_epoch(task.folder)
+    if last != task.stop_epoch and not reason.startswith("diverged"):
+        raise RuntimeError(f"{task.name}: stopped after epoch {last} instead of {task.stop_epoch} ({reason})")
+    _keep_last(task, last)
+    return RefitResult(
+        config_id=task.config_id,
+        seed=task.seed,
+        status="completed",
+        epochs=last,
+        best_epoch=last,
+        seconds=sum(row["seconds"] or 0.0 for row in rows.values()),
+        error=reason if reason.startswith("diverged") else None,
+        trained_on="train+val",
+    )
+
+
+def _keep_last(task: RefitTask, epoch: int) -> None:
+    """Make the weights of ``epoch``, the last one, what is kept; where weights are averaged, their average."""
+    import torch
+    from safetensors.torch import save_file
+
+    kept = task.folder / "best.safetensors"
+    if getattr(task.config, "ema_decay", None) is None:
+        os.replace(task.folder / f"epoch_{epoch:04d}.safetensors", kept)
+        return
+    state = torch.load(task.folder / "state.pt", map_location="cpu", weights_only=True)
+    with replacing(kept) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in state["average"].items()}, temporary)
+
+
+def _last_epoch(folder: Path) -> int:
+    """Return the epoch of the checkpoint in ``folder``; 0 without one."""
+    return max((int(file.stem.removeprefix("epoch_")) for file in folder.glob("epoch_*.safetensors")), default=0)
+
+
 def _epoch_row(task: RefitTask, metrics: dict[str, Any]) -> dict[str, Any]:
-    known = {name: metrics.get(name) for name in METRICS}
-    return {"trial_id": task.name, "backbone": task.config.backbone, "epoch": int(metrics["epoch"]), **known}
+    learnt = task.on == "train+val"  # what is measured on images that were trained on is no validation
+    known = {name: None if learnt and name.startswith("val_") else metrics.get(name) for name in EPOCH_COLUMNS}
+    return {**known, "trial_id": task.name, "backbone": task.config.backbone, "epoch": int(metrics["epoch"])}
 
 
 def run_refits(
@@ -166,7 +256,9 @@ def _write_failure(ending: Ending) -> None:
     task = ending.task
     task.folder.mkdir(parents=True, exist_ok=True)
     (task.folder / "error.txt").write_text(f"{ending.error}\n\n{ending.details}", encoding="utf-8")
-    failed = RefitResult(config_id=task.config_id, seed=task.seed, status="failed", error=ending.error)
+    failed = RefitResult(
+        config_id=task.config_id, seed=task.seed, status="failed", error=ending.error, trained_on=task.on
+    )
     write_json(failed, task.folder / "result.json")
 
 

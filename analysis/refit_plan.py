@@ -31,7 +31,7 @@ def plan_refits(
     top: int | None = None,
     seeds: int | None = None,
     epochs: int | None = None,
-    published: bool = False,
+    published: bool | None = None,
 ) -> RefitPlan:
     """Return what to refit in ``run``, going on from the plan it has, if any.
 
@@ -46,7 +46,8 @@ def plan_refits(
         top: configurations to refit; `TOP`, or as planned before.
         seeds: seeds of each; `SEEDS`, or as planned before.
         epochs: epochs of each; the search's, or as planned before.
-        published: refit the published configurations of the run too.
+        published: refit the published configurations of the run too, also those whose trial failed or never ran;
+            by default a new plan has them, and one from before stays as it is.
 
     Raises:
         UserError: no trial has ended, or ``epochs`` differs from what finished refits were trained with.
@@ -66,6 +67,8 @@ def plan_refits(
             f"leave it out, or remove {run.folder.refit_file.parent} to begin again"
         )
     count = top or (TOP if before is None else 0)
+    if published is None:
+        published = before is None
     chosen = {} if before is None else {config.config_id: config for config in before.configs}
     wanted = run.ranked[:]
     names = {entry.published.name for entry in run.published}
@@ -86,12 +89,40 @@ def plan_refits(
                 search_val_accuracy=row["best_val_accuracy"],
                 config={name: value for name, value in row["config"].items() if name not in ("seed", "epochs")},
             )
+    for extra in _untried(run) if published else []:
+        chosen.setdefault(extra.config_id, extra)
     return RefitPlan(
         created=datetime.now(UTC).isoformat(timespec="seconds") if before is None else before.created,
         seeds=_seeds(run, seeds, [] if before is None else before.seeds),
         epochs=before.epochs if before is not None else epochs or run.settings.epochs,
-        configs=sorted(chosen.values(), key=lambda config: (-config.search_val_accuracy, config.config_id)),
+        configs=sorted(chosen.values(), key=lambda config: (-(config.search_val_accuracy or 0.0), config.config_id)),
     )
+
+
+def _untried(run: Run) -> list[RefitConfig]:
+    """Return the published configurations whose trial failed or never ran: they are owed a fair chance all the same."""
+    usable = {row["trial_id"] for row in run.ranked}
+    found = []
+    for entry in run.published:
+        trial = entry.trial
+        if trial is not None and trial["trial_id"] in usable:
+            continue
+        fixed = run.settings.spaces.get(entry.backbone, {}).get("fixed", {})
+        settings = trial["config"] if trial is not None else {**fixed, **entry.published.config}
+        config = {name: value for name, value in settings.items() if name not in ("seed", "epochs")}
+        config["backbone"] = entry.backbone
+        trial_config({**config, "epochs": 1}, f"{run.folder.settings_file}: {entry.published.name}")
+        found.append(
+            RefitConfig(
+                config_id=config_id(config),
+                trial_id="" if trial is None else trial["trial_id"],
+                backbone=entry.backbone,
+                origin=entry.published.name,
+                search_val_accuracy=None,
+                config=config,
+            )
+        )
+    return found
 
 
 def _seeds(run: Run, count: int | None, planned: list[int]) -> list[int]:

@@ -180,6 +180,16 @@ class FakeRun:
             )
         write_json(result, place / "result.json")
 
+    def refit_joined(self, folder: RunFolder, config_id: str, seed: int) -> None:
+        """Write how one refit on train and val together ended, with a placeholder for its model."""
+        place = folder.refit_seed(config_id, seed, "train+val")
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "best.safetensors").write_bytes(str(seed).encode())
+        known = {"trial_id": config_id, "backbone": "cnn_residual", "seconds": 2.0, "train_accuracy": 0.7}
+        write_table([{**known, "epoch": 1}], EPOCH_COLUMNS, place / "epochs.parquet")
+        ended = RefitResult(config_id=config_id, seed=seed, status="completed", epochs=9, trained_on="train+val")
+        write_json(ended, place / "result.json")
+
 
 def guesses(labels: Any, accuracy: float, classes: int, seed: int) -> Any:
     """Return (N, C) float32 probabilities of a made-up classifier that is right on about ``accuracy`` of the images."""

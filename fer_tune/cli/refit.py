@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from analysis import Run
+    from analysis.refit import RefitTask
+    from fer_tune.run_folder import FinalPlan, RefitPlan
 
 RUN = typer.Argument(..., help="The run's folder, as `fer-tune search` made it.", metavar="RUN")
 DATA = typer.Option(None, "--data", help="Where the prepared dataset is now, if it was moved.", metavar="DIR")
@@ -15,7 +23,17 @@ def command(
     top: int | None = typer.Option(None, "--top", help="Configurations to refit: the best by validation. [default: 3]"),
     seeds: int | None = typer.Option(None, "--seeds", help="Seeds of each configuration. [default: 5]"),
     epochs: int | None = typer.Option(None, "--epochs", help="Epochs of each refit. [default: as in the search]"),
-    published: bool = typer.Option(False, "--published", help="Refit the run's published configurations as well."),
+    published: bool | None = typer.Option(
+        None,
+        "--published/--no-published",
+        help="Refit the run's published configurations beside them. [default: yes, or as begun]",
+        show_default=False,
+    ),
+    on: str = typer.Option(
+        "train",
+        "--on",
+        help="train, or train+val: once all are refitted, train the winner again on both, for an epoch fixed before.",
+    ),
     cpus_per_trial: float | None = typer.Option(
         None, "--cpus-per-trial", help="CPUs of each refit. [default: as in the search]"
     ),
@@ -25,62 +43,107 @@ def command(
     data: Path | None = DATA,
 ) -> None:
     """Train the best configurations of RUN again, each with several seeds; goes on where it was stopped."""
-    import signal
-    from contextlib import closing
-
     from rich.console import Console
 
     from analysis import load_run
-    from analysis.console import RefitProgress, refit_table
-    from analysis.heldout import open_dataset
-    from analysis.record import record_refit
-    from analysis.refit import RayPool, pending_tasks, run_refits
-    from analysis.refit_plan import plan_refits
+    from analysis.console import refit_table
+    from analysis.heldout import keep_card, open_dataset
     from fer_tune.errors import UserError
-    from fer_tune.run_folder import write_json
 
+    if on not in ("train", "train+val"):
+        raise UserError(f"--on {on}: train or train+val")
     console = Console(soft_wrap=True)
     loaded = load_run(run)
-    plan = plan_refits(loaded, top=top, seeds=seeds, epochs=epochs, published=published)
+    if on == "train+val":
+        given = {"--top": top, "--seeds": seeds, "--epochs": epochs, "--published": published}
+        if wrong := [name for name, value in given.items() if value is not None]:
+            raise UserError(f"--on train+val trains what is chosen already; leave out {', '.join(wrong)}")
+        plan, tasks, total = _final(loaded)
+    else:
+        plan, tasks, total = _first(loaded, top, seeds, epochs, published)
     settings = loaded.settings
     cpus = settings.cpus_per_trial if cpus_per_trial is None else cpus_per_trial
     gpus = settings.gpus_per_trial if gpus_per_trial is None else gpus_per_trial
     if cpus <= 0 or gpus < 0:
         raise UserError(f"--cpus-per-trial must be above 0 and --gpus-per-trial at least 0, not {cpus:g} and {gpus:g}")
     dataset = open_dataset(loaded, data)
-    tasks = pending_tasks(loaded, plan)
-    total = len(plan.configs) * len(plan.seeds)
+    keep_card(loaded, dataset)
+    words = "on train and val together" if on == "train+val" else f"{plan.epochs} epochs each"
     console.print(
-        f"{len(plan.configs)} configurations × {len(plan.seeds)} seeds, {plan.epochs} epochs each: "
-        f"{total - len(tasks)} of {total} done",
+        f"{len(plan.configs)} configurations × {len(plan.seeds)} seeds, {words}: {total - len(tasks)} of {total} done",
         highlight=False,
     )
     if tasks:
-        from fer_tune.search.ray_session import ray_session
-
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop` ends it as Ctrl-C does
-        warnings: set[str | None] = set()
-        try:
-            with ray_session():
-                pool = RayPool(dataset.path, cpus, gpus)
-                write_json(plan, loaded.folder.refit_file)
-                with RefitProgress(console, tasks) as progress, closing(run_refits(tasks, pool)) as endings:
-                    for ending in endings:
-                        progress.update(ending)
-                        if ending is not None and ending.result is not None:
-                            warnings.add(record_refit(loaded, ending.task, ending.result))
-        except KeyboardInterrupt:
-            console.print(f"stopped; what is finished is kept, go on with: fer-tune refit {run}", highlight=False)
-            raise typer.Exit(130) from None
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        for warning in filter(None, warnings):
-            console.print(warning, markup=False, highlight=False)
+        _train(loaded, plan, tasks, dataset.path, cpus, gpus, console, f"fer-tune refit {run}{_option(on)}")
     console.print(refit_table(loaded.refits))
-    failed = [result for refit in loaded.refits for result in refit.failed]
+    refits = loaded.finals if on == "train+val" else loaded.refits
+    failed = [result for refit in refits for result in refit.failed]
     for result in failed:
-        place = loaded.folder.refit_seed(result.config_id, result.seed)
+        place = loaded.folder.refit_seed(result.config_id, result.seed, result.trained_on)
         console.print(f"failed: {result.config_id} seed {result.seed}: {result.error}; see {place / 'error.txt'}")
-    console.print(f"next: fer-tune {'refit' if failed else 'test'} {run}", highlight=False)
+    console.print(f"next: fer-tune {f'refit {run}{_option(on)}' if failed else f'test {run}'}", highlight=False)
     if failed:
         raise typer.Exit(1)
+
+
+def _option(on: str) -> str:
+    return "" if on == "train" else f" --on {on}"
+
+
+def _first(
+    run: Run, top: int | None, seeds: int | None, epochs: int | None, published: bool | None
+) -> tuple[RefitPlan | FinalPlan, list[RefitTask], int]:
+    from analysis.refit import pending_tasks
+    from analysis.refit_plan import plan_refits
+
+    plan = plan_refits(run, top=top, seeds=seeds, epochs=epochs, published=published)
+    return plan, pending_tasks(run, plan), len(plan.configs) * len(plan.seeds)
+
+
+def _final(run: Run) -> tuple[RefitPlan | FinalPlan, list[RefitTask], int]:
+    from analysis.final_plan import plan_final
+    from analysis.refit import pending_final_tasks
+
+    plan = plan_final(run)
+    return plan, pending_final_tasks(run, plan), len(plan.configs) * len(plan.seeds)
+
+
+def _train(
+    run: Run,
+    plan: RefitPlan | FinalPlan,
+    tasks: list[RefitTask],
+    data: Path,
+    cpus: float,
+    gpus: float,
+    console: Console,
+    again: str,
+) -> None:
+    """Write the plan and train ``tasks`` through Ray, each recorded as it ends; an interrupt says how to go on."""
+    import signal
+    from contextlib import closing
+
+    from analysis.console import RefitProgress
+    from analysis.record import record_refit
+    from analysis.refit import RayPool, run_refits
+    from fer_tune.run_folder import RefitPlan, write_json
+    from fer_tune.search.ray_session import ray_session
+
+    file = run.folder.refit_file if isinstance(plan, RefitPlan) else run.folder.final_file
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop` ends it as Ctrl-C does
+    warnings: set[str | None] = set()
+    try:
+        with ray_session():
+            pool = RayPool(data, cpus, gpus)
+            write_json(plan, file)
+            with RefitProgress(console, tasks) as progress, closing(run_refits(tasks, pool)) as endings:
+                for ending in endings:
+                    progress.update(ending)
+                    if ending is not None and ending.result is not None:
+                        warnings.add(record_refit(run, ending.task, ending.result))
+    except KeyboardInterrupt:
+        console.print(f"stopped; what is finished is kept, go on with: {again}", highlight=False)
+        raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    for warning in filter(None, warnings):
+        console.print(warning, markup=False, highlight=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,8 +12,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.refit import Ending, RayPool, RefitTask, pending_tasks, run_refits, train_one
+from analysis.final_plan import plan_final
+from analysis.heldout import run_test
+from analysis.refit import Ending, RayPool, RefitTask, pending_final_tasks, pending_tasks, run_refits, train_one
 from analysis.refit_plan import plan_refits
+from analysis.selection import select_winner
 from fer_tune.errors import UserError
 from fer_tune.run_folder import METRICS, RefitResult, write_json
 
@@ -64,7 +68,7 @@ class ListPool:
 
 @pytest.fixture
 def tasks(made) -> list[RefitTask]:
-    plan = plan_refits(made.run, top=2, seeds=2)
+    plan = plan_refits(made.run, top=2, seeds=2, published=False)
     write_json(plan, made.run.folder.refit_file)
     return pending_tasks(made.run, plan)
 
@@ -160,7 +164,7 @@ def test_a_diverged_refit_counts_and_is_marked(made, tasks) -> None:
 
 
 def test_real_refits_through_ray(made, ray_local) -> None:
-    plan = plan_refits(made.run, top=1, seeds=2, epochs=1)
+    plan = plan_refits(made.run, top=1, seeds=2, epochs=1, published=False)
     write_json(plan, made.run.folder.refit_file)
     tasks = pending_tasks(made.run, plan)
     pool = RayPool(made.data, cpus=1, gpus=0)
@@ -213,3 +217,100 @@ def test_stopping_ends_what_runs_in_ray_and_frees_its_place(made, tasks, ray_loc
 def test_more_than_there_is_is_refused_at_once(made, ray_local, cpus: float, gpus: float, option: str) -> None:
     with pytest.raises(UserError, match=option):
         RayPool(made.data, cpus, gpus)
+
+
+@pytest.fixture
+def final_tasks(made) -> list[RefitTask]:
+    made.refit([[0.6, 0.61, 0.62], [0.5, 0.5, 0.5], [0.4, 0.4, 0.4]], published=2)
+    plan = plan_final(made.run)
+    write_json(plan, made.run.folder.final_file)
+    return pending_final_tasks(made.run, plan)
+
+
+def test_the_winner_and_its_rivals_are_trained_again_for_an_epoch_fixed_by_their_seeds(made, monkeypatch) -> None:
+    made.refit([[0.6, 0.61, 0.62], [0.5, 0.5, 0.5], [0.4, 0.4, 0.4], [0.3, 0.3, 0.3]], published=2)
+    best = {0: 4, 1: 6, 2: 5}
+    for refit in made.run.refits:
+        for number, result in enumerate(refit.results):
+            place = made.run.folder.refit_seed(result.config_id, result.seed)
+            write_json(result.model_copy(update={"best_epoch": best[number]}), place / "result.json")
+    plan = plan_final(made.run)
+    winner = select_winner(made.run).winner.config
+    published = {config.config_id for config in made.run.refit_plan.configs if config.origin != "sampled"}
+    assert {config.config_id for config in plan.configs} == {winner.config_id} | published
+    assert {config.stop_epoch for config in plan.configs} == {5}
+    assert (plan.seeds, plan.epochs) == (made.run.refit_plan.seeds, made.run.refit_plan.epochs)
+
+
+def joined_train(seen: list[int]) -> Any:
+    def train(config: Any, data: Any, folder: Path, *, device: Any, on_epoch: Any) -> Any:
+        seen.append(len(data.train()))
+        assert config.early_stopping is None
+        done = max((int(file.stem[6:]) for file in folder.glob("epoch_*")), default=0)
+        for epoch in range(done + 1, config.epochs + 1):
+            for old in folder.glob("epoch_*"):
+                old.unlink()
+            (folder / f"epoch_{epoch:04d}.safetensors").write_text(f"weights of {epoch}")
+            (folder / "best.safetensors").write_text("chosen by images that were trained on")
+            on_epoch({**dict.fromkeys(METRICS, 0.5), "epoch": epoch}, folder)
+        return SimpleNamespace(reason="all epochs done")
+
+    return train
+
+
+def test_training_on_train_and_val_stops_at_its_epoch_and_keeps_its_weights(made, final_tasks) -> None:
+    task = replace(final_tasks[0], stop_epoch=4)
+    seen: list[int] = []
+    result = train_one(task, made.data, train=joined_train(seen), device="cpu", threads=1)
+    assert seen == [70 + 35]
+    assert (result.epochs, result.trained_on, result.status) == (4, "train+val", "completed")
+    assert result.best_val_accuracy != result.best_val_accuracy
+    assert (task.folder / "best.safetensors").read_text() == "weights of 4"
+    assert {file.name for file in task.folder.iterdir()} == {"result.json", "epochs.parquet", "best.safetensors"}
+    epochs = made.run.refit_epochs(task.config_id, task.seed, "train+val")
+    assert list(epochs["epoch"]) == [1, 2, 3, 4]
+    assert epochs["val_accuracy"].isna().all()
+    assert epochs["train_accuracy"].notna().all()
+    assert made.run.refit_result(task.config_id, task.seed) != result  # the one on train stays
+
+
+def test_training_on_train_and_val_that_died_after_its_last_epoch_trains_no_more(made, final_tasks) -> None:
+    task = replace(final_tasks[0], stop_epoch=4)
+    task.folder.mkdir(parents=True)
+    (task.folder / "epoch_0004.safetensors").write_text("weights of 4")
+    seen: list[int] = []
+    result = train_one(task, made.data, train=joined_train(seen), device="cpu", threads=1)
+    assert seen == []
+    assert result.epochs == 4
+
+
+def test_the_real_loop_trains_on_both_splits(made, final_tasks) -> None:
+    task = final_tasks[0]
+    task = replace(task, stop_epoch=1, config=task.config.model_copy(update={"epochs": 2}))
+    result = train_one(task, made.data, device="cpu", threads=1)
+    assert (result.epochs, result.trained_on) == (1, "train+val")
+    from fer_tune.data.store import PreparedDataset
+    from fer_tune.training.evaluation import load_model
+
+    load_model(task.config, PreparedDataset.open(made.data).card, task.folder / "best.safetensors", "cpu")
+    assert {file.name for file in task.folder.iterdir()} == {"result.json", "epochs.parquet", "best.safetensors"}
+
+
+def test_models_on_train_and_val_are_the_ones_tested(made, final_tasks, models) -> None:
+    with pytest.raises(UserError, match="models on train and val together have not ended"):
+        run_test(made.run, **models)
+    for task in final_tasks:
+        task.folder.mkdir(parents=True)
+        (task.folder / "best.safetensors").write_text(str(task.seed))
+        ended = RefitResult(config_id=task.config_id, seed=task.seed, status="completed", trained_on="train+val")
+        write_json(ended, task.folder / "result.json")
+    used: list[str] = []
+
+    def load(config: Any, card: Any, file: Path, device: Any) -> int:
+        used.append(file.parent.parent.name)
+        return models["load"](config, card, file, device)
+
+    result = run_test(made.run, **{**models, "load": load})
+    assert result.trained_on == "train+val"
+    assert set(used) == {"train_val"}
+    assert made.run.openings[0]["trained_on"] == "train+val"

@@ -16,7 +16,7 @@ def rows(made, *trials: dict) -> None:
 
 
 def test_the_best_by_validation_over_all_backbones(made) -> None:
-    plan = plan_refits(made.run, top=3, seeds=2)
+    plan = plan_refits(made.run, top=3, seeds=2, published=False)
     assert [c.trial_id for c in plan.configs] == [row["trial_id"] for row in made.run.ranked[:3]]
     assert plan.epochs == made.run.settings.epochs
     assert len(plan.seeds) == len(set(plan.seeds)) == 2
@@ -24,7 +24,10 @@ def test_the_best_by_validation_over_all_backbones(made) -> None:
 
 def test_defaults(made) -> None:
     plan = plan_refits(made.run)
-    assert (len(plan.configs), len(plan.seeds)) == (3, 5)
+    best = {row["trial_id"] for row in made.run.ranked[:3]}
+    published = {entry.trial["trial_id"] for entry in made.run.published}
+    assert {config.trial_id for config in plan.configs} == best | published
+    assert len(plan.seeds) == 5
 
 
 def test_stopped_trials_count_and_failed_ones_do_not(made) -> None:
@@ -35,7 +38,7 @@ def test_stopped_trials_count_and_failed_ones_do_not(made) -> None:
         {"trial_id": "c", "status": "running", "best_val_accuracy": 0.9, "config.learning_rate": 0.3},
         {"trial_id": "d", "best_val_accuracy": 0.6, "config.learning_rate": 0.4},
     )
-    assert [config.trial_id for config in plan_refits(made.run, top=4, seeds=1).configs] == ["a", "d"]
+    assert [config.trial_id for config in plan_refits(made.run, top=4, seeds=1, published=False).configs] == ["a", "d"]
 
 
 def test_a_configuration_that_was_tried_twice_is_taken_once(made) -> None:
@@ -45,7 +48,7 @@ def test_a_configuration_that_was_tried_twice_is_taken_once(made) -> None:
         {"trial_id": "b", "best_val_accuracy": 0.69, "config.learning_rate": 0.1, "config.seed": 4},
         {"trial_id": "c", "best_val_accuracy": 0.6, "config.learning_rate": 0.2},
     )
-    assert [config.trial_id for config in plan_refits(made.run, top=2, seeds=1).configs] == ["a", "c"]
+    assert [config.trial_id for config in plan_refits(made.run, top=2, seeds=1, published=False).configs] == ["a", "c"]
 
 
 def test_no_seed_of_the_search_is_used_again(made) -> None:
@@ -63,8 +66,31 @@ def test_published_configurations_are_added_when_asked_for(made) -> None:
     assert "sampled" in {config.origin for config in plan.configs}
 
 
+def test_a_published_configuration_whose_trial_failed_or_never_ran_gets_its_chance(made) -> None:
+    rows(
+        made,
+        {"trial_id": "a", "best_val_accuracy": 0.7, "config.learning_rate": 0.1},
+        {
+            "trial_id": "b",
+            "status": "failed",
+            "origin": "ostim-2024/cnn_residual",
+            "config.learning_rate": 0.001,
+        },
+    )
+    plan = plan_refits(made.run, top=1, seeds=1)
+    found = {config.origin: config for config in plan.configs}
+    assert set(found) == {"sampled", "ostim-2024/cnn_residual", "qutub-atay-2023/cnn_baseline"}
+    assert found["ostim-2024/cnn_residual"].trial_id == "b"
+    assert found["ostim-2024/cnn_residual"].search_val_accuracy is None
+    assert found["qutub-atay-2023/cnn_baseline"].config["batch_size"] == 64
+    assert found["qutub-atay-2023/cnn_baseline"].trial_id == ""
+    assert plan.configs[0].origin == "sampled"
+    write_json(plan, made.run.folder.refit_file)
+    assert made.run.refit_plan == plan  # None comes back as None
+
+
 def test_a_plan_grows_and_never_shrinks(made) -> None:
-    first = plan_refits(made.run, top=2, seeds=3)
+    first = plan_refits(made.run, top=2, seeds=3, published=False)
     write_json(first, made.run.folder.refit_file)
     fewer = plan_refits(made.run, top=1, seeds=1)
     assert (fewer.seeds, fewer.configs, fewer.created) == (first.seeds, first.configs, first.created)

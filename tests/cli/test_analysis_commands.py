@@ -58,7 +58,10 @@ class Pool:
         if self.fail and task.seed == 1002:
             return [Ending(task, None, "RuntimeError: boom", "trace")]
         accuracy = 0.62 if task.seed == 1001 else 0.6
-        self.fake.refit(load_run(self.fake.path).folder, task.config_id, task.seed, accuracy)
+        if task.on == "train":
+            self.fake.refit(load_run(self.fake.path).folder, task.config_id, task.seed, accuracy)
+        else:
+            self.fake.refit_joined(load_run(self.fake.path).folder, task.config_id, task.seed)
         result = RefitResult(
             config_id=task.config_id,
             seed=task.seed,
@@ -66,6 +69,7 @@ class Pool:
             best_val_accuracy=accuracy,
             best_epoch=7,
             epochs=9,
+            trained_on=task.on,
         )
         return [Ending(task, result)]
 
@@ -98,7 +102,7 @@ def run(fake: FakeRun) -> Run:
 
 
 def test_refit_shows_each_refit_the_table_and_the_next_command(fake: FakeRun, pool: type[Pool]) -> None:
-    shown = call("refit", fake.path, "--top", 2, "--seeds", 3)
+    shown = call("refit", fake.path, "--top", 2, "--seeds", 3, "--no-published")
     assert "2 configurations × 3 seeds, 9 epochs each: 0 of 6 done" in shown
     assert "[1/6]" in shown
     assert "validation accuracy 62.0 % at epoch 7 of 9" in shown
@@ -119,9 +123,42 @@ def test_refit_epochs(fake: FakeRun, pool: type[Pool]) -> None:
     assert run(fake).refit_plan.epochs == 30
 
 
-def test_refit_published(fake: FakeRun, pool: type[Pool]) -> None:
-    call("refit", fake.path, "--top", 1, "--seeds", 1, "--published")
+@pytest.mark.parametrize("option", [["--published"], []])
+def test_refit_published_is_the_default(fake: FakeRun, pool: type[Pool], option: list[str]) -> None:
+    call("refit", fake.path, "--top", 1, "--seeds", 1, *option)
     assert {entry.config.origin for entry in run(fake).refits} > {e.published.name for e in run(fake).published}
+
+
+def test_refit_without_the_published_stays_so(fake: FakeRun, pool: type[Pool]) -> None:
+    call("refit", fake.path, "--top", 1, "--seeds", 1, "--no-published")
+    before = run(fake).refit_plan
+    call("refit", fake.path)
+    assert run(fake).refit_plan == before
+    call("refit", fake.path, "--published")
+    assert len(run(fake).refits) > len(before.configs)
+
+
+def test_refit_on_train_and_val(fake: FakeRun, pool: type[Pool]) -> None:
+    with pytest.raises(UserError, match="nothing is refitted yet"):
+        call("refit", fake.path, "--on", "train+val")
+    call("refit", fake.path, "--top", 2, "--seeds", 2)
+    shown = call("refit", fake.path, "--on", "train+val")
+    assert "on train and val together: 0 of" in shown
+    assert "trained on train and val for 9 epochs" in shown
+    assert f"next: fer-tune test {fake.path}" in shown
+    assert all(len(refit.completed) == 2 for refit in run(fake).finals)
+    assert {result.trained_on for refit in run(fake).finals for result in refit.results} == {"train+val"}
+
+
+@pytest.mark.parametrize("option", [("--top", 1), ("--seeds", 1), ("--epochs", 3), ("--published",)])
+def test_refit_on_train_and_val_refuses_what_chooses(fake: FakeRun, pool: type[Pool], option: Any) -> None:
+    with pytest.raises(UserError, match=f"leave out {option[0]}"):
+        call("refit", fake.path, "--on", "train+val", *option)
+
+
+def test_refit_on_what_is_no_split(fake: FakeRun, pool: type[Pool]) -> None:
+    with pytest.raises(UserError, match=r"--on test: train or train\+val"):
+        call("refit", fake.path, "--on", "test")
 
 
 def test_refit_resources(fake: FakeRun, pool: type[Pool], tmp_path: Path) -> None:
@@ -163,8 +200,8 @@ def test_refit_interrupted_says_how_to_go_on(fake: FakeRun, pool: type[Pool], mo
 
 @pytest.fixture
 def refitted(fake: FakeRun, pool: type[Pool], monkeypatch: pytest.MonkeyPatch) -> FakeRun:
-    def predict(model: int, split: Any, card: Any, device: Any) -> Any:
-        return guesses(split.labels, 0.65, 7, model)
+    def predict(model: int, split: Any, card: Any, device: Any, views: str = "none") -> Any:
+        return guesses(split.labels, 0.65 if views == "none" else 0.8, 7, model)
 
     monkeypatch.setattr(fer_tune.training.evaluation, "load_model", lambda c, card, file, dev: int(file.read_text()))
     monkeypatch.setattr(fer_tune.training.evaluation, "predict", predict)
@@ -174,11 +211,23 @@ def refitted(fake: FakeRun, pool: type[Pool], monkeypatch: pytest.MonkeyPatch) -
 
 def test_test_prints_winner_accuracy_classes_and_next_command(refitted: FakeRun) -> None:
     shown = call("test", refitted.path)
-    [result] = run(refitted).tests
+    result = run(refitted).tests[0]
     assert f"winner: {result.config_id}" in shown
     assert f"test accuracy: {100 * result.accuracy.value:.1f} % (95 % interval" in shown
     assert all(name in shown for name in [*result.classes, "images"])  # whole, in 80 columns
+    assert "ensemble of the seeds" in shown
     assert f"next: fer-tune report {refitted.path}" in shown
+    for pair in run(refitted).comparison.pairs:
+        assert f"against {pair.second_origin}: {pair.words}" in shown
+
+
+def test_test_with_views_and_without(refitted: FakeRun) -> None:
+    shown = call("test", refitted.path)
+    assert "ten crops" in shown
+    assert set(run(refitted).tests[0].views) == {"flip", "ten_crop"}
+    shown = call("test", refitted.path, "--again", "--no-tta")
+    assert "ten crops" not in shown
+    assert run(refitted).tests[0].views == {}
 
 
 def test_test_again_and_why(refitted: FakeRun) -> None:
