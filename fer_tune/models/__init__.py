@@ -1,6 +1,22 @@
 """Backbones: every timm classifier, and the published CNNs that timm lacks; and what a freeze depth means."""
 
-from fer_tune.models.factory import check_backbone, create_model, known_backbones
-from fer_tune.models.stages import freeze, stage_count, stages
+from fer_tune.models.factory import OURS, check_backbone, create_model, known_backbones
+from fer_tune.models.image_sizes import check_image_size
+from fer_tune.models.stages import Stage, backbone_stages, freeze, stage_count, stage_of, stages
+from fer_tune.models.weights import LoadReport, load_weights
 
-__all__ = ["check_backbone", "create_model", "freeze", "known_backbones", "stage_count", "stages"]
+__all__ = [
+    "OURS",
+    "LoadReport",
+    "Stage",
+    "backbone_stages",
+    "check_backbone",
+    "check_image_size",
+    "create_model",
+    "freeze",
+    "known_backbones",
+    "load_weights",
+    "stage_count",
+    "stage_of",
+    "stages",
+]

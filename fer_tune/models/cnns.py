@@ -1,7 +1,8 @@
 """Small convolutional networks for 48x48 faces that timm lacks, registered with timm under their names.
 
 All take images of shape ``(batch, in_chans, H, W)`` with H and W of at least 16, because pooling before the
-classifier is adaptive.
+classifier is adaptive.  The published studies that they follow name them but do not give their layers: the layers
+here are ours, stated in each docstring.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def _conv_bn(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.
     )
 
 
-class _Classifier(nn.Module):
+class Classifier(nn.Module):
     """What timm expects of a classifier: the number of classes, its head, and its parameters grouped in stages."""
 
     num_classes: int
@@ -37,7 +38,47 @@ class _Classifier(nn.Module):
         return self.head
 
 
-class CNNBaseline(_Classifier):
+class _FlattenedCNN(Classifier):
+    """3x3 Conv-BatchNorm-ReLU blocks, some followed by 2x2 max pooling, then flatten, one hidden layer, the classifier.
+
+    Before flattening, features are pooled to ``grid`` cells a side, so that any image size fits the hidden layer.
+    """
+
+    widths: tuple[int, ...]  # channels of each block
+    pooled: tuple[int, ...]  # blocks that are followed by pooling
+    grid: int
+    hidden_units: int
+
+    def __init__(self, num_classes: int = 7, in_chans: int = 3, drop_rate: float = 0.0) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.num_features = self.hidden_units
+        self.blocks = _plain_blocks(in_chans, self.widths, self.pooled)
+        self.hidden = nn.Linear(self.widths[-1] * self.grid**2, self.hidden_units)
+        self.drop = nn.Dropout(drop_rate)
+        self.head = nn.Linear(self.hidden_units, num_classes)
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        features: Tensor = self.blocks(images)
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = nn.functional.adaptive_avg_pool2d(self.forward_features(images), self.grid).flatten(1)
+        logits: Tensor = self.head(self.drop(torch.relu(self.hidden(features))))
+        return logits
+
+
+def _plain_blocks(in_chans: int, widths: tuple[int, ...], pooled: tuple[int, ...]) -> nn.Sequential:
+    blocks = []
+    for index, (inputs, outputs) in enumerate(pairwise((in_chans, *widths))):
+        layers: list[nn.Module] = [*_conv_bn(inputs, outputs), nn.ReLU(inplace=True)]
+        if index in pooled:
+            layers.append(nn.MaxPool2d(2))
+        blocks.append(nn.Sequential(*layers))
+    return nn.Sequential(*blocks)
+
+
+class CNNBaseline(_FlattenedCNN):
     """The plain CNN that FER papers compare with: Conv-BatchNorm-ReLU blocks, flatten, one hidden layer.
 
     Six 3x3 convolutions of 32, 64, 128, 256, 256, 256 channels, the first four each followed by 2x2 max pooling,
@@ -47,28 +88,36 @@ class CNNBaseline(_Classifier):
     """
 
     widths = (32, 64, 128, 256, 256, 256)
+    pooled = (0, 1, 2, 3)
+    grid = 2
+    hidden_units = 100
 
-    def __init__(self, num_classes: int = 7, in_chans: int = 3, drop_rate: float = 0.0) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.num_features = 100
-        blocks = []
-        channels = in_chans
-        for index, width in enumerate(self.widths):
-            layers: list[nn.Module] = [*_conv_bn(channels, width), nn.ReLU(inplace=True)]
-            if index < 4:
-                layers.append(nn.MaxPool2d(2))
-            blocks.append(nn.Sequential(*layers))
-            channels = width
-        self.blocks = nn.Sequential(*blocks)
-        self.hidden = nn.Linear(channels * 4, self.num_features)
-        self.drop = nn.Dropout(drop_rate)
-        self.head = nn.Linear(self.num_features, num_classes)
 
-    def forward(self, images: Tensor) -> Tensor:
-        features = nn.functional.adaptive_avg_pool2d(self.blocks(images), 2).flatten(1)
-        logits: Tensor = self.head(self.drop(torch.relu(self.hidden(features))))
-        return logits
+class CNNTraditional(_FlattenedCNN):
+    """The "traditional CNN" of ostim-2024: Conv-BatchNorm-MaxPool blocks, flatten, dense, softmax.
+
+    Four 3x3 convolutions of 32, 64, 128 and 256 channels, each followed by 2x2 max pooling; the 3x3 cells that a
+    48x48 image leaves are flattened into a hidden layer of 256 units.  1.0 million parameters.  The paper gives the
+    order of the layers, not their sizes.
+    """
+
+    widths = (32, 64, 128, 256)
+    pooled = (0, 1, 2, 3)
+    grid = 3
+    hidden_units = 256
+
+
+class CNNDeeper(_FlattenedCNN):
+    """Eight 3x3 convolutions in pairs of 32, 64, 128 and 256 channels, each pair followed by 2x2 max pooling.
+
+    A hidden layer of 256 units over 2x2 cells.  1.4 million parameters; after the "deeper" custom CNN of the
+    di504-metu study, whose layers are not given.
+    """
+
+    widths = (32, 32, 64, 64, 128, 128, 256, 256)
+    pooled = (1, 3, 5, 7)
+    grid = 2
+    hidden_units = 256
 
 
 class _ResidualBlock(nn.Module):
@@ -85,7 +134,7 @@ class _ResidualBlock(nn.Module):
         return torch.relu(self.second(torch.relu(self.first(x))) + self.shortcut(x))
 
 
-class _PooledCNN(_Classifier):
+class _PooledCNN(Classifier):
     """A stem, blocks, global average pooling, dropout and a linear head."""
 
     def __init__(
@@ -98,9 +147,26 @@ class _PooledCNN(_Classifier):
         self.drop = nn.Dropout(drop_rate)
         self.head = nn.Linear(features, num_classes)
 
+    def forward_features(self, images: Tensor) -> Tensor:
+        features: Tensor = self.blocks(self.stem(images))
+        return features
+
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.drop(self.blocks(self.stem(images)).mean((2, 3))))
+        logits: Tensor = self.head(self.drop(self.forward_features(images).mean((2, 3))))
         return logits
+
+
+class CNNGlobalPooling(_PooledCNN):
+    """The convolutions of :class:`CNNBaseline`, then global average pooling and the classifier (Lin et al. 2014).
+
+    1.6 million parameters; after the custom CNN "with global average pooling" of the di504-metu study, whose layers
+    are not given.
+    """
+
+    def __init__(self, num_classes: int = 7, in_chans: int = 3, drop_rate: float = 0.0) -> None:
+        widths = CNNBaseline.widths
+        blocks = list(_plain_blocks(in_chans, widths, CNNBaseline.pooled))
+        super().__init__(nn.Identity(), blocks, widths[-1], num_classes, drop_rate)
 
 
 class CNNResidual(_PooledCNN):
@@ -170,6 +236,9 @@ default_cfgs = generate_default_cfgs(
         name: {"input_size": (3, 48, 48), "num_classes": 7, "first_conv": first, "classifier": "head"}
         for name, first in (
             ("cnn_baseline", "blocks.0.0"),
+            ("cnn_traditional", "blocks.0.0"),
+            ("cnn_deeper", "blocks.0.0"),
+            ("cnn_global_pooling", "blocks.0.0"),
             ("cnn_simpler", "blocks.0.0"),
             ("cnn_separable", "stem.0"),
             ("cnn_residual", "stem.0"),
@@ -204,4 +273,25 @@ def cnn_separable(pretrained: bool = False, **kwargs: Any) -> CNNSeparable:
 def cnn_residual(pretrained: bool = False, **kwargs: Any) -> CNNResidual:
     """Build :class:`CNNResidual`."""
     model: CNNResidual = build_model_with_cfg(CNNResidual, "cnn_residual", pretrained, **kwargs)
+    return model
+
+
+@register_model
+def cnn_traditional(pretrained: bool = False, **kwargs: Any) -> CNNTraditional:
+    """Build :class:`CNNTraditional`."""
+    model: CNNTraditional = build_model_with_cfg(CNNTraditional, "cnn_traditional", pretrained, **kwargs)
+    return model
+
+
+@register_model
+def cnn_deeper(pretrained: bool = False, **kwargs: Any) -> CNNDeeper:
+    """Build :class:`CNNDeeper`."""
+    model: CNNDeeper = build_model_with_cfg(CNNDeeper, "cnn_deeper", pretrained, **kwargs)
+    return model
+
+
+@register_model
+def cnn_global_pooling(pretrained: bool = False, **kwargs: Any) -> CNNGlobalPooling:
+    """Build :class:`CNNGlobalPooling`."""
+    model: CNNGlobalPooling = build_model_with_cfg(CNNGlobalPooling, "cnn_global_pooling", pretrained, **kwargs)
     return model

@@ -1,0 +1,149 @@
+"""Starting weights: what fits is copied, what does not is told, nothing fitting is an error."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from fer_tune.errors import UserError
+from fer_tune.models import create_model, load_weights
+from fer_tune.models.run_weights import find_weights
+from fer_tune.run_folder import TRIAL_COLUMNS, write_table
+
+
+def build(name: str = "cnn_simpler", classes: int = 7, channels: int = 1, **changes: object) -> nn.Module:
+    return create_model(name, num_classes=classes, in_chans=channels, **changes)
+
+
+def saved(model: nn.Module, file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, file)
+    return file
+
+
+def test_weights_that_fit_are_copied_and_the_rest_is_reported(tmp_path, caplog):
+    donor, model = build(classes=5), build()
+    with caplog.at_level(logging.INFO, logger="fer_tune"):
+        report = load_weights(model, saved(donor, tmp_path / "donor.safetensors"))
+    assert torch.equal(model.state_dict()["blocks.0.0.weight"], donor.state_dict()["blocks.0.0.weight"])
+    assert report.reshaped == {"head.weight": ((5, 128), (7, 128)), "head.bias": ((5,), (7,))}
+    assert report.missing == report.unused == report.adapted == ()
+    assert report.numbers == report.of - 7 * 128 - 7
+    assert "of another shape, left as initialised: head.weight [5, 128] for [7, 128]" in caplog.text
+
+
+def test_a_chain_of_backbones_copies_what_they_share(tmp_path):
+    # As B0 -> B1 -> B2: B1 repeats B0's blocks once more.
+    donor = build("efficientnet_b0", image_size=48)
+    model = build("efficientnet_b1", image_size=48)
+    report = load_weights(model, saved(donor, tmp_path / "b0.safetensors"))
+    assert 0.5 < report.numbers / report.of < 0.7
+    assert "blocks.0.1.conv_dw.weight" in report.missing
+    assert torch.equal(model.state_dict()["conv_stem.weight"], donor.state_dict()["conv_stem.weight"])
+    assert f"{len(report.copied)} of {len(model.state_dict())} tensors copied" in str(report)
+
+
+def test_coloured_weights_become_grey_and_grey_ones_coloured(tmp_path):
+    coloured, grey = build(channels=3), build()
+    file = saved(coloured, tmp_path / "coloured.safetensors")
+    report = load_weights(grey, file)
+    assert report.adapted == ("blocks.0.0.weight",)
+    images = torch.rand(2, 1, 48, 48)
+    assert torch.allclose(grey.eval()(images), coloured.eval()(images.repeat(1, 3, 1, 1)), atol=1e-5)
+    again = build(channels=3)
+    load_weights(again, saved(grey, tmp_path / "grey.safetensors"))
+    assert torch.allclose(grey(images), again.eval()(images.repeat(1, 3, 1, 1)), atol=1e-5)
+
+
+def test_position_embeddings_are_interpolated(tmp_path):
+    donor, model = (build("vit_tiny_patch16_224", image_size=size) for size in (64, 48))
+    with torch.no_grad():
+        donor.pos_embed.copy_(torch.ones_like(donor.pos_embed))
+    report = load_weights(model, saved(donor, tmp_path / "vit.safetensors"))
+    assert report.adapted == ("pos_embed",)
+    assert not report.reshaped
+    assert torch.allclose(model.pos_embed, torch.ones(1, 10, 192), atol=1e-4)  # 3x3 patches and the class token
+
+
+@pytest.mark.parametrize("nest", [None, "state_dict", "model_ema"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.module."])
+def test_a_training_checkpoint_of_torch_is_read(tmp_path, nest, prefix):
+    donor, model = build(), build()
+    state = {f"{prefix}{name}": tensor for name, tensor in donor.state_dict().items()}
+    torch.save(state if nest is None else {nest: state, "epoch": 3}, tmp_path / "donor.pt")
+    report = load_weights(model, tmp_path / "donor.pt")
+    assert report.numbers == report.of
+    assert torch.equal(model.state_dict()["head.weight"], donor.state_dict()["head.weight"])
+
+
+class Unsafe:
+    def __reduce__(self):
+        return print, ("code in a checkpoint ran",)
+
+
+def test_files_that_are_no_weights(tmp_path, capsys):
+    (tmp_path / "broken.pt").write_bytes(b"not weights")
+    torch.save({"state_dict": Unsafe()}, tmp_path / "unsafe.pt")
+    torch.save({"epoch": 3}, tmp_path / "none.pt")
+    save_file({"other": torch.zeros(3), "head.bias": torch.zeros(7)}, tmp_path / "other.safetensors")
+    for name, told in {
+        "broken.pt": "cannot be read as weights",
+        "unsafe.pt": "cannot be read as weights",
+        "none.pt": "holds no state dict",
+        "absent.pt": "no such weights file",
+        "other.safetensors": "no weight in it fits this backbone in name and shape",  # its bias fits by chance
+    }.items():
+        with pytest.raises(UserError, match=rf"{name}: {told}"):
+            load_weights(build(), tmp_path / name)
+    assert capsys.readouterr().out == ""
+
+
+def test_the_factory_starts_from_a_file(tmp_path):
+    donor = build()
+    model = build(weights=saved(donor, tmp_path / "donor.safetensors"), pretrained=True)  # the file wins
+    assert all(torch.equal(value, donor.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def run_folder(path: Path, trials: dict[str, tuple[str, float]]) -> Path:
+    """A run folder with a checkpoint per trial: id -> backbone, best validation accuracy."""
+    path.mkdir()
+    (path / "search.yaml").write_text("name: tiny\n")
+    for name in trials:
+        for epoch in (0, 1):
+            saved(build(), path / "tune" / name / f"checkpoint_{epoch:06d}" / "best.safetensors")
+    rows = [{"trial_id": n, "backbone": b, "best_val_accuracy": a} for n, (b, a) in trials.items()]
+    write_table(rows, TRIAL_COLUMNS, path / "trials.parquet")
+    return path
+
+
+def test_a_run_folder_stands_for_its_best_trial_and_then_for_its_best_refit(tmp_path):
+    run = run_folder(tmp_path / "run", {"a": ("cnn_simpler", 0.5), "b": ("cnn_simpler", 0.6), "c": ("resnet18", 0.7)})
+    assert find_weights(run, "cnn_simpler") == run / "tune/b/checkpoint_000001/best.safetensors"
+    assert find_weights(run, "vgg16_gap") == run / "tune/c/checkpoint_000001/best.safetensors"
+    for seed, accuracy in enumerate((0.61, 0.64, float("nan"))):
+        folder = run / f"refit/cnn_simpler-0a1b/seed_{seed}"
+        file = saved(build(), folder / "best.safetensors")
+        (folder / "result.json").write_text(
+            json.dumps({"config_id": "cnn_simpler-0a1b", "best_val_accuracy": accuracy})
+        )
+    assert find_weights(run, "cnn_simpler") == file.parents[1] / "seed_1/best.safetensors"
+    assert load_weights(build(), run, "cnn_simpler").file == find_weights(run, "cnn_simpler")
+
+
+def test_a_checkpoint_folder_and_its_state_stand_for_its_best_weights(tmp_path):
+    best = saved(build(), tmp_path / "best.safetensors")
+    torch.save({"epoch": 1}, tmp_path / "state.pt")
+    assert find_weights(tmp_path) == find_weights(tmp_path / "state.pt") == best
+
+
+def test_folders_without_weights_are_told(tmp_path):
+    with pytest.raises(UserError, match=r"no weights here: neither best\.safetensors nor a run folder"):
+        find_weights(tmp_path)
+    with pytest.raises(UserError, match="without a single checkpoint"):
+        find_weights(run_folder(tmp_path / "run", {}))
