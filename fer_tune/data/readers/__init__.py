@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fer_tune.data.readers import fer2013_csv, fer2013_folders
+from fer_tune.data.readers import fer2013_csv, fer2013_folders, ferg, folders, raf_folders, raf_official
 from fer_tune.data.readers.base import RawDataset, Reader
 from fer_tune.errors import UserError, nearest
 
-READERS: tuple[Reader, ...] = (fer2013_csv, fer2013_folders)
-"""In the order in which they are asked."""
+READERS: tuple[Reader, ...] = (fer2013_csv, fer2013_folders, raf_official, raf_folders, ferg, folders)
+"""In the order in which they are asked; the most general comes last."""
 
 
 def read_raw(path: Path, format_name: str | None = None) -> tuple[str, RawDataset]:
@@ -34,9 +34,12 @@ def read_raw(path: Path, format_name: str | None = None) -> tuple[str, RawDatase
         raise UserError(f"--format {format_name}: no such format; {hint or 'the formats are ' + ', '.join(known)}")
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
-    if format_name is not None:
-        return format_name, known[format_name].read(path)
-    for reader in READERS:
-        if reader.recognises(path):
-            return reader.FORMAT, reader.read(path)
+    try:
+        if format_name is not None:
+            return format_name, known[format_name].read(path)
+        for reader in READERS:
+            if reader.recognises(path):
+                return reader.FORMAT, reader.read(path)
+    except OSError as error:
+        raise UserError(f"{error.filename or path}: cannot be read: {error.strerror}") from None
     raise UserError(f"{path}: not a dataset that fer-tune knows; it looked for\n{looked_for}")

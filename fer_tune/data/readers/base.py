@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +22,9 @@ class Sample(NamedTuple):
 
     source: str  # path below the dataset's root, or file:line; UTF-8, unique
     label: int  # index into the classes
-    part: str  # train, val or test, as the publisher has it
+    part: str  # train, val or test, as the publisher has it; "" where the dataset is one undivided set
     place: Any  # what the reader's `load` needs: a path, an offset
-    group: str = ""
+    group: str = ""  # images of one group (person, character) belong into one split
 
 
 class Fault(NamedTuple):
@@ -44,6 +44,7 @@ class RawDataset:
         samples: in an order that does not depend on the file system.
         load: sample -> (H, W) or (H, W, C) uint8; raises :class:`UnreadableError`.
         policy: where the parts come from, in one sentence.
+        channels: 1 where all images are grey, else 3; a grey image among coloured ones is taken as it is.
         faults: entries that are already known to be unusable.
         notes: anything else that a user should know, one sentence each.
     """
@@ -53,6 +54,7 @@ class RawDataset:
     samples: list[Sample]
     load: Callable[[Sample], Pixels]
     policy: str
+    channels: Literal[1, 3] = 1
     faults: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

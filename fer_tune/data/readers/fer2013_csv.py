@@ -54,7 +54,7 @@ def read(path: Path) -> RawDataset:
             stream.seek(sample.place)
             return parse_pixels(parse_row(stream.readline(), header)[2])
 
-    return RawDataset(NAME, EMOTIONS, samples, load, policy, faults)
+    return RawDataset(NAME, EMOTIONS, samples, load, policy, faults=faults)
 
 
 def parse_row(raw: bytes, header: list[str]) -> tuple[int, str, str]:
