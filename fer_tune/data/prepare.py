@@ -9,10 +9,12 @@ import numpy as np
 from PIL import Image
 
 from fer_tune.data.card import DatasetCard
-from fer_tune.data.hygiene import LIST_FILE, ORDER, Hygiene
+from fer_tune.data.findings import LIST_FILE, write_findings
+from fer_tune.data.hygiene import ORDER, Hygiene
 from fer_tune.data.readers import read_raw
-from fer_tune.data.readers.base import Fault, Pixels, UnreadableError
-from fer_tune.data.splits import assign
+from fer_tune.data.readers.base import Fault, Pixels, RawDataset, Sample, UnreadableError
+from fer_tune.data.readers.images import in_channels, readable
+from fer_tune.data.splits import SplitOptions, assign
 from fer_tune.data.writer import DatasetWriter, Record, check_out
 from fer_tune.errors import UserError
 
@@ -25,27 +27,30 @@ def prepare(
     *,
     name: str | None = None,
     format_name: str | None = None,
+    splits: SplitOptions | None = None,
     keep_duplicates: bool = False,
+    drop_near_duplicates: bool = False,
     skip_unreadable: bool = False,
-    val_fraction: float | None = None,
-    seed: int = 0,
     size: int | None = None,
+    channels: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> DatasetCard:
     """Prepare the raw dataset at ``source`` as ``out`` and return its card.
 
-    Beside the splits and the card, ``out`` gets ``hygiene.csv``, which lists every duplicate, blank and skipped image.
+    Beside the splits and the card, ``out`` gets ``hygiene.csv``, which lists every duplicate, near-duplicate, blank and
+    skipped image. No more than one image is held in memory, and some hundred bytes about each.
 
     Args:
         source: a raw dataset in a format of :data:`fer_tune.data.readers.READERS`.
         out: where it shall stand; must not exist, or be an empty folder.
         name: name of the dataset, the reader's own where None.
         format_name: the format, recognised where None.
+        splits: how to divide what the publisher left undivided.
         keep_duplicates: keep images of train and val that stand in another split too.
+        drop_near_duplicates: drop those that stand in another split almost.
         skip_unreadable: leave out what cannot be read, instead of stopping.
-        val_fraction: share of train for validation where the dataset has no validation part, 0.1 where None.
-        seed: which part of train that is.
         size: resize all images to this height and width in pixels, antialiased (Lanczos).
+        channels: make all images grey (1) or RGB (3); as the dataset has them where None.
         progress: called with images done and images in all.
 
     Raises:
@@ -54,21 +59,27 @@ def prepare(
     """
     if size is not None and not 8 <= size <= 1024:
         raise UserError(f"--size {size}: must lie between 8 and 1024 pixels")
+    if channels not in (None, 1, 3):
+        raise UserError(f"--channels {channels}: 1 is grey, 3 is RGB")
+    if keep_duplicates and drop_near_duplicates:
+        raise UserError("--keep-duplicates and --drop-near-duplicates contradict each other; leave one of them out")
+    options = splits or SplitOptions()
+    options.check()
     source = Path(source).expanduser()
     check_out(Path(out).expanduser())
     found_format, raw = read_raw(source, format_name)
     if raw.faults and not raw.samples:
         raise _unreadable(source, raw.faults, len(raw.faults))
-    splits, validation = assign(raw.samples, raw.classes, val_fraction=val_fraction, seed=seed)
-    hygiene = Hygiene(raw.classes, keep_duplicates=keep_duplicates)
+    divided, about_splits = assign(raw.samples, raw.classes, options)
+    hygiene = Hygiene(raw.classes, keep_duplicates=keep_duplicates, drop_near_duplicates=drop_near_duplicates)
     faults = list(raw.faults)
-    total, done = len(raw.samples), 0
+    total, done = sum(map(len, divided.values())), 0
     with DatasetWriter(out, raw.classes) as writer:
         for split in ORDER:
-            for sample in splits[split]:
+            for sample in divided[split]:
                 done += 1
                 try:
-                    image = raw.load(sample)
+                    image = _loaded(raw, sample, channels)
                 except UnreadableError as error:
                     fault = Fault(sample.source, str(error))
                     faults.append(fault)
@@ -81,13 +92,21 @@ def prepare(
                     progress(done, total)
         if faults and not skip_unreadable:
             raise _unreadable(source, faults, total + len(raw.faults))
-        hygiene.write_list(writer.folder / LIST_FILE, raw.faults)
+        near_twins = hygiene.near_groups()
+        write_findings(writer.folder / LIST_FILE, hygiene, raw.faults, near_twins)
         return writer.finish(
             name=name or raw.name,
-            source=f"{found_format}, {source.name}",
-            splits={"policy": raw.policy, **validation},
-            hygiene={**hygiene.report(), "unreadable_rows": len(raw.faults), "notes": raw.notes},
+            source=f"{found_format}, {readable(Path(source.resolve().name))}",
+            splits={"policy": raw.policy, **about_splits},
+            hygiene={**hygiene.report(near_twins), "unreadable_rows": len(raw.faults), "notes": raw.notes},
         )
+
+
+def _loaded(raw: RawDataset, sample: Sample, channels: int | None) -> Pixels:
+    image = raw.load(sample)
+    if channels is None and raw.channels == 1 and image.ndim == 3:
+        raise UnreadableError("a colour image among grey ones; choose what all shall be with --channels 1 or 3")
+    return in_channels(image, channels or raw.channels)
 
 
 def resized(image: Pixels, size: int) -> Pixels:

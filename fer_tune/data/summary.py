@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from fer_tune.data.card import DatasetCard
-from fer_tune.data.hygiene import LIST_FILE
+from fer_tune.data.findings import LIST_FILE
 
 
 def hygiene_sentences(card: DatasetCard) -> list[str]:
     """Return one line per fact worth reading: the split policy, what was dropped and why, what was only found."""
     lines = [f"source: {card.source}"]
     if "policy" in card.splits:
-        lines.append(f"splits: {card.splits['policy']}{_validation(card)}")
+        lines.append(f"splits: {card.splits['policy']}{_test(card)}{_validation(card)}")
     report = card.hygiene
     if "splits" not in report:
         return lines
     found = sum(split["found"] for split in report["splits"].values())
-    dropped = []
+    dropped = [
+        f"{count:,} of {split}, group of another split"
+        for split, count in card.splits.get("dropped_as_group_of_another_split", {}).items()
+        if count
+    ]
     for split, facts in report["splits"].items():
         dropped += [f"{count:,} of {split}, {reason}" for reason, count in facts["dropped"].items()]
         if facts["unreadable"]:
@@ -32,6 +36,10 @@ def hygiene_sentences(card: DatasetCard) -> list[str]:
         f"duplicates: {overall['extra_copies']:,} extra copies in {overall['groups']:,} groups among {found:,} images, "
         f"{overall['groups_with_conflicting_labels']:,} groups with conflicting labels; those within one split are kept"
     )
+    if near := report.get("near_duplicates"):
+        across = "; ".join(f"{count:,} {place}" for place, count in near["across"].items())
+        fate = "dropped by the same rule" if near["dropped"] else "kept; --drop-near-duplicates drops them"
+        lines.append(f"near-duplicates (by perceptual hash): {near['images']:,} images; {across}; {fate}")
     blank = {split: facts["blank"] for split, facts in report["splits"].items() if facts["blank"]}
     if blank:
         parts = ", ".join(f"{count:,} of {split}" for split, count in blank.items())
@@ -41,7 +49,27 @@ def hygiene_sentences(card: DatasetCard) -> list[str]:
     return lines
 
 
+def _test(card: DatasetCard) -> str:
+    """Say how the test was taken, where nothing was published."""
+    about = card.splits
+    if about.get("split") == "random":
+        return f"; the test is a stratified {about['test_fraction']:.0%} of all"
+    if about.get("split") == "character":
+        return f"; the test is {_characters(about['test_characters'])}, left out of the rest"
+    return ""
+
+
 def _validation(card: DatasetCard) -> str:
-    if "val_fraction" not in card.splits:
+    about = card.splits
+    if "val_fraction" not in about:
         return ""
-    return f"; validation is a stratified {card.splits['val_fraction']:.0%} of train, seed {card.splits['seed']}"
+    if about.get("split") == "character":
+        return f", and validation {_characters(about['val_characters'])}, seed {about['seed']}"
+    rest = "the rest" if about.get("split") == "random" else "train"
+    if about["validation"].startswith("whole groups"):
+        return f"; validation is about {about['val_fraction']:.0%} of {rest} in whole groups, seed {about['seed']}"
+    return f"; validation is a stratified {about['val_fraction']:.0%} of {rest}, seed {about['seed']}"
+
+
+def _characters(named: list[str] | int) -> str:
+    return f"{named:,} characters" if isinstance(named, int) else f"the character {', '.join(named)}"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from drawing import EMOTIONS
 
+from fer_tune.data.findings import write_findings
 from fer_tune.data.hygiene import ORDER, Hygiene
 from fer_tune.data.readers.base import Fault
 
@@ -99,15 +100,15 @@ def test_same_bytes_in_another_shape_are_no_duplicate():
 def test_list_names_every_finding(tmp_path):
     hygiene, _ = seen(train="a:1 b blank", test="a:2")
     hygiene.unreadable["val"].append(Fault("val/9", "not an image"))
-    hygiene.write_list(tmp_path / "list.csv", [Fault("row:3", "truncated row")])
+    write_findings(tmp_path / "list.csv", hygiene, [Fault("row:3", "truncated row")])
     with (tmp_path / "list.csv").open(newline="") as stream:
         rows = [tuple(row.values()) for row in csv.DictReader(stream)]
     assert sorted(rows) == sorted(
         [
-            ("", "row:3", "", "truncated row", "", "no"),
-            ("val", "val/9", "", "not an image", "", "no"),
-            ("train", "train/2", "angry", "blank", "", "yes"),
-            ("test", "test/0", "fear", "duplicate, conflicting labels", "1", "yes"),
-            ("train", "train/0", "disgust", "duplicate, conflicting labels", "1", "no, also in test"),
+            ("", "row:3", "", "truncated row", "", "", "", "no"),
+            ("val", "val/9", "", "not an image", "", "", "", "no"),
+            ("train", "train/2", "angry", "blank", "", "", "", "yes"),
+            ("test", "test/0", "fear", "duplicate, conflicting labels", "1", "", "", "yes"),
+            ("train", "train/0", "disgust", "duplicate, conflicting labels", "1", "", "", "no, also in test"),
         ]
     )

@@ -6,6 +6,7 @@ from drawing import draw_fer2013_csv, draw_fer2013_folders
 from PIL import Image
 
 from fer_tune.data.prepare import prepare
+from fer_tune.data.splits import SplitOptions
 from fer_tune.data.store import PreparedDataset
 from fer_tune.errors import UserError
 
@@ -49,12 +50,12 @@ def test_csv_and_folders_of_the_same_images_give_the_same_pixels(tmp_path):
 
 
 def test_same_input_and_seed_give_the_same_dataset(folders, tmp_path):
-    cards = [prepare(folders, tmp_path / str(i), seed=seed) for i, seed in enumerate((4, 4, 5))]
+    cards = [prepare(folders, tmp_path / str(i), splits=SplitOptions(seed=seed)) for i, seed in enumerate((4, 4, 5))]
     assert cards[0].content_hash == cards[1].content_hash != cards[2].content_hash
 
 
 def test_validation_share(folders, tmp_path):
-    assert prepare(folders, tmp_path / "out", val_fraction=0.3).images("val") == 21
+    assert prepare(folders, tmp_path / "out", splits=SplitOptions(val_fraction=0.3)).images("val") == 21
 
 
 def test_image_of_test_is_dropped_from_training(folders, tmp_path):
