@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from fer_tune import __version__
-from fer_tune.cli import data, refit, report, resume, search, spaces, test
+from fer_tune.cli import data, published, refit, report, resume, search, spaces, test
 from fer_tune.errors import UserError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(spaces.app, name="spaces")
+app.add_typer(published.app, name="published")
 app.command("search")(search.command)
 app.command("resume")(resume.command)
 app.command("refit")(refit.command)

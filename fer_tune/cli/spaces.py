@@ -33,16 +33,25 @@ def list_spaces() -> None:
 
 
 @app.command("show")
-def show(name: Annotated[str, typer.Argument(help="A backbone of `fer-tune spaces list`, or a YAML file.")]) -> None:
-    """Show a search space: its ranges, fixed values, published configurations, and the backbone's stages."""
+def show(
+    name: Annotated[str, typer.Argument(help="A backbone of `fer-tune spaces list`, or a YAML file.")],
+    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print it as one YAML file, with what it extends.")] = False,
+) -> None:
+    """Show a search space with all it extends: ranges, fixed values, published ones, image sizes, and stages."""
     from fer_tune.search.space import load_space
 
     space = load_space(name)
+    if as_yaml:
+        import yaml
+
+        typer.echo(yaml.safe_dump(space.resolved(), sort_keys=False, allow_unicode=True, width=120).rstrip())
+        return
     console = _console()
     console.print(f"{space.backbone}\n{space.about}".rstrip(), highlight=False)
     _print_settings(space, console)
     if space.published:
         _print_published(space, console)
+    _print_sizes(space, console)
     _print_stages(space.backbone, console)
 
 
@@ -133,6 +142,22 @@ def _print_published(space: SearchSpace, console: Console) -> None:
     console.print(table)
 
 
+def _print_sizes(space: SearchSpace, console: Console) -> None:
+    from rich.table import Table
+
+    from fer_tune.models.image_sizes import sight
+
+    searched = space.parameters["image_size"].values if "image_size" in space.parameters else ()
+    chosen = {size for size in (*searched, space.fixed.get("image_size")) if size is not None}
+    sizes = sorted(chosen or {48, 64, 100})  # those of FER2013, a common one, and RAF-DB
+    table = Table("image size", "left in the last features", box=None, pad_edge=False)
+    for size in sizes:
+        seen = sight(space.backbone, size)
+        table.add_row(str(size), seen.problem or f"{seen.cells}x{seen.cells} cells")
+    console.print()
+    console.print(table)
+
+
 def _print_stages(backbone: str, console: Console) -> None:
     from rich.table import Table
 
@@ -140,8 +165,23 @@ def _print_stages(backbone: str, console: Console) -> None:
 
     table = Table("freeze depth", "freezes also", box=None, pad_edge=False)
     table.add_column("parameters", justify="right")
-    table.add_row("0", "nothing: everything is trained", "")
-    for depth, stage in enumerate(backbone_stages(backbone), start=1):
-        table.add_row(str(depth), stage.name, f"{stage.count:,}")
+    table.add_column("trained then", justify="right")
+    stages = backbone_stages(backbone)
+    left = _parameters(backbone)
+    table.add_row("0", "nothing: everything is trained", "", f"{left:,}")
+    for depth, stage in enumerate(stages, start=1):
+        left -= stage.count
+        table.add_row(str(depth), stage.name, f"{stage.count:,}", f"{left:,}")
     console.print()
     console.print(table)
+
+
+def _parameters(backbone: str) -> int:
+    """Return how many parameters the backbone has with 7 classes and 3 channels."""
+    import torch
+
+    from fer_tune.models import create_model
+
+    with torch.device("meta"):
+        model = create_model(backbone, num_classes=7, in_chans=3)
+    return sum(parameter.numel() for parameter in model.parameters())

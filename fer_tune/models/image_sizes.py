@@ -48,7 +48,7 @@ def sight(name: str, size: int) -> Sight:
     try:
         model, features = _pass(name, size)
     except Exception as error:  # each network fails in its own way where its features come to nothing
-        default = max(timm.get_pretrained_cfg(name).input_size[1:])
+        default = _default_size(name)
         try:
             if size != default:
                 _pass(name, default)
@@ -98,7 +98,12 @@ def _pass(name: str, size: int) -> tuple[nn.Module, Tensor]:
 
 @functools.cache
 def _patch(name: str) -> int:
-    return _patch_size(_pass(name, max(timm.get_pretrained_cfg(name).input_size[1:]))[0]) or 32
+    return _patch_size(_pass(name, _default_size(name))[0]) or 32
+
+
+def _default_size(name: str) -> int:
+    config = timm.get_pretrained_cfg(name)
+    return 224 if config is None else max(config.input_size[1:])
 
 
 def _patch_size(model: nn.Module) -> int:

@@ -137,7 +137,8 @@ def _convolutions_only(state: dict[str, Tensor], model: nn.Module) -> dict[str, 
 
 def _weights_of(name: str) -> dict[str, Any]:
     """Return where timm has the weights of ``name``, as the configuration of our network with its convolutions."""
-    source = timm.get_pretrained_cfg(name)
+    source = timm.get_pretrained_cfg(name, allow_unregistered=False)
+    assert source is not None  # timm has both
     return {
         **{key: getattr(source, key) for key in ("url", "mean", "std", "interpolation", "crop_pct", "license")},
         "hf_hub_id": source.hf_hub_id,

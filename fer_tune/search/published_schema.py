@@ -13,6 +13,10 @@ from fer_tune.search.parameter import Parameter
 from fer_tune.search.space_faults import Faults, likely_field
 from fer_tune.search.yaml_lines import Path
 
+TOPICS = ("network", "training", "split")
+"""What an entry may explain under ``chosen`` besides settings: where the paper's network, its training or its split is
+not wholly told, or differs from what runs here."""
+
 
 def read_published(faults: Faults, given: Any, backbone: str, parameters: dict[str, Parameter]) -> list[Published]:
     """Return the entries of ``published:``; their values need not lie inside the searched ranges.
@@ -40,7 +44,7 @@ def read_published(faults: Faults, given: Any, backbone: str, parameters: dict[s
 
 
 def _entry(faults: Faults, path: Path, given: Any, backbone: str, parameters: dict[str, Parameter]) -> Published | None:
-    described = faults.mapping(path, given, tuple(Published.model_fields))
+    described = faults.mapping(path, given, (*Published.model_fields, "extends"))
     if described is None:
         return None
     config = {}
@@ -48,8 +52,8 @@ def _entry(faults: Faults, path: Path, given: Any, backbone: str, parameters: di
         config = _config(faults, (*path, "config"), described["config"], backbone, parameters)
         described = {**described, "config": config}
     for field in described["chosen"] if isinstance(described.get("chosen"), dict) else ():
-        if field not in config:
-            hint = nearest(field, config) or "explain a setting of config"
+        if field not in config and field not in TOPICS:
+            hint = nearest(field, [*config, *TOPICS]) or f"explain a setting of config, or one of {', '.join(TOPICS)}"
             faults.add((*path, "chosen", field), f"is not in config; {hint}")
     try:
         return Published.model_validate(described)

@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict
 
 from fer_tune.config import TrialConfig
 from fer_tune.errors import UserError
-from fer_tune.run_folder import Published
+from fer_tune.run_folder import Candidate, Published
+from fer_tune.search.extends import SHIPPED, read_extended
 from fer_tune.search.parameter import Parameter
 from fer_tune.search.space_faults import SET_BY_THE_SEARCH
 from fer_tune.search.space_schema import Checker
-from fer_tune.search.yaml_lines import Document, read
+from fer_tune.search.yaml_lines import Document
 
 SAMPLED = "sampled"
 _ORIGIN = "origin"
@@ -54,7 +55,7 @@ class SearchSpace(BaseModel):
         drawn = self._drawn(trial)
         return drawn if settings is None else dict(settings)
 
-    def enqueue(self, study: optuna.Study, published: Published) -> bool:
+    def enqueue(self, study: optuna.Study, published: Candidate) -> bool:
         """Make ``published`` the next trial of ``study``; do nothing and return False if the study has it already.
 
         Optuna draws every value of an enqueued trial from the space: it keeps a number that lies outside with a
@@ -68,6 +69,14 @@ class SearchSpace(BaseModel):
             return False
         attributes = {_ORIGIN: published.name, _SETTINGS: self.settings(published.config)}
         study.enqueue_trial(self.enqueue_values(published.config), user_attrs=attributes)
+        return True
+
+    def enqueue_again(self, study: optuna.Study, lost: optuna.trial.FrozenTrial) -> bool:
+        """Make the published configuration of a trial that was lost the next one; return False if it had none."""
+        attributes = {key: lost.user_attrs[key] for key in (_ORIGIN, _SETTINGS) if key in lost.user_attrs}
+        if _SETTINGS not in attributes:
+            return False
+        study.enqueue_trial(self.enqueue_values(attributes[_SETTINGS]), user_attrs=attributes)
         return True
 
     def enqueue_values(self, config: dict[str, Any]) -> dict[str, Any]:
@@ -157,8 +166,8 @@ def origin(trial: optuna.trial.BaseTrial) -> str:
 
 def shipped_spaces() -> list[str]:
     """Return the backbones that have a search space in the package, sorted."""
-    folder = resources.files("search_spaces")
-    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+    files = resources.files(SHIPPED).iterdir()
+    return sorted(item.name.removesuffix(".yaml") for item in files if item.name.endswith(".yaml"))
 
 
 def shipped_text(backbone: str) -> str:
@@ -169,11 +178,11 @@ def shipped_text(backbone: str) -> str:
     """
     if backbone not in shipped_spaces():
         raise UserError(_no_space(backbone))
-    return (resources.files("search_spaces") / f"{backbone}.yaml").read_text(encoding="utf-8")
+    return (resources.files(SHIPPED) / f"{backbone}.yaml").read_text(encoding="utf-8")
 
 
 def load_space(name_or_path: str | Path, *, against_model: bool = True) -> SearchSpace:
-    """Read a search space: a shipped one by the name of its backbone, or any YAML file.
+    """Read a search space: a shipped one by the name of its backbone, or any YAML file; with what it extends.
 
     Args:
         name_or_path: ``cnn_residual``, or ``my_space.yaml``.
@@ -194,7 +203,7 @@ def check_space(name_or_path: str | Path, *, against_model: bool = True) -> Chec
     """
     name = str(name_or_path)
     if name in shipped_spaces():
-        return Checker(read(shipped_text(name), f"{name}.yaml"), against_model=against_model)
+        return Checker(read_extended(shipped_text(name), f"{name}.yaml"), against_model=against_model)
     path = Path(name_or_path).expanduser()
     if not path.is_file():
         raise UserError(
@@ -204,7 +213,7 @@ def check_space(name_or_path: str | Path, *, against_model: bool = True) -> Chec
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{name}: cannot be read as text: {error}") from None
-    return Checker(read(text, name), against_model=against_model)
+    return Checker(read_extended(text, name, path.parent), against_model=against_model)
 
 
 def _space(checker: Checker) -> SearchSpace:

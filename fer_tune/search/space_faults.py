@@ -16,6 +16,7 @@ SET_BY_THE_SEARCH = {
     "seed": "give it to the search, as --seed",
 }
 
+JUDGED_BY_THE_MODEL = ("freeze_depth", "image_size", "drop_path_rate")
 
 COMMON_NAMES = {
     "lr": "learning_rate",
@@ -25,6 +26,13 @@ COMMON_NAMES = {
     "optim": "optimizer",
     "scheduler": "schedule",
     "patience": "early_stopping",
+    "size": "image_size",
+    "resolution": "image_size",
+    "class_weights": "class_weighting",
+    "llrd": "layer_decay",
+    "stochastic_depth": "drop_path_rate",
+    "ema": "ema_decay",
+    "grad_clip": "clip_grad_norm",
 }
 
 
@@ -38,23 +46,26 @@ class Faults:
 
     Attributes:
         document: what is read.
-        found: ``(line, "field: what is wrong")``; line 0 where none is known.
-        depths: where each freeze depth stands, and which; they are held against the backbone last.
+        found: ``(file, line, "field: what is wrong")``; line 0 where none is known.
+        of_model: where settings stand that only the backbone can judge (freeze depths, image sizes, drop path rates):
+            field -> their paths and values; they are held against it last.
     """
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.found: list[tuple[int, str]] = list(document.faults)
-        self.depths: list[tuple[Path, int]] = []
+        self.found: list[tuple[str, int, str]] = list(document.faults)
+        self.of_model: dict[str, list[tuple[Path, Any]]] = {field: [] for field in JUDGED_BY_THE_MODEL}
 
     def messages(self) -> list[str]:
-        """Return ``file:line: field: what is wrong``, in the order of the lines."""
-        ordered = sorted(self.found, key=lambda fault: fault[0])
-        return [f"{self.document.where}{f':{line}' if line else ''}: {sentence}" for line, sentence in ordered]
+        """Return ``file:line: field: what is wrong``, in the order of the lines; files that it extends come last."""
+        ordered = sorted(self.found, key=lambda fault: (fault[0] != self.document.where, fault[0], fault[1]))
+        told = [f"{file}{f':{line}' if line else ''}: {sentence}" for file, line, sentence in ordered]
+        return list(dict.fromkeys(told))  # what two entries share is told once
 
     def add(self, path: Path, sentence: str) -> None:
         place = ".".join(str(part) for part in path)
-        self.found.append((self.document.line(path), f"{place}: {sentence}" if place else sentence))
+        sentence = f"{place}: {sentence}" if place else sentence
+        self.found.append((self.document.file(path), self.document.line(path), sentence))
 
     def mapping(self, path: Path, value: Any, keys: tuple[str, ...] | None = None) -> dict[str, Any] | None:
         """Return ``value`` without the keys that do not belong in it; None where it is no mapping."""
@@ -89,6 +100,6 @@ class Faults:
         checked, fault = check_value(field, value)
         if fault:
             self.add(path, fault)
-        elif field == "freeze_depth":
-            self.depths.append((path, checked))
+        elif field in self.of_model:
+            self.of_model[field].append((path, checked))
         return checked, fault is None

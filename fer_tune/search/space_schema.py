@@ -14,7 +14,7 @@ from fer_tune.search.published_schema import read_published
 from fer_tune.search.space_faults import Faults
 from fer_tune.search.yaml_lines import Document, Path
 
-KEYS = ("backbone", "about", "search", "fixed", "published")
+KEYS = ("extends", "without", "backbone", "about", "search", "fixed", "published")
 
 
 class Checker:
@@ -93,6 +93,9 @@ class Checker:
             return None
         if kind != "choice" and not is_number(name):
             self.faults.add(at, f"{name} is not a number; use choice")
+            return None
+        if kind != "choice" and name == "image_size":
+            self.faults.add(at, "few of the sizes in a range suit a network; list those that do, as a choice")
             return None
         if kind in ("uniform", "log_uniform") and is_integer(name):
             self.faults.add(at, f"{name} is a whole number; use integer or choice")
@@ -194,20 +197,53 @@ class Checker:
 
     def _check_model(self) -> None:
         from fer_tune.models.factory import check_backbone
-        from fer_tune.models.stages import stage_count
 
         try:
             check_backbone(self.backbone)
         except UserError as error:
             self.faults.add(("backbone",), str(error))
             return
-        if not any(depth for _, depth in self.faults.depths):  # counting stages builds the model: not for nothing
+        self._check_depths()
+        self._check_sizes()
+        self._check_drop_path()
+
+    def _check_depths(self) -> None:
+        from fer_tune.models.stages import stage_count
+
+        given = self.faults.of_model["freeze_depth"]
+        if not any(depth for _, depth in given):  # counting stages builds the model: not for nothing
             return
         stages = stage_count(self.backbone)
-        for path, depth in self.faults.depths:
+        for path, depth in given:
             if depth > stages:
                 self.faults.add(
                     path,
                     f"{depth} is beyond the {stages} stages of {self.backbone}; the largest is {stages} "
                     "(only the classifier is trained)",
                 )
+
+    def _check_sizes(self) -> None:
+        from fer_tune.models.image_sizes import check_image_size
+
+        for path, size in self.faults.of_model["image_size"]:
+            if size is None:
+                continue
+            try:
+                check_image_size(self.backbone, size)
+            except UserError as error:
+                self.faults.add(path, str(error).removeprefix("image_size: "))
+
+    def _check_drop_path(self) -> None:
+        import torch
+
+        from fer_tune.models.factory import create_model
+
+        given = [(path, rate) for path, rate in self.faults.of_model["drop_path_rate"] if rate]
+        if not given:
+            return
+        try:
+            with torch.device("meta"):
+                create_model(self.backbone, num_classes=7, in_chans=3, drop_path_rate=given[0][1])
+        except UserError as error:
+            for path, _ in given:
+                self.faults.add(path, str(error).removeprefix("drop_path_rate: "))

@@ -29,19 +29,33 @@ class Document:
         where: what to call it in a message: a file, usually.
         data: dicts, lists and scalars; None when the text cannot be parsed at all.
         lines: path -> line, 1-based; empty for data that does not come from a text.
-        faults: ``(line, sentence)`` of what is wrong with the text itself.
+        files: path -> the file that the value came from, where it is another one than ``where``.
+        faults: ``(file, line, sentence)`` of what is wrong with the text itself.
     """
 
     where: str
     data: Any = None
     lines: dict[Path, int] = field(default_factory=dict)
-    faults: list[tuple[int, str]] = field(default_factory=list)
+    files: dict[Path, str] = field(default_factory=dict)
+    faults: list[tuple[str, int, str]] = field(default_factory=list)
 
     def line(self, path: Path) -> int:
         """Return the line of ``path``, or of the nearest value that holds it; 0 when none is known."""
+        return self.lines.get(self._known(path), 0)
+
+    def file(self, path: Path) -> str:
+        """Return the file that :meth:`line` is a line of."""
+        return self.files.get(self._known(path), self.where)
+
+    def fault(self, at: Path | int, sentence: str) -> None:
+        """Note what is wrong with the text itself, on a line or where a value stands."""
+        file, line = (self.where, at) if isinstance(at, int) else (self.file(at), self.line(at))
+        self.faults.append((file, line, sentence))
+
+    def _known(self, path: Path) -> Path:
         while path and path not in self.lines:
             path = path[:-1]
-        return self.lines.get(path, 0)
+        return path
 
 
 def read(text: str, where: str) -> Document:
@@ -54,9 +68,9 @@ def read(text: str, where: str) -> Document:
             document.data = _build(loader, node, (), document, [])
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        document.faults.append((mark.line + 1 if mark else 1, f"not valid YAML: {error.problem or error.context}"))
+        document.fault(mark.line + 1 if mark else 1, f"not valid YAML: {error.problem or error.context}")
     except (yaml.YAMLError, ValueError) as error:  # a character YAML forbids; a date such as 2024-13-01
-        document.faults.append((1, f"not valid YAML: {' '.join(str(error).split())}"))
+        document.fault(1, f"not valid YAML: {' '.join(str(error).split())}")
     finally:
         loader.dispose()
     return document
@@ -76,12 +90,12 @@ def _build(loader: _Loader, node: yaml.Node, path: Path, document: Document, ope
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                document.faults.append((line, "a key must be a plain name"))
+                document.fault(line, "a key must be a plain name")
                 continue
             key = str(key_node.value)
             if key in values:
                 place = ".".join(str(part) for part in (*path, key))
-                document.faults.append((line, f"{place}: given twice, first on line {document.lines[(*path, key)]}"))
+                document.fault(line, f"{place}: given twice, first on line {document.lines[(*path, key)]}")
                 continue
             document.lines[(*path, key)] = line
             values[key] = _build(loader, value_node, (*path, key), document, [*open_nodes, id(node)])

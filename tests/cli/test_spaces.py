@@ -54,8 +54,19 @@ def test_show_tells_ranges_conditions_fixed_values_published_ones_and_stages() -
     assert "true (fixed)" in line("pretrained")
     assert "test_accuracy 68.07" in line("qutub-atay-2023/resnet18-fer2013")
     assert "optimizer adam" in line("qutub-atay-2023/resnet18-fer2013")  # outside the space
+    left = 11_180_103
     for depth, stage in enumerate(backbone_stages("resnet18"), start=1):
-        assert line(f"{depth} ").split()[1:] == [stage.name, f"{stage.count:,}"]
+        left -= stage.count
+        assert line(f"{depth}  ").split() == [str(depth), *stage.name.split(), f"{stage.count:,}", f"{left:,}"]
+    assert line("48 ").split()[1:] == ["2x2", "cells"]
+
+
+def test_show_prints_one_yaml_of_all_that_it_extends(tmp_path: Path) -> None:
+    file = tmp_path / "whole.yaml"
+    result = run("show", "cnn_global_pooling", "--yaml")
+    file.write_text(result.stdout)
+    assert "extends" not in result.stdout
+    assert load_space(file) == load_space("cnn_global_pooling")
 
 
 def test_show_takes_a_file_too(tmp_path: Path) -> None:

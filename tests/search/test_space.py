@@ -10,12 +10,10 @@ import optuna
 import pytest
 import yaml
 
-from fer_tune.config import trial_config
 from fer_tune.errors import UserError
-from fer_tune.models.factory import create_model
 from fer_tune.models.stages import stage_count
 from fer_tune.run_folder import Published
-from fer_tune.search.space import SearchSpace, load_space, origin, shipped_spaces, shipped_text
+from fer_tune.search.space import SearchSpace, load_space, origin
 
 SPACE = """\
 backbone: resnet18
@@ -114,6 +112,21 @@ def test_published_configuration_inside_the_space_is_told_to_the_sampler(space: 
     assert space.suggest(trial) == {**INSIDE, "schedule": "cosine"}
     assert trial.params == INSIDE == space.enqueue_values(config)
     assert origin(trial) == "paper"
+
+
+def test_a_published_configuration_that_was_lost_is_enqueued_again(space: SearchSpace) -> None:
+    study = new_study()
+    config = {**INSIDE, "optimizer": "adam"}
+    space.enqueue(study, published(config))
+    lost = study.ask()
+    study.tell(lost, state=optuna.trial.TrialState.FAIL)
+    assert space.enqueue_again(study, study.trials[lost.number])
+    again = study.ask()
+    assert space.suggest(again) == {"schedule": "cosine", **config}
+    assert origin(again) == "paper"
+    drawn = study.ask()
+    assert not space.enqueue_again(study, study.trials[drawn.number])
+    assert origin(study.ask()) == "sampled"
 
 
 @pytest.mark.parametrize(
@@ -229,6 +242,9 @@ FAULTS = {
     "fixed beyond the bound": ("fixed: {drop_rate: 1}", "fixed.drop_rate", "less than 1"),
     "fixed epochs": ("fixed: {epochs: 3}", "fixed.epochs", "--epochs"),
     "fixed freeze depth": ("fixed: {weight_decay: 1, freeze_dept: 1}", "fixed.freeze_dept", "'freeze_depth'"),
+    "range of image sizes": ("  image_size: {integer: [32, 96]}", "search.image_size.integer", "as a choice"),
+    "image size too small": ("  image_size: {choice: [32, 4]}", "search.image_size.choice.1", "equal to 8"),
+    "without extending": ("without: [momentum]", "without", "nothing is extended"),
     "misspelt section": ("publsihed: []", "publsihed", "'published'"),
 }
 
@@ -242,6 +258,21 @@ def test_a_fault_is_told_with_file_line_and_field(line: str, field: str, what: s
         load_space(file)
     assert str(caught.value).startswith(f"{file}:{number}: {field}: ")
     assert "\n" not in str(caught.value)  # one fault, told once
+
+
+def test_image_sizes_and_drop_path_are_held_against_the_backbone(tmp_path: Path) -> None:
+    text = """\
+backbone: BACKBONE
+search:
+  image_size: {choice: [48, 40]}
+fixed:
+  drop_path_rate: 0.1
+"""
+    load_space(write(tmp_path, text.replace("BACKBONE", "resnet18")))
+    with pytest.raises(UserError, match=r"space\.yaml:3: search\.image_size\.choice\.1: 40 pixels do not work"):
+        load_space(write(tmp_path, text.replace("BACKBONE", "vit_tiny_patch16_224")))
+    with pytest.raises(UserError, match=r"space\.yaml:5: fixed\.drop_path_rate: cnn_simpler has no residual blocks"):
+        load_space(write(tmp_path, text.replace("BACKBONE", "cnn_simpler")))
 
 
 PUBLISHED_FAULTS = {
@@ -267,6 +298,13 @@ def test_a_fault_in_a_published_configuration_is_told(line: str, field: str, wha
     told = [fault for fault in str(caught.value).splitlines() if fault.startswith(f"{file}:{number}: {field}: ")]
     assert len(told) == 1
     assert what in told[0]
+
+
+def test_a_topic_may_be_explained_that_is_no_setting(tmp_path: Path) -> None:
+    config = "{learning_rate: 1, batch_size: 64, freeze_depth: 0, optimizer: adam}"
+    entry = f"{{name: a, source: b, dataset: c, config: {config}, chosen: {{network: its layers are not given}}}}"
+    space = load_space(write(tmp_path, f"{SPACE}published:\n  - {entry}\n"))
+    assert space.published[0].chosen == {"network": "its layers are not given"}
 
 
 def test_all_faults_are_told_at_once_in_the_order_of_their_lines(tmp_path: Path) -> None:
@@ -335,22 +373,3 @@ def test_missing_and_unreadable_files_are_told(tmp_path: Path) -> None:
     (tmp_path / "image.yaml").write_bytes(b"\x89PNG\xff\xfe")
     with pytest.raises(UserError, match="cannot be read as text"):
         load_space(tmp_path / "image.yaml")
-
-
-@pytest.mark.parametrize("name", shipped_spaces())
-def test_every_shipped_space_is_valid_and_draws_settings_that_build_its_model(name: str) -> None:
-    space = load_space(name)
-    assert space.backbone == name
-    for settings in draw(space, 20):
-        config = trial_config({**settings, "backbone": name, "epochs": 1})
-        assert config.freeze_depth <= stage_count(name)
-        assert space.holds(settings)
-    for entry in space.published:
-        trial_config({**space.settings(entry.config), "backbone": name, "epochs": 1})
-        assert entry.source
-    assert create_model(name, num_classes=7, in_chans=1).num_classes == 7
-
-
-@pytest.mark.parametrize("name", shipped_spaces())
-def test_a_shipped_file_opens_with_the_command_that_runs_it(name: str) -> None:
-    assert shipped_text(name).startswith(f"# fer-tune search --data data/fer2013 --backbone {name} ")

@@ -1,0 +1,111 @@
+"""`fer-tune published` lists what papers picked by hand, and trains one as published."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from drawing import tiny_dataset
+from typer.testing import CliRunner, Result
+
+from fer_tune.cli.published import app
+from fer_tune.errors import UserError
+from fer_tune.search.published import shipped_published
+
+NAME = "di504-metu/simpler"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path: Path = tmp_path_factory.mktemp("data") / "tiny"
+    tiny_dataset(path, n_train=70, n_val=35, n_test=7)
+    return path
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+
+
+def run(data: Path, out: Path, *more: str | Path, name: str = NAME) -> Result:
+    return invoke("run", name, "--data", data, "--out", out, *more)
+
+
+def rows(result: Result) -> list[list[str]]:
+    """The rows of the table of epochs."""
+    assert result.exit_code == 0, result.output
+    return [line.split() for line in result.stdout.splitlines() if line[:5].strip().isdigit()]
+
+
+def test_list_has_a_row_per_entry_without_the_model_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("fer_tune.models")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "fer_tune.models", None)  # importing it now fails
+    result = invoke("list")
+    assert result.exit_code == 0
+    told = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()[1:]}
+    assert told.keys() == {entry.name for _, entry in shipped_published()}
+    assert told["qutub-atay-2023/vgg19-raf-db"] == ["qutub-atay-2023", "raf-db", "vgg19_gap", "85.87", "%", "test"]
+    assert told[NAME] == ["di504-metu", "fer2013", "cnn_simpler", "none"]
+
+
+def test_show_tells_every_setting_what_is_open_and_all_that_is_reported() -> None:
+    result = invoke("show", "jahangir-2024/vgg16-from-scratch")
+    lines = result.stdout.splitlines()
+    assert "seconds 1218.66, seconds other table 8764.24" in lines[-1]
+    assert any(line.split()[:2] == ["target_accuracy", "0.67"] and "67 or at 75 %" in line for line in lines)
+    assert any(line.startswith("network: the convolutions are not given") for line in lines)
+
+
+def test_run_trains_as_published_and_records_it(tiny: Path, tmp_path: Path) -> None:
+    result = run(tiny, tmp_path / "out", "--epochs", "2")
+    assert [row[0] for row in rows(result)] == ["1", "2"]
+    record = json.loads((tmp_path / "out/published.json").read_text())
+    assert record["config"]["learning_rate"] == 1e-4
+    assert record["config"]["schedule"] == "plateau"
+    assert record["config"]["epochs"] == 2
+    found = json.loads((tmp_path / "out/result.json").read_text())
+    assert f"best validation accuracy: {100 * found['best_val_accuracy']:.2f} %" in result.stdout
+    assert found["interval"][0] < found["best_val_accuracy"] < found["interval"][1]
+    assert "published for fer2013; this is tiny" in result.stdout
+    assert (tmp_path / "out/best.safetensors").is_file()
+    again = run(tiny, tmp_path / "out", "--epochs", "2")  # nothing left to train
+    assert rows(again) == []
+    assert f"{100 * found['best_val_accuracy']:.2f} %" in again.stdout
+
+
+def test_run_never_reads_the_test_split(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fer_tune.data.store import PreparedDataset
+
+    monkeypatch.setattr(PreparedDataset, "open_test", lambda self: pytest.fail("the test split was opened"))
+    assert len(rows(run(tiny, tmp_path / "out", "--epochs", "1"))) == 1
+
+
+def test_run_starts_from_the_weights_of_an_earlier_one(tiny: Path, tmp_path: Path) -> None:
+    first = run(tiny, tmp_path / "first", "--epochs", "3")
+    second = run(tiny, tmp_path / "second", "--epochs", "1", "--weights", tmp_path / "first")
+    assert float(rows(second)[0][1]) < float(rows(first)[0][1])  # the training loss goes on from where it was
+    assert "first/best.safetensors: 26 of 26 tensors copied, 100.0 % of the numbers" in second.stdout
+
+
+def test_faults_are_told_before_anything_is_written(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for arguments, told in {
+        ("--weights", tmp_path / "absent.pt"): "absent.pt: no such weights file",
+        ("--pretrained",): "cnn_simpler: has no ImageNet weights",
+    }.items():
+        result = run(tiny, out, "--epochs", "1", *arguments)
+        assert isinstance(result.exception, UserError)
+        assert told in str(result.exception)
+        assert not out.exists()
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/work.txt").write_text("my own work")
+    result = run(tiny, tmp_path / "mine", "--epochs", "1")
+    assert "not a run of `fer-tune published run`" in str(result.exception)
+    assert len(rows(run(tiny, tmp_path / "out", "--epochs", "1"))) == 1
+    result = run(tiny, tmp_path / "out", "--epochs", "3")
+    assert "holds a run with other settings or data" in str(result.exception)
