@@ -74,7 +74,8 @@ def mix(
         images (B, C, H, W) float32, labels and partner labels (B,) int64, and the share of the first label (B,)
         float32. With both alphas 0 the images are the ones given, and the share is 1.
     """
-    mixing = draw(len(images), *images.shape[-2:], mixup, cutmix, generator)
+    height, width = images.shape[-2:]
+    mixing = draw(len(images), height, width, mixup, cutmix, generator)
     partner = mixing.partner.to(images.device)
     share = torch.full((len(images),), mixing.share, device=images.device)
     if mixing.share == 1:

@@ -2,6 +2,8 @@ import shutil
 
 import pytest
 from drawing import draw_fer2013_csv, draw_fer2013_folders
+from PIL import Image
+from raw_trees import draw_ferg, draw_raf_folders, draw_raf_official, draw_tree
 from typer.testing import CliRunner
 
 from fer_tune.cli.data import app
@@ -88,3 +90,56 @@ def test_synthesize(tmp_path):
     images = {name: sum(card.images(split) for split in card.counts) for name, card in cards.items()}
     assert images == {"a": 140, "b": 140, "c": 140, "d": 210}
     assert cards["a"].content_hash == cards["b"].content_hash != cards["c"].content_hash
+
+
+def opened(path):
+    data = PreparedDataset.open(path)
+    data.verify()
+    return data, {split.name: split for split in (data.train(), data.val(), data.open_test())}
+
+
+def test_raf_db_official_and_as_folders(tmp_path):
+    for name, draw in (("raf-db", draw_raf_official), ("raf-db-folders", draw_raf_folders)):
+        output = run("prepare", draw(tmp_path / name, 10), "--out", tmp_path / f"{name}.out")
+        data, splits = opened(tmp_path / f"{name}.out")
+        assert f"source: {name}, {name}" in output
+        assert "raf-db: 100x100 RGB" in output
+        assert "splits: official: train and test; validation is a stratified 10% of train, seed 0" in output
+        assert {name: len(split) for name, split in splits.items()} == {"train": 63, "val": 7, "test": 35}
+        assert splits["train"].images.shape == (63, 100, 100, 3)
+        assert data.card.classes[0] == "angry"
+
+
+def test_ferg_db_by_character_and_at_random(tmp_path):
+    root = draw_ferg(tmp_path / "FERG_DB_256", 3, size=32)
+    output = run("prepare", root, "--out", tmp_path / "a", "--test-characters", "ray,mery", "--size", "24")
+    _, splits = opened(tmp_path / "a")
+    assert "ferg-db: 24x24 RGB" in output
+    assert "the test is the character mery, ray, left out of the rest, and validation the character" in output
+    assert set(splits["test"].groups) == {"mery", "ray"}
+    output = run("prepare", root, "--out", tmp_path / "b", "--split", "random", "--test-fraction", "0.3")
+    assert "the test is a stratified 30% of all; validation is a stratified 20% of the rest, seed 0" in output
+    assert len(opened(tmp_path / "b")[1]["test"]) == 35
+
+
+def test_any_tree_with_groups_and_in_grey(tmp_path):
+    folders = {f"{pet}/person{number}": 2 for pet in ("cat", "dog") for number in range(10)}
+    root = draw_tree(tmp_path / "pets", folders, size=(20, 30))
+    output = run(
+        "prepare", root, "--out", tmp_path / "out", "--group", r"person\d", "--channels", "1", "--format", "folders"
+    )
+    _, splits = opened(tmp_path / "out")
+    assert "pets: 30x20 grey" in output
+    assert splits["train"].images.shape[1:] == (20, 30, 1)
+    groups = [set(split.groups) for split in splits.values()]
+    assert sum(map(len, groups)) == len(set.union(*groups)) == 10
+
+
+def test_near_duplicates(tmp_path):
+    root = draw_tree(tmp_path / "pets", {f"{split}/{pet}": 4 for split in ("train", "val", "test") for pet in "ab"})
+    paler = Image.open(root / "test" / "a" / "17.png").point(lambda value: value * 0.95 + 5)
+    paler.save(root / "train" / "a" / "paler.png")
+    assert "1 test with a near twin in train" in run("prepare", root, "--out", tmp_path / "out")
+    output = run("prepare", root, "--out", tmp_path / "other", "--drop-near-duplicates")
+    assert "near-duplicate in test" in output
+    assert "dropped by the same rule" in output

@@ -111,5 +111,5 @@ def folders_in(folder: Path) -> list[Path]:
 
 
 def readable(path: Path | str) -> str:
-    """Return a path (with forward slashes), or a text with file names in it, as valid UTF-8; other bytes are escaped."""
+    """Return a path (with forward slashes), or a text with file names, as valid UTF-8; other bytes are escaped."""
     return os.fsencode(path.as_posix() if isinstance(path, Path) else path).decode("utf-8", "backslashreplace")
