@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fer_tune.errors import UserError, nearest
 
 Optimizer = Literal["adamw", "adam", "sgd"]
-Schedule = Literal["one_cycle", "cosine", "plateau", "constant"]
+Schedule = Literal["one_cycle", "cosine", "step", "plateau", "constant"]
+ClassWeighting = Literal["none", "balanced", "effective_number", "sampler"]
+Precision = Literal["auto", "fp32", "bf16"]
 
 
 class TrialConfig(BaseModel):
@@ -30,19 +32,49 @@ class TrialConfig(BaseModel):
     epochs: int = Field(ge=1, le=10_000, description="passes over the training split")
     learning_rate: float = Field(1e-3, gt=0, le=10, description="peak learning rate, at the batch size given")
     batch_size: int = Field(64, ge=1, le=65_536, description="images per optimiser step, over all workers")
+    image_size: int | None = Field(
+        None, ge=8, le=1024, description="side of the input in pixels, resized on the device; by default the dataset's"
+    )
+
     augmentation: float = Field(0.5, ge=0, le=1, description="strength of every augmentation: 0 none, 1 strong")
-    freeze_depth: int = Field(0, ge=0, le=64, description="stages frozen from the input: 0 trains everything")
-    weight_decay: float = Field(1e-2, ge=0, le=10, description="decoupled for adamw, L2 for sgd and adam")
-    optimizer: Optimizer = Field("adamw", description="adamw, adam, or sgd with Nesterov momentum")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd; not read by adam and adamw")
-    schedule: Schedule = Field("one_cycle", description="learning rate over the run")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
-    drop_rate: float = Field(0.0, ge=0, lt=1, description="dropout before the classifier")
+    mixup: float = Field(0.0, ge=0, le=10, description="alpha of Mixup's Beta distribution; 0 is off")
+    cutmix: float = Field(0.0, ge=0, le=10, description="alpha of CutMix's Beta distribution; 0 is off")
+
     pretrained: bool = Field(False, description="start from timm's ImageNet weights")
     weights: str | None = Field(None, description="start from this checkpoint file instead (safetensors or .pt)")
+    freeze_depth: int = Field(0, ge=0, le=64, description="stages frozen from the input: 0 trains everything")
+    unfreeze_epoch: int | None = Field(
+        None, ge=2, le=10_000, description="from this epoch on, one more frozen stage is trained each epoch, top down"
+    )
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="learning rate of each stage as a share of that of the stage above it"
+    )
+    drop_rate: float = Field(0.0, ge=0, lt=1, description="dropout before the classifier")
+    drop_path_rate: float = Field(0.0, ge=0, lt=1, description="stochastic depth, for backbones that have it")
+
+    optimizer: Optimizer = Field("adamw", description="adamw, adam or sgd")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd; not read by adam and adamw")
+    nesterov: bool = Field(True, description="Nesterov's momentum for sgd")
+    weight_decay: float = Field(1e-2, ge=0, le=10, description="decoupled for adamw, L2 for sgd and adam")
+    schedule: Schedule = Field("one_cycle", description="learning rate over the run")
+    warmup_epochs: float | None = Field(
+        None, ge=0, le=10_000, description="linear warm-up; by default 30 % of a one_cycle, 5 % of a cosine, else none"
+    )
+    clip_grad_norm: float | None = Field(None, gt=0, description="longest gradient, in the 2-norm over all parameters")
+    ema_decay: float | None = Field(
+        None, ge=0.5, lt=1, description="evaluate and keep an exponential moving average of the weights"
+    )
+    sam_rho: float | None = Field(
+        None, gt=0, le=10, description="radius of sharpness-aware minimisation; every step costs two"
+    )
+
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
+    class_weighting: ClassWeighting = Field("none", description="how rare classes gain weight in training")
     early_stopping: int | None = Field(
         None, ge=1, le=10_000, description="stop after this many epochs without a better validation accuracy"
     )
+    target_accuracy: float | None = Field(None, gt=0, le=1, description="stop at this validation accuracy")
+    precision: Precision = Field("auto", description="fp32, bf16 mixed, or what suits the processor")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="initial weights, batch order and augmentation")
 
 

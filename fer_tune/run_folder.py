@@ -39,29 +39,46 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fer_tune.errors import UserError
 
 Status = Literal["completed", "stopped", "failed", "running"]
+Sampler = Literal["tpe", "random", "gp"]
+Scheduler = Literal["asha", "none"]
 TrainedOn = Literal["train", "train+val"]
 
 METRICS: tuple[str, ...] = (
     "train_loss",
     "train_accuracy",
     "train_balanced_accuracy",
+    "train_macro_precision",
+    "train_macro_specificity",
     "train_macro_f1",
+    "train_macro_auc",
     "val_loss",
     "val_accuracy",
     "val_balanced_accuracy",
+    "val_macro_precision",
+    "val_macro_specificity",
     "val_macro_f1",
+    "val_macro_auc",
     "learning_rate",
     "seconds",
+    "data_seconds",
+    "steps_seconds",
+    "evaluation_seconds",
     "images_per_second",
+    "peak_memory_mib",
 )
-"""Metrics of one epoch, all float64: losses in nats, accuracies and F1 in [0, 1], seconds of wall time for the
-epoch with its evaluation, training images per second."""
+"""Metrics of one epoch, all float64: losses in nats, rates in [0, 1] (balanced accuracy is the macro recall, AUC is
+one-vs-rest), seconds of wall time for the epoch with its evaluation and of its parts, training images per second,
+the highest memory use."""
+
+RECALLS: tuple[str, ...] = ("train_recalls", "val_recalls")
+"""Recall of each class in one epoch, in the order of the dataset's classes."""
 
 EPOCH_COLUMNS: dict[str, pa.DataType] = {
     "trial_id": pa.string(),
     "backbone": pa.string(),
     "epoch": pa.int32(),  # 1-based
     **{name: pa.float64() for name in METRICS},
+    **{name: pa.list_(pa.float64()) for name in RECALLS},
 }
 
 TRIAL_COLUMNS: dict[str, pa.DataType] = {
@@ -72,7 +89,11 @@ TRIAL_COLUMNS: dict[str, pa.DataType] = {
     "epochs": pa.int32(),  # epochs trained
     "best_val_accuracy": pa.float64(),  # in [0, 1]
     "best_epoch": pa.int32(),  # 1-based; the metrics below are those of this epoch
-    **{name: pa.float64() for name in METRICS if name not in ("seconds", "images_per_second", "val_accuracy")},
+    **{name: pa.float64() for name in METRICS if name.startswith("train_") or name.startswith("val_macro")},
+    "val_loss": pa.float64(),
+    "val_balanced_accuracy": pa.float64(),
+    "learning_rate": pa.float64(),
+    "peak_memory_mib": pa.float64(),
     "seconds": pa.float64(),  # wall time of all its epochs
     "images_per_second": pa.float64(),  # mean over its epochs
     "error": pa.string(),  # null, or why it failed
@@ -89,14 +110,19 @@ class DatasetRef(BaseModel):
     classes: list[str]
 
 
-class Published(BaseModel):
-    """A configuration that a paper picked by hand, and what the paper reported for it (accuracies in per cent)."""
+class Candidate(BaseModel):
+    """A configuration that is tried before anything is drawn."""
 
     model_config = ConfigDict(extra="forbid")
     name: str
+    config: dict[str, Any]
+
+
+class Published(Candidate):
+    """A configuration that a paper picked by hand, and what the paper reported for it (accuracies in per cent)."""
+
     source: str
     dataset: str
-    config: dict[str, Any]
     reported: dict[str, float] = Field(default_factory=dict)  # e.g. {"test_accuracy": 60.85}
     chosen: dict[str, str] = Field(default_factory=dict)  # field the paper leaves open -> why our value
 
@@ -113,8 +139,11 @@ class SearchSettings(BaseModel):
     trials: int  # per backbone
     epochs: int  # most epochs of one trial
     time_budget_seconds: float | None = None
+    target_accuracy: float | None = None  # the search ends once a trial reaches it on validation
     seed: int = 0
-    grace_period: int = 1  # epochs before ASHA may stop a trial
+    sampler: Sampler = "tpe"
+    scheduler: Scheduler = "asha"
+    grace_period: int = 1  # epochs before a trial may be stopped
     reduction_factor: int = 3
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
@@ -123,6 +152,7 @@ class SearchSettings(BaseModel):
     wandb: Literal["online", "offline", "disabled"] = "offline"
     spaces: dict[str, dict[str, Any]] = Field(default_factory=dict)  # backbone -> its search space, resolved
     published: dict[str, list[Published]] = Field(default_factory=dict)  # backbone -> tried first
+    warm_start: dict[str, list[Candidate]] = Field(default_factory=dict)  # backbone -> best of an earlier run
     versions: dict[str, str] = Field(default_factory=dict)  # package -> version
     hardware: dict[str, str] = Field(default_factory=dict)
 

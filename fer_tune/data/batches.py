@@ -29,6 +29,8 @@ class Batches:
             resamples nothing.  Where augmentation is drawn too, enlarging is one resampling with it and shrinking
             follows it (see :func:`fer_tune.data.augmentation.apply`).
         channels: of the images yielded: 3 repeats a grey image; None, or the channels that they have, leaves them.
+        sampling: (N,) float64, how likely each image is drawn for training, with replacement; None takes each image
+            once an epoch.
 
     Raises:
         ValueError: ``channels`` asks for grey images of an RGB dataset; ``fer-tune data prepare --channels 1`` does.
@@ -41,6 +43,7 @@ class Batches:
         device: torch.device,
         image_size: int | None = None,
         channels: int | None = None,
+        sampling: Tensor | None = None,
     ) -> None:
         channels = channels or card.channels
         if channels not in (card.channels, 3):
@@ -54,6 +57,7 @@ class Batches:
         self._size = None if (image_size, image_size) == (card.height, card.width) else image_size
         self._shape = (image_size or card.height, image_size or card.width)
         self._channels = channels
+        self._sampling = sampling
         self._mean = torch.tensor(card.pixel_mean, device=device).view(1, -1, 1, 1)
         self._std = torch.tensor(card.pixel_std, device=device).view(1, -1, 1, 1)
 
@@ -120,7 +124,7 @@ class Batches:
             else:
                 both = torch.cat([mine, partner])
                 images = self._made(chosen[both], parameters and parameters[both])
-                images = mixing.blend(*images.split(len(mine)), drawn)
+                images = mixing.blend(images[: len(mine)], images[len(mine) :], drawn)
             yield images, self._labels[chosen[mine]], self._labels[chosen[partner]], share
 
     def evaluation(self, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
@@ -134,8 +138,11 @@ class Batches:
         """Yield the indices of each whole batch of an epoch, and its augmentation where there is any."""
         host = torch.Generator().manual_seed(_mix(seed, epoch, 0))
         drawn = torch.Generator(self._device).manual_seed(_mix(seed, epoch, 1))
-        order = torch.randperm(len(self), generator=host).to(self._device)
-        for chosen in order.split(batch_size)[: self.steps(batch_size)]:
+        if self._sampling is None:
+            order = torch.randperm(len(self), generator=host)
+        else:
+            order = torch.multinomial(self._sampling, len(self), replacement=True, generator=host)
+        for chosen in order.to(self._device).split(batch_size)[: self.steps(batch_size)]:
             yield chosen, augmentation.draw(len(chosen), strength, drawn) if strength > 0 else None
 
     def _made(self, chosen: Tensor, parameters: Augmentation | None) -> Tensor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
-from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, TRIAL_COLUMNS, RunFolder, Status, write_table
+from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, RECALLS, TRIAL_COLUMNS, RunFolder, Status, write_table
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
@@ -59,7 +60,8 @@ class Recorder(Callback):
             "trial_id": trial.trial_id,
             "backbone": row["backbone"],
             "epoch": epoch,
-            **{name: float(result[name]) for name in METRICS},
+            **{name: float(result.get(name, math.nan)) for name in METRICS},  # a resumed older run lacks some
+            **{name: result.get(name) for name in RECALLS},
         }
         row["finished"] = bool(result.get("finished"))
 
@@ -71,8 +73,7 @@ class Recorder(Callback):
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Close the row of a trial whose process died too often."""
         row = self._row(trial)
-        lines = [line for line in str(trial.get_error() or "its process died").strip().splitlines() if line.strip()]
-        row["error"] = lines[-1] if lines else "its process died"
+        row["error"] = why_it_died(trial)
         self._close(row, "failed")
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
@@ -123,3 +124,9 @@ class Recorder(Callback):
             row["seconds"] = sum(epoch["seconds"] for epoch in epochs)
             row["images_per_second"] = sum(epoch["images_per_second"] for epoch in epochs) / len(epochs)
         return row
+
+
+def why_it_died(trial: Trial) -> str:
+    """Return the last line of what Tune knows of a trial whose process died too often."""
+    lines = [line for line in str(trial.get_error() or "").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "its process died"

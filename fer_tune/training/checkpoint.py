@@ -19,14 +19,16 @@ BEST = "best.safetensors"
 _STATE = "state.pt"
 
 
-def save(folder: Path, epoch: int, model: nn.Module, state: dict[str, Any], is_best: bool) -> None:
-    """Write the checkpoint of ``epoch``; ``state`` holds tensors, numbers, strings, lists and dicts only."""
+def save(folder: Path, epoch: int, model: nn.Module, state: dict[str, Any], best: nn.Module | None) -> None:
+    """Write the checkpoint of ``epoch``, and ``best`` as the best weights so far, if given.
+
+    ``state`` holds tensors, numbers, strings, lists and dicts only.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     name = f"epoch_{epoch:04d}.safetensors"
-    _write(folder / name, lambda file: save_file(weights, file))
-    if is_best:
-        _write(folder / BEST, lambda file: save_file(weights, file))
+    _write(folder / name, lambda file: save_file(_weights(model), file))
+    if best is not None:
+        _write(folder / BEST, lambda file: save_file(_weights(best), file))
     _write(folder / _STATE, lambda file: torch.save({**state, "epoch": epoch, "weights": name}, file))
     for old in folder.glob("epoch_*.safetensors"):
         if old.name != name:
@@ -47,6 +49,10 @@ def drop_last(folder: Path) -> None:
     (folder / _STATE).unlink(missing_ok=True)
     for file in folder.glob("epoch_*.safetensors"):
         file.unlink()
+
+
+def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
 
 
 def _write(file: Path, write: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +14,12 @@ from torch import Tensor, nn
 from fer_tune.config import TrialConfig
 from fer_tune.data.batches import Batches
 from fer_tune.data.store import DatasetCard, Split
+from fer_tune.data.views import Kind
+from fer_tune.data.views import views as make_views
 from fer_tune.models import create_model
 from fer_tune.training.metrics import Meter
+
+_BATCH = 256  # on 2 cores larger batches were no faster
 
 
 def build_model(config: TrialConfig, card: DatasetCard) -> nn.Module:
@@ -27,10 +32,11 @@ def build_model(config: TrialConfig, card: DatasetCard) -> nn.Module:
         config.backbone,
         num_classes=len(card.classes),
         in_chans=card.channels,
-        image_size=card.height,
+        image_size=config.image_size or card.height,
         pretrained=config.pretrained,
         weights=config.weights,
         drop_rate=config.drop_rate,
+        drop_path_rate=config.drop_path_rate,
     )
     return model.to(memory_format=torch.channels_last)
 
@@ -45,8 +51,8 @@ def load_model(config: TrialConfig, card: DatasetCard, checkpoint: Path, device:
 
 def evaluate(
     model: nn.Module, batches: Batches, classes: int, device: torch.device, rank: int = 0, world: int = 1
-) -> dict[str, float]:
-    """Return ``val_loss`` (cross-entropy in nats), ``val_accuracy``, ``val_balanced_accuracy``, ``val_macro_f1``.
+) -> dict[str, Any]:
+    """Return the metrics of `Meter.result` with the prefix ``val``; the loss is without smoothing or class weights.
 
     With several ranks each sees its share of the images once, and all get the metrics of the whole split.
     """
@@ -60,16 +66,30 @@ def evaluate(
 
 
 def predict(
-    model: nn.Module, split: Split, card: DatasetCard, device: torch.device | str, batch_size: int = 256
+    model: nn.Module,
+    split: Split,
+    card: DatasetCard,
+    device: torch.device | str,
+    batch_size: int = _BATCH,
+    *,
+    views: Kind = "none",
+    image_size: int | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Return class probabilities, (N, classes) float32, in the order of the split."""
+    """Return class probabilities, (N, classes) float32, in the order of the split.
+
+    Args:
+        views: test-time augmentation, see :func:`fer_tune.data.views.views`; the probabilities of an image's views
+            are averaged.
+        image_size: what the model was trained with.
+    """
     model.eval()
+    fixed = getattr(model, "pretrained_cfg", {}).get("fixed_input_size")  # such a network takes no smaller crop
+    side = (image_size or card.height) if fixed else None
     found: list[Tensor] = []
     with torch.inference_mode():
-        for images, _ in Batches(split, card, torch.device(device)).evaluation(batch_size):
-            found.append(model(images).float().softmax(1).cpu())
+        for images, _ in Batches(split, card, torch.device(device), image_size).evaluation(batch_size):
+            seen = make_views(images, views, side)  # (B, V, C, H, W)
+            logits = model(seen.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+            found.append(logits.float().softmax(1).unflatten(0, seen.shape[:2]).mean(1).cpu())
     probabilities: npt.NDArray[np.float32] = torch.cat(found).numpy()
     return probabilities
-
-
-_BATCH = 256  # on 2 cores larger batches were no faster

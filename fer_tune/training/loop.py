@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
-from torch import nn
+from timm.utils.model_ema import ModelEmaV3
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fer_tune.config import TrialConfig
@@ -21,9 +23,15 @@ from fer_tune.models import freeze
 from fer_tune.training import checkpoint
 from fer_tune.training.evaluation import build_model, evaluate
 from fer_tune.training.metrics import Meter
-from fer_tune.training.optimisers import LearningRate, build_optimizer
+from fer_tune.training.objective import Objective, sampling_weights
+from fer_tune.training.optimisers import build_optimizer, frozen_stages
+from fer_tune.training.schedules import LearningRate
+from fer_tune.training.step import Step
+from fer_tune.training.stopwatch import Stopwatch, peak_memory, reset_peak_memory
 
 OnEpoch = Callable[[dict[str, Any], Path], None]
+
+_CHECK = 100  # steps between two looks at whether the loss is still a number; each waits for the device
 
 
 @dataclass(frozen=True)
@@ -62,59 +70,95 @@ def train(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     classes = len(data.card.classes)
+    labels = data.train().labels
+    counts = np.bincount(labels, minlength=classes)
 
     torch.manual_seed(config.seed)  # initial weights
     model = build_model(config, data.card).to(device)
-    frozen = freeze(model, config.freeze_depth)
-    training, validation = Batches(data.train(), data.card, device), Batches(data.val(), data.card, device)
+    training = Batches(
+        data.train(),
+        data.card,
+        device,
+        config.image_size,
+        sampling=sampling_weights(config.class_weighting, labels, counts),
+    )
+    validation = Batches(data.val(), data.card, device, config.image_size)
     steps = training.steps(config.batch_size)
+    objective = Objective(config, counts).to(device)
     optimizer = build_optimizer(model, config)
-    rate = LearningRate(optimizer, config, steps * config.epochs)
-    parallel = DistributedDataParallel(model) if world > 1 else model
+    rate = LearningRate(optimizer, config, steps)
+    average = ModelEmaV3(model, config.ema_decay, use_warmup=True) if config.ema_decay else None
+    judged = average.module if average else model  # what is evaluated and kept
 
     history: list[dict[str, Any]] = []
     if state := checkpoint.load(folder, model):
         optimizer.load_state_dict(state["optimizer"])
         rate.load_state_dict(state["schedule"])
         history = state["history"]
+        if average:
+            average.module.load_state_dict(state["average"])
 
+    parallel: nn.Module = model
+    depth = -1
     while not (history and history[-1]["finished"]):
         epoch = len(history) + 1
         began = time.perf_counter()
+        reset_peak_memory(device)
+        watch, meter = Stopwatch(device), Meter(classes, device)
         torch.manual_seed(config.seed * 100_003 + epoch)  # dropout: a resumed run draws the same
-        meter = Meter(classes, device)
+        if depth != (depth := frozen_stages(config, epoch)):
+            model.requires_grad_(True)
+            frozen = freeze(model, depth)
+            parallel = DistributedDataParallel(model) if world > 1 else model  # it counts what is trained at its start
         parallel.train()
         for module in frozen:
             module.eval()  # fixed batch-norm statistics
-        for images, labels in training.train(config.batch_size, config.augmentation, config.seed, epoch, rank, world):
-            logits = parallel(images)
-            loss = nn.functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            rate.step()
-            meter.update(logits, labels, loss)
+        step = Step(parallel, optimizer, objective, config, device)
+        batches = _batches(training, config, epoch, rank, world)
+        for number, (images, *targets) in enumerate(watch.each("data", batches), 1):
+            with watch.lap("steps"):
+                logits, loss = step(images, *targets)
+                rate.step()
+                if average:
+                    average.update(model, step=(epoch - 1) * steps + number)
+                meter.update(logits, targets[0], loss)
+            if number % _CHECK == 0 and not meter.finite():
+                break  # every further step would be wasted
         metrics: dict[str, Any] = meter.result("train")
         trained = time.perf_counter() - began
-        metrics |= evaluate(model, validation, classes, device, rank, world)
+        with watch.lap("evaluation"):
+            metrics |= evaluate(judged, validation, classes, device, rank, world)
+        spent = watch.seconds()
         metrics |= {
             "epoch": epoch,
             "learning_rate": rate.value,
             "images_per_second": min(len(training), steps * config.batch_size) / trained,
             "seconds": time.perf_counter() - began,
+            **{f"{name}_seconds": spent[name] for name in ("data", "steps", "evaluation")},
+            "peak_memory_mib": peak_memory(device),
         }
         rate.end_epoch(metrics["val_loss"])
         _judge(metrics, history, config)
         history.append(metrics)
         if rank == 0:
             state = {"optimizer": optimizer.state_dict(), "schedule": rate.state_dict(), "history": history}
-            checkpoint.save(folder, epoch, model, state, is_best=metrics["best_epoch"] == epoch)
+            if average:
+                state["average"] = average.module.state_dict()
+            checkpoint.save(folder, epoch, model, state, best=judged if metrics["best_epoch"] == epoch else None)
         if on_epoch is not None:
             on_epoch(metrics, folder)
 
     last = history[-1]
     total = sum(metrics["seconds"] for metrics in history)
     return Outcome(len(history), last["best_epoch"], last["best_val_accuracy"], history, last["reason"], total)
+
+
+def _batches(training: Batches, config: TrialConfig, epoch: int, rank: int, world: int) -> Iterator[tuple[Tensor, ...]]:
+    """Yield images (B, C, H, W) float32, labels (B,) int64 and, where images are mixed, partners and shares."""
+    drawn = (config.batch_size, config.augmentation, config.seed, epoch, rank, world)
+    if config.mixup or config.cutmix:
+        return training.mixed(*drawn, mixup=config.mixup, cutmix=config.cutmix)
+    return training.train(*drawn)
 
 
 def _judge(metrics: dict[str, Any], history: list[dict[str, Any]], config: TrialConfig) -> None:
@@ -126,6 +170,8 @@ def _judge(metrics: dict[str, Any], history: list[dict[str, Any]], config: Trial
     reason = ""
     if not (math.isfinite(metrics["train_loss"]) and math.isfinite(metrics["val_loss"])):
         reason = f"diverged: the loss was not finite in epoch {epoch}"
+    elif config.target_accuracy is not None and best >= config.target_accuracy:
+        reason = f"target accuracy: {best:.4f} reached"
     elif config.early_stopping is not None and epoch - best_epoch >= config.early_stopping:
         reason = f"early stopping: no better validation accuracy for {config.early_stopping} epochs"
     elif epoch >= config.epochs:

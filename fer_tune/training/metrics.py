@@ -1,18 +1,30 @@
-"""Classification metrics from a confusion matrix that is summed on the device, without a synchronisation per step."""
+"""Classification metrics over an epoch; nothing is synchronised before the epoch's end."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.distributed as dist
+from scipy.stats import rankdata
 from torch import Tensor
+
+SCORES: tuple[str, ...] = (
+    "accuracy",
+    "balanced_accuracy",  # the macro recall
+    "macro_precision",
+    "macro_specificity",
+    "macro_f1",
+    "macro_auc",
+)
 
 
 class Meter:
-    """Sums the loss and the confusion matrix over batches, and over ranks when asked for the result."""
+    """Keeps the logits and the losses of batches on the device, and computes everything when asked for the result."""
 
     def __init__(self, classes: int, device: torch.device) -> None:
         self._classes = classes
-        self._confusion = torch.zeros(classes * classes, dtype=torch.float64, device=device)
+        self._logits: list[Tensor] = []
+        self._labels: list[Tensor] = []
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
 
     def update(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
@@ -23,34 +35,82 @@ class Meter:
             labels: (B,) int64.
             loss: scalar, the batch's mean.
         """
-        cells = labels * self._classes + logits.detach().argmax(1)
-        self._confusion.index_add_(0, cells, torch.ones_like(cells, dtype=torch.float64))
+        self._logits.append(logits.detach().float())
+        self._labels.append(labels)
         self._loss += loss.detach().double() * len(labels)
 
-    def result(self, prefix: str) -> dict[str, float]:
-        """Return ``<prefix>_loss``, ``_accuracy``, ``_balanced_accuracy`` and ``_macro_f1`` over all ranks."""
-        sums = torch.cat([self._confusion, self._loss.view(1)])
+    def finite(self) -> bool:
+        """Whether the loss so far is a number; waits for the device."""
+        return bool(torch.isfinite(self._loss))
+
+    def result(self, prefix: str) -> dict[str, float | list[float]]:
+        """Return ``<prefix>_loss``, the `SCORES` and ``<prefix>_recalls`` (of each class), over all ranks."""
+        logits, labels = torch.cat(self._logits), torch.cat(self._labels)
+        loss = torch.stack([self._loss, torch.tensor(float(len(labels)), dtype=torch.float64, device=logits.device)])
         if dist.is_initialized():
-            dist.all_reduce(sums)
-        confusion = sums[:-1].view(self._classes, self._classes).cpu()
-        scores = scores_of(confusion)
-        loss = float(sums[-1]) / max(1.0, float(confusion.sum()))
-        return {f"{prefix}_loss": loss, **{f"{prefix}_{name}": value for name, value in scores.items()}}
+            dist.all_reduce(loss)
+            logits, labels = _gathered(logits), _gathered(labels)
+        found = scores(logits.softmax(1).cpu(), labels.cpu(), self._classes)
+        named = {f"{prefix}_{name}": value for name, value in found.items()}
+        return {f"{prefix}_loss": float(loss[0] / loss[1].clamp(min=1)), **named}
 
 
-def scores_of(confusion: Tensor) -> dict[str, float]:
-    """Return accuracy, balanced accuracy and macro F1, each in [0, 1], as scikit-learn defines them.
+def scores(probabilities: Tensor, labels: Tensor, classes: int) -> dict[str, float | list[float]]:
+    """Return the `SCORES`, each in [0, 1], as scikit-learn defines them, and ``recalls``, one per class.
 
     Args:
-        confusion: (classes, classes) float64; rows are true labels, columns predictions.
+        probabilities: (N, classes) float32.
+        labels: (N,) int64.
+        classes: how many there are.
 
-    Classes with no true image are left out of the balanced accuracy; classes neither seen nor predicted are left
-    out of macro F1.
+    A class without images is left out of balanced accuracy and AUC and has a recall of NaN; one that is never
+    predicted has a precision of 0; one neither seen nor predicted is left out of precision and F1.  The AUC is
+    one-vs-rest, a mean over classes; where no class can have one (NaN probabilities, a single class) it is 0.5.
     """
-    right, true, predicted = confusion.diag(), confusion.sum(1), confusion.sum(0)
+    cells = labels * classes + probabilities.argmax(1)
+    confusion = torch.bincount(cells, minlength=classes * classes).view(classes, classes).double()
+    right, true, predicted, total = confusion.diag(), confusion.sum(1), confusion.sum(0), confusion.sum().clamp(min=1)
     seen, either = true > 0, (true + predicted) > 0
+    negatives = total - true
+    wrong = predicted - right  # called this class and are not
+    some = negatives > 0
     return {
-        "accuracy": float(right.sum() / confusion.sum().clamp(min=1)),
-        "balanced_accuracy": float((right[seen] / true[seen]).mean()) if seen.any() else 0.0,
-        "macro_f1": float((2 * right[either] / (true + predicted)[either]).mean()) if either.any() else 0.0,
+        "accuracy": float(right.sum() / total),
+        "balanced_accuracy": _mean(right[seen] / true[seen]),
+        "macro_precision": _mean(right[either] / predicted[either].clamp(min=1)),
+        "macro_specificity": _mean(1 - wrong[some] / negatives[some]),
+        "macro_f1": _mean(2 * right[either] / (true + predicted)[either]),
+        "macro_auc": _auc(probabilities.numpy(), labels.numpy(), classes),
+        "recalls": (right / true).tolist(),
     }
+
+
+def _auc(probabilities: np.ndarray, labels: np.ndarray, classes: int) -> float:
+    """Return the mean one-vs-rest area under the ROC curve, from rank sums (Mann and Whitney 1947)."""
+    if not np.isfinite(probabilities).all():
+        return 0.5
+    is_class = labels[:, None] == np.arange(classes)  # (N, classes)
+    positives = is_class.sum(0)
+    negatives = len(labels) - positives
+    known = (positives > 0) & (negatives > 0)
+    if not known.any():
+        return 0.5
+    sums = (rankdata(probabilities, axis=0) * is_class).sum(0)[known]
+    positives, negatives = positives[known].astype(float), negatives[known]
+    return float(((sums - positives * (positives + 1) / 2) / (positives * negatives)).mean())
+
+
+def _mean(values: Tensor) -> float:
+    return float(values.mean()) if len(values) else 0.0
+
+
+def _gathered(rows: Tensor) -> Tensor:
+    """Return the rows of every rank; ranks may have different numbers of them."""
+    world = dist.get_world_size()
+    counts = [torch.zeros((), dtype=torch.int64, device=rows.device) for _ in range(world)]
+    dist.all_gather(counts, torch.tensor(len(rows), device=rows.device))
+    longest = max(int(count) for count in counts)
+    padded = torch.cat([rows, rows.new_zeros(longest - len(rows), *rows.shape[1:])])
+    parts = [torch.empty_like(padded) for _ in range(world)]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[: int(count)] for part, count in zip(parts, counts, strict=True)])

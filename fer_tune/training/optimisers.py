@@ -1,83 +1,54 @@
-"""Optimisers and learning-rate schedules, from the settings of a trial."""
+"""Optimisers, from the settings of a trial: which parameters are trained, and at what rate."""
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from fer_tune.config import TrialConfig
+from fer_tune.models import stages
+
+
+def frozen_stages(config: TrialConfig, epoch: int) -> int:
+    """Return how many stages are frozen in an epoch (1-based).
+
+    ``freeze_depth``, and from ``unfreeze_epoch`` on one fewer each epoch: gradual unfreezing (Howard and Ruder 2018,
+    "Universal Language Model Fine-tuning").
+    """
+    thawed = 0 if config.unfreeze_epoch is None else max(0, epoch - config.unfreeze_epoch + 1)
+    return max(0, config.freeze_depth - thawed)
 
 
 def build_optimizer(model: nn.Module, config: TrialConfig) -> Optimizer:
-    """Build the optimiser over the parameters that are trained.
+    """Build the optimiser over every parameter that is ever trained.
 
     Weight decay leaves out norms and biases, everything of one dimension (He et al. 2019, "Bag of Tricks").  It is
-    decoupled for AdamW (Loshchilov and Hutter 2019), an L2 term for Adam and SGD; SGD has Nesterov momentum.
+    decoupled for AdamW (Loshchilov and Hutter 2019), an L2 term for Adam and SGD.  With ``layer_decay`` d, the stage
+    that lies k below the head learns at d**k times the head's rate (Clark et al. 2020, "ELECTRA").  The first group
+    holds the head.  A stage that is still frozen has no gradient, so the optimiser passes it over.
     """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    never = frozen_stages(config, config.epochs)
+    found = stages(model)
+    frozen = {name for stage in found[:never] for name in stage.parameters}
+    below_head = {name: len(found) - place for place, stage in enumerate(found) for name in stage.parameters}
+    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if name not in frozen:
+            below = 0 if config.layer_decay == 1 else below_head.get(name, 0)
+            groups.setdefault((below, parameter.ndim <= 1), []).append(parameter)
+    settings: list[dict[str, Any]] = [
+        {
+            "params": groups[below, flat],
+            "lr": config.learning_rate * config.layer_decay**below,
+            "weight_decay": 0.0 if flat else config.weight_decay,
+        }
+        for below, flat in sorted(groups)
     ]
     if config.optimizer == "sgd":
-        nesterov = config.momentum > 0
-        return torch.optim.SGD(groups, config.learning_rate, config.momentum, nesterov=nesterov, fused=True)
+        nesterov = config.nesterov and config.momentum > 0
+        return torch.optim.SGD(settings, config.learning_rate, config.momentum, nesterov=nesterov, fused=True)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, config.learning_rate, fused=True)
-
-
-class LearningRate:
-    """The learning rate over a run, by step or, for `plateau`, by epoch.
-
-    * `one_cycle`: linear warm-up over the first 30 % of the steps, then a cosine to zero (Smith and Topin 2018).
-    * `cosine`: the same with a warm-up of 5 % (Loshchilov and Hutter 2017).
-    * `plateau`: halved when the validation loss has not fallen for two epochs (as jahangir-2024 has it).
-    * `constant`.
-    """
-
-    def __init__(self, optimizer: Optimizer, config: TrialConfig, steps: int) -> None:
-        self._optimizer = optimizer
-        self._plateau: ReduceLROnPlateau | None = None
-        self._by_step: LambdaLR | None = None
-        if config.schedule == "plateau":
-            self._plateau = ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
-        elif config.schedule != "constant":
-            warm_up = max(1, round(steps * (0.3 if config.schedule == "one_cycle" else 0.05)))
-            self._by_step = LambdaLR(optimizer, lambda step: _warm_cosine(step, warm_up, steps))
-
-    @property
-    def value(self) -> float:
-        """The learning rate now."""
-        return float(self._optimizer.param_groups[0]["lr"])
-
-    def step(self) -> None:
-        """After an optimiser step."""
-        if self._by_step is not None:
-            self._by_step.step()
-
-    def end_epoch(self, val_loss: float) -> None:
-        """After an epoch."""
-        if self._plateau is not None:
-            self._plateau.step(val_loss)
-
-    def state_dict(self) -> dict[str, object]:
-        """What a resume needs; plain values."""
-        schedule = self._by_step or self._plateau
-        state = {} if schedule is None else schedule.state_dict()
-        return {key: value for key, value in state.items() if key != "lr_lambdas"}
-
-    def load_state_dict(self, state: dict[str, object]) -> None:
-        """Take up the state of a run that was stopped."""
-        schedule = self._by_step or self._plateau
-        if schedule is not None:
-            schedule.load_state_dict({**schedule.state_dict(), **state})
-
-
-def _warm_cosine(step: int, warm_up: int, steps: int) -> float:
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm_up) / max(1, steps - warm_up))))
+    return kind(settings, config.learning_rate, fused=True)

@@ -21,7 +21,8 @@ def test_a_freed_block_is_not_fetched_from_the_kernel_again():
         """
         import ctypes, resource
         libc = ctypes.CDLL(None)
-        libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+        libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+        libc.free.argtypes = [ctypes.c_void_p]
         def use():
             block = libc.malloc(16 << 20)
             ctypes.memset(block, 1, 16 << 20)

@@ -40,6 +40,13 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.fixture(scope="module")
+def plain(tiny, tmp_path_factory) -> dict[str, torch.Tensor]:
+    folder = tmp_path_factory.mktemp("plain")
+    train(config(), tiny, folder)
+    return last_weights(folder)
+
+
 def test_learns_and_reports_every_metric(tiny, tmp_path):
     seen: list[dict[str, Any]] = []
     outcome = train(
@@ -70,6 +77,8 @@ def test_the_best_checkpoint_gives_the_accuracy_on_record(tiny, tmp_path):
         {"optimizer": "adamw", "schedule": "one_cycle"},
         {"optimizer": "sgd", "schedule": "plateau", "learning_rate": 0.05},
         {"optimizer": "adam", "schedule": "cosine", "early_stopping": 3},
+        {"schedule": "step", "ema_decay": 0.9, "mixup": 0.4, "cutmix": 1.0, "class_weighting": "sampler"},
+        {"freeze_depth": 4, "unfreeze_epoch": 2, "layer_decay": 0.7, "sam_rho": 0.1, "clip_grad_norm": 1.0},
     ],
 )
 def test_a_resumed_run_has_the_same_parameters_to_the_bit(tiny, tmp_path, settings):
@@ -115,15 +124,24 @@ def test_a_finished_run_is_not_trained_again(tiny, tmp_path):
         {"label_smoothing": 0.2},
         {"drop_rate": 0.5},
         {"freeze_depth": 2},
+        {"freeze_depth": 2, "unfreeze_epoch": 2},
+        {"layer_decay": 0.5},
+        {"mixup": 0.4},
+        {"cutmix": 1.0},
+        {"image_size": 32},
+        {"class_weighting": "sampler"},
+        {"warmup_epochs": 1.5},
+        {"clip_grad_norm": 0.01},
+        {"sam_rho": 0.1},
+        {"precision": "bf16"},
         {"seed": 4},
         {"epochs": 3},
     ],
     ids=str,
 )
-def test_every_setting_changes_what_is_learnt(tiny, tmp_path, change):
-    train(config(), tiny, tmp_path / "a")
-    train(config(**change), tiny, tmp_path / "b")
-    assert not same(last_weights(tmp_path / "a"), last_weights(tmp_path / "b"))
+def test_every_setting_changes_what_is_learnt(tiny, plain, tmp_path, change):
+    train(config(**change), tiny, tmp_path)
+    assert not same(plain, last_weights(tmp_path))
 
 
 def test_momentum_matters_to_sgd_and_not_to_adamw(tiny, tmp_path):
@@ -143,6 +161,50 @@ def test_frozen_stages_do_not_move(tiny, tmp_path):
     moved = {name for name in after if not torch.equal(before[name], after[name])}
     assert not {name for name in moved if name.startswith(("stem", "blocks.0"))}  # batch-norm statistics neither
     assert {"blocks.1.first.0.weight", "head.weight"} <= moved
+
+
+def test_unfreezing_trains_one_more_stage_each_epoch(tiny, tmp_path):
+    settings = config(freeze_depth=3, unfreeze_epoch=2, epochs=3, schedule="constant")
+    torch.manual_seed(settings.seed)
+    weights = [build_model(settings, tiny.card).state_dict()]
+    train(settings, tiny, tmp_path, on_epoch=lambda _, folder: weights.append(last_weights(folder)))
+
+    def moved(epoch: int) -> set[str]:
+        before, after = weights[epoch - 1], weights[epoch]
+        names = ("stem.0", "blocks.0.first.0", "blocks.1.first.0", "blocks.2.first.0")
+        return {name for name in names if not torch.equal(before[f"{name}.weight"], after[f"{name}.weight"])}
+
+    assert moved(1) == {"blocks.2.first.0"}
+    assert moved(2) == {"blocks.1.first.0", "blocks.2.first.0"}
+    assert moved(3) == {"blocks.0.first.0", "blocks.1.first.0", "blocks.2.first.0"}
+
+
+def test_the_moving_average_is_what_is_judged_and_kept(tiny, tmp_path):
+    settings = config(ema_decay=0.9, epochs=3, augmentation=0.0)
+    outcome = train(settings, tiny, tmp_path)
+    best = load_file(tmp_path / "best.safetensors")
+    assert not same(best, last_weights(tmp_path))  # training goes on from the weights themselves
+    probabilities = predict(
+        load_model(settings, tiny.card, tmp_path / "best.safetensors", "cpu"), tiny.val(), tiny.card, "cpu"
+    )
+    assert (probabilities.argmax(1) == tiny.val().labels).mean() == pytest.approx(outcome.best_val_accuracy)
+
+
+def test_stops_at_the_target_accuracy(tiny, tmp_path):
+    outcome = train(config(epochs=50, augmentation=0.0, target_accuracy=0.4), tiny, tmp_path)
+    assert outcome.epochs < 50
+    assert outcome.best_epoch == outcome.epochs
+    assert outcome.best_val_accuracy >= 0.4
+    assert "target accuracy" in outcome.reason
+
+
+def test_an_epoch_says_where_its_time_and_memory_went(tiny, tmp_path):
+    (metrics,) = train(config(epochs=1), tiny, tmp_path).history
+    parts = [metrics[f"{name}_seconds"] for name in ("data", "steps", "evaluation")]
+    assert all(part > 0 for part in parts)
+    assert sum(parts) <= metrics["seconds"]
+    assert metrics["peak_memory_mib"] > 10
+    assert len(metrics["val_recalls"]) == len(tiny.card.classes)
 
 
 def test_a_freeze_depth_beyond_the_backbone_is_refused(tiny, tmp_path):

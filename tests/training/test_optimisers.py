@@ -1,54 +1,77 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from fer_tune.config import TrialConfig
-from fer_tune.training.optimisers import LearningRate, build_optimizer
+from fer_tune.models import create_model, stages
+from fer_tune.training.optimisers import build_optimizer, frozen_stages
 
 
-def rates(schedule: str, steps: int = 100) -> list[float]:
-    config = TrialConfig(backbone="cnn_residual", epochs=1, learning_rate=0.1, schedule=schedule)
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 0.1)
-    rate = LearningRate(optimizer, config, steps)
-    found = []
-    for _ in range(steps):
-        found.append(rate.value)
-        optimizer.step()
-        rate.step()
-    return found
+def config(**settings: Any) -> TrialConfig:
+    return TrialConfig(**{"backbone": "cnn_residual", "epochs": 10, "learning_rate": 0.1, **settings})
 
 
-@pytest.mark.parametrize(("schedule", "peak"), [("one_cycle", 30), ("cosine", 5)])
-def test_warm_up_then_cosine_to_nothing(schedule, peak):
-    found = rates(schedule)
-    assert found.index(max(found)) in (peak - 1, peak)
-    assert max(found) == pytest.approx(0.1)
-    assert found[0] < 0.1 * 2 / peak
-    assert found[-1] < 0.001
-    assert found[peak:] == sorted(found[peak:], reverse=True)
-
-
-def test_constant_is_constant():
-    assert set(rates("constant")) == {0.1}
-
-
-def test_plateau_halves_after_two_epochs_without_a_lower_loss():
-    config = TrialConfig(backbone="cnn_residual", epochs=9, learning_rate=0.1, schedule="plateau")
-    rate = LearningRate(torch.optim.SGD([nn.Parameter(torch.zeros(1))], 0.1), config, 9)
-    for loss in (1.0, 0.9, 0.95, 0.95):
-        rate.end_epoch(loss)
-    assert rate.value == pytest.approx(0.1)
-    rate.end_epoch(0.95)
-    assert rate.value == pytest.approx(0.05)
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return create_model("cnn_residual", num_classes=7, in_chans=1)
 
 
 def test_weight_decay_leaves_out_norms_and_biases():
-    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
-    config = TrialConfig(backbone="cnn_residual", epochs=1, weight_decay=0.3)
-    decayed, free = build_optimizer(model, config).param_groups
-    assert [parameter.ndim for parameter in decayed["params"]] == [4]
+    decayed, free = build_optimizer(network(), config(weight_decay=0.3)).param_groups
+    assert {parameter.ndim for parameter in decayed["params"]} == {2, 4}
     assert decayed["weight_decay"] == 0.3
-    assert len(free["params"]) == 3
+    assert {parameter.ndim for parameter in free["params"]} == {1}
     assert free["weight_decay"] == 0
+
+
+def test_layer_decay_shrinks_the_steps_of_lower_stages():
+    model = network()
+    optimizer = build_optimizer(model, config(layer_decay=0.5, optimizer="sgd", momentum=0.0, weight_decay=0.0))
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    found = stages(model)
+    for place, stage in enumerate(found):
+        for name in stage.parameters:
+            moved = (before[name] - model.get_parameter(name).detach()).flatten()[0]
+            assert moved == pytest.approx(0.1 * 0.5 ** (len(found) - place), rel=1e-3)
+    assert (before["head.bias"] - model.get_parameter("head.bias").detach())[0] == pytest.approx(0.1, rel=1e-3)
+    assert optimizer.param_groups[0]["lr"] == 0.1  # the head's, which is the one on record
+
+
+def test_what_is_never_trained_is_not_in_the_optimiser():
+    model = network()
+    found = stages(model)
+    optimizer = build_optimizer(model, config(freeze_depth=2))
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    names = {name for name, parameter in model.named_parameters() if id(parameter) in held}
+    assert not names & {*found[0].parameters, *found[1].parameters}
+    assert {*found[2].parameters, "head.weight"} <= names
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"freeze_depth": 2}, [2, 2, 2, 2, 2]),
+        ({"freeze_depth": 2, "unfreeze_epoch": 3}, [2, 2, 1, 0, 0]),
+        ({"freeze_depth": 5, "unfreeze_epoch": 5}, [5, 5, 5, 5, 4]),
+    ],
+)
+def test_stages_thaw_one_an_epoch(settings, expected):
+    assert [frozen_stages(config(**settings), epoch) for epoch in range(1, 6)] == expected
+
+
+@pytest.mark.parametrize(("nesterov", "moved"), [(True, -0.19), (False, -0.1)])
+def test_nesterov_and_plain_momentum_step_apart(nesterov, moved):
+    model = network()
+    optimizer = build_optimizer(model, config(optimizer="sgd", nesterov=nesterov, weight_decay=0.0))
+    weight = model.get_parameter("head.weight")
+    before = weight.detach().clone()
+    weight.grad = torch.ones_like(weight)
+    optimizer.step()
+    assert torch.allclose(weight.detach() - before, torch.tensor(moved), atol=1e-6)

@@ -33,7 +33,7 @@ def test_two_workers_train_as_one(tiny, tmp_path):
     mp.spawn(_rank, (str(tiny.path), str(tmp_path / "pair"), str(tmp_path / "meet")), nprocs=2)
     first, second = (json.loads((tmp_path / f"pair.rank{rank}.json").read_text()) for rank in (0, 1))
     for ours, other, single in zip(first, second, alone, strict=True):
-        for name in ("train_loss", "val_loss", "val_accuracy", "val_macro_f1"):
+        for name in ("train_loss", "val_loss", "val_accuracy", "val_macro_f1", "val_macro_auc"):
             assert ours[name] == other[name]  # metrics of the whole split, the same on both ranks
         # Equal but for batch-norm statistics, which each rank takes over its own half of the batch.
         assert ours["train_loss"] == pytest.approx(single["train_loss"], rel=0.05)
