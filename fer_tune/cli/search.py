@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -30,8 +30,15 @@ def command(
     workers_per_trial: Annotated[int, typer.Option(min=1, help="Data-parallel workers of one trial.")] = 1,
     concurrent: Annotated[int | None, typer.Option(min=1, help="Most trials side by side; as many as fit.")] = None,
     space: Annotated[list[Path] | None, typer.Option(help="A search-space file instead of the shipped one.")] = None,
+    sampler: Annotated[str, typer.Option(help="What draws: tpe, gp (Gaussian process) or random.")] = "tpe",
+    scheduler: Annotated[str, typer.Option(help="asha, or none: every trial runs to its end.")] = "asha",
     grace_period: Annotated[int, typer.Option(min=1, help="Epochs before ASHA may stop a trial.")] = 2,
     reduction_factor: Annotated[int, typer.Option(min=2, help="ASHA lets one in so many go on at each rung.")] = 3,
+    target_accuracy: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="End the search at this validation accuracy, in [0, 1].")
+    ] = None,
+    warm_start: Annotated[Path | None, typer.Option(help="An earlier run whose best settings are tried first.")] = None,
+    warm_start_top: Annotated[int, typer.Option(min=1, help="How many of them per backbone.")] = 3,
     published: Annotated[bool, typer.Option(help="Try the published configurations first.")] = True,
     wandb: Annotated[str, typer.Option(help="auto, online, offline or disabled.")] = "auto",
 ) -> None:
@@ -40,8 +47,11 @@ def command(
     Published configurations are tried first; then Optuna's TPE draws, and ASHA stops the poor ones early.
     """
     budget = None if time_budget is None else _seconds(time_budget)
-    if wandb not in ("auto", "online", "offline", "disabled"):
-        raise UserError(f"--wandb {wandb}: one of auto, online, offline, disabled")
+    from fer_tune.run_folder import Sampler, Scheduler
+
+    _one_of("--wandb", wandb, ("auto", "online", "offline", "disabled"))
+    _one_of("--sampler", sampler, get_args(Sampler))
+    _one_of("--scheduler", scheduler, get_args(Scheduler))
     from fer_tune.search.engine import SearchOptions
     from fer_tune.search.engine import search as run_search
 
@@ -59,16 +69,21 @@ def command(
         workers_per_trial=workers_per_trial,
         concurrent=concurrent,
         spaces=[str(file) for file in space or []],
+        sampler=sampler,  # type: ignore[arg-type]
+        scheduler=scheduler,  # type: ignore[arg-type]
         grace_period=grace_period,
         reduction_factor=reduction_factor,
+        target_accuracy=target_accuracy,
         published=published,
+        warm_start=warm_start,
+        warm_start_top=warm_start_top,
         wandb=wandb,  # type: ignore[arg-type]
     )
     conclude(run_search(options))
 
 
 def conclude(ended: Ended) -> None:
-    """Print the leaderboard and the next command; exit with 130 after an interrupt."""
+    """Print the leaderboard and the next command; exit with 130 after an interrupt, 1 when trials failed alike."""
     from fer_tune.cli.leaderboard import print_leaderboard
 
     path = ended.run.path
@@ -77,12 +92,19 @@ def conclude(ended: Ended) -> None:
         typer.echo(f"interrupted; nothing finished is lost. Go on with: fer-tune resume {path}")
         raise typer.Exit(130)
     if not ended.finished:
-        typer.echo(f"the time budget is spent. Go on with: fer-tune resume {path}")
+        typer.echo(f"{ended.reason}. Go on with: fer-tune resume {path}", err=ended.gave_up)
+    if ended.gave_up:
+        raise typer.Exit(1)
     from fer_tune.tracking.sync import sync_hint
 
     if hint := sync_hint(path):
         typer.echo(hint)
     typer.echo(f"run folder: {path}\nnext: fer-tune refit {path}")
+
+
+def _one_of(option: str, given: str, allowed: tuple[str, ...]) -> None:
+    if given not in allowed:
+        raise UserError(f"{option} {given}: one of {', '.join(allowed)}")
 
 
 def _seconds(text: str) -> float:

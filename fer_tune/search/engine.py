@@ -4,12 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +13,12 @@ import optuna
 import pyarrow.parquet as pq
 from ray import tune
 from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from fer_tune.config import trial_config
 from fer_tune.data.store import PreparedDataset
 from fer_tune.errors import UserError
-from fer_tune.run_folder import DatasetRef, RunFolder, SearchSettings
+from fer_tune.run_folder import DatasetRef, RunFolder, Sampler, Scheduler, SearchSettings
 from fer_tune.search.hardware import Resources, describe, package_versions
 from fer_tune.search.progress import Progress
 from fer_tune.search.ray_session import ray_session
@@ -31,6 +26,8 @@ from fer_tune.search.recorder import Recorder
 from fer_tune.search.scheduler import METRIC, BackboneASHA, KeepRungs
 from fer_tune.search.searcher import StudySearcher
 from fer_tune.search.space import SearchSpace, load_space
+from fer_tune.search.stopping import ALIKE, Limits, failing_alike, interruptible
+from fer_tune.search.warm_start import best_of
 from fer_tune.tracking.mode import resolve_mode
 from fer_tune.tracking.wandb_callback import WandbCallback
 from fer_tune.training.evaluation import build_model
@@ -59,9 +56,14 @@ class SearchOptions:
     workers_per_trial: int = 1
     concurrent: int | None = None
     spaces: list[str] = field(default_factory=list)  # files instead of the shipped spaces
+    sampler: Sampler = "tpe"
+    scheduler: Scheduler = "asha"
     grace_period: int = 2
     reduction_factor: int = 3
+    target_accuracy: float | None = None
     published: bool = True
+    warm_start: Path | None = None  # an earlier run
+    warm_start_top: int = 3
     wandb: Choice = "auto"
 
 
@@ -70,8 +72,10 @@ class Ended:
     """How a search ended."""
 
     run: RunFolder
-    finished: bool  # every trial has ended; else it was interrupted or its time was up
+    finished: bool  # every trial has ended
     interrupted: bool
+    reason: str = ""  # why it ended before that, if nobody interrupted it
+    gave_up: bool = False  # because trials failed alike
 
 
 def search(options: SearchOptions) -> Ended:
@@ -86,6 +90,8 @@ def search(options: SearchOptions) -> Ended:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     _check_weights(spaces, data)
     wandb = resolve_mode(options.wandb)
+    backbones = list(spaces)
+    warm_start = best_of(options.warm_start, backbones, options.warm_start_top) if options.warm_start else {}
     run = _new_run_folder(options, data)
     with ray_session(dashboard=options.workers_per_trial > 1):
         resources = Resources.choose(
@@ -103,11 +109,14 @@ def search(options: SearchOptions) -> Ended:
                 content_hash=data.card.content_hash,
                 classes=data.card.classes,
             ),
-            backbones=list(spaces),
+            backbones=backbones,
             trials=options.trials,
             epochs=options.epochs,
             time_budget_seconds=options.time_budget_seconds,
+            target_accuracy=options.target_accuracy,
             seed=options.seed,
+            sampler=options.sampler,
+            scheduler=options.scheduler,
             grace_period=options.grace_period,
             reduction_factor=options.reduction_factor,
             cpus_per_trial=resources.cpus,
@@ -117,6 +126,7 @@ def search(options: SearchOptions) -> Ended:
             wandb=wandb,
             spaces={name: space.resolved() for name, space in spaces.items()},
             published=published,
+            warm_start=warm_start,
             versions=package_versions(),
             hardware=describe(),
         )
@@ -212,12 +222,16 @@ def _trainable(settings: SearchSettings, setup: TrialSetup) -> Any:
 
 def _tuner(run: RunFolder, settings: SearchSettings, spaces: dict[str, SearchSpace]) -> tune.Tuner:
     total = settings.trials * len(spaces)
-    scheduler = BackboneASHA(list(spaces), settings.epochs, settings.grace_period, settings.reduction_factor)
     callbacks: list[tune.Callback] = [
-        KeepRungs(scheduler),
+        Limits(settings.target_accuracy),
         Recorder(run.path),
         Progress(total, settings.epochs, settings.concurrent, settings.time_budget_seconds),
     ]
+    scheduler: TrialScheduler = FIFOScheduler()  # every trial runs to its end
+    if settings.scheduler == "asha":
+        asha = BackboneASHA(list(spaces), settings.epochs, settings.grace_period, settings.reduction_factor)
+        scheduler = asha
+        callbacks.append(KeepRungs(asha))
     if settings.wandb != "disabled":
         callbacks.append(WandbCallback(run.path, settings.name, settings.dataset.name, settings.wandb))
     return tune.Tuner(
@@ -226,7 +240,13 @@ def _tuner(run: RunFolder, settings: SearchSettings, spaces: dict[str, SearchSpa
             metric=METRIC,
             mode="max",
             search_alg=StudySearcher(
-                spaces, settings.published, settings.trials, settings.epochs, settings.seed, run.study_file
+                spaces,
+                {name: [*settings.published[name], *settings.warm_start.get(name, [])] for name in spaces},
+                settings.trials,
+                settings.epochs,
+                settings.seed,
+                run.study_file,
+                settings.sampler,
             ),
             scheduler=scheduler,
             num_samples=total,
@@ -254,49 +274,19 @@ def _trial_name(trial: Trial) -> str:
 
 def _fit(tuner: tune.Tuner, run: RunFolder, settings: SearchSettings) -> Ended:
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    with _interruptible(settings.time_budget_seconds) as interrupted:
+    with interruptible(settings.time_budget_seconds) as interrupted:
         tuner.fit()
     # Tune calls a trial that an interrupt cut short TERMINATED; our own record knows that it did not end.
-    statuses = pq.read_table(run.trials_file, columns=["status"]).column("status").to_pylist()
-    ended = len(statuses) - statuses.count("running")
-    finished = ended >= settings.trials * len(settings.backbones)
-    return Ended(run, finished, bool(interrupted) and not finished)
-
-
-@contextmanager
-def _interruptible(time_budget: float | None) -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM while Tune stops cleanly; Tune itself listens to SIGINT only.
-
-    A spent time budget stops in the same way: Tune's own ``time_budget_s`` marks running trials as ended and the
-    searcher as finished, so that nothing could be resumed.
-    """
-    seen: list[int] = []
-
-    def stop(number: int, frame: Any) -> None:
-        seen.append(number)
-        if len(seen) > 1 or not _tune_listens():
-            sys.exit(130)
-        os.kill(os.getpid(), signal.SIGUSR1)
-
-    def time_is_up() -> None:
-        while not _tune_listens():
-            time.sleep(0.1)
-        os.kill(os.getpid(), signal.SIGUSR1)
-
-    signal.signal(signal.SIGUSR1, signal.SIG_DFL)  # that of an earlier search in this process would hear us in vain
-    clock = threading.Timer(time_budget or 0, time_is_up)
-    clock.daemon = True
-    if time_budget is not None:
-        clock.start()
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield seen
-    finally:
-        clock.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _tune_listens() -> bool:
-    """Whether Tune has set up its other signal to end after saving its state; before that it would kill us."""
-    return signal.getsignal(signal.SIGUSR1) is not signal.SIG_DFL
+    rows = pq.read_table(run.trials_file, columns=["status", "error", "best_val_accuracy"]).to_pylist()
+    ended = sum(row["status"] != "running" for row in rows)
+    if ended >= settings.trials * len(settings.backbones):
+        return Ended(run, finished=True, interrupted=False)
+    if interrupted:
+        return Ended(run, finished=False, interrupted=True)
+    alike = failing_alike([row["error"] for row in rows if row["error"]])
+    if alike is not None:
+        return Ended(run, False, False, f"at least {ALIKE} trials failed for one reason: {alike}", gave_up=True)
+    best = max((row["best_val_accuracy"] or 0.0 for row in rows), default=0.0)
+    if settings.target_accuracy is not None and best >= settings.target_accuracy:
+        return Ended(run, False, False, f"the target of {settings.target_accuracy:.2%} validation accuracy is reached")
+    return Ended(run, False, False, "the time budget is spent")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import pickle
-import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +19,22 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from fer_tune.run_folder import Published
+from fer_tune.run_folder import Candidate, Sampler
+from fer_tune.search.samplers import make_sampler
 from fer_tune.search.scheduler import METRIC
 from fer_tune.search.space import SearchSpace, origin
 
 
-def open_studies(file: Path, backbones: list[str], seed: int) -> dict[str, optuna.Study]:
+def open_studies(file: Path, backbones: list[str], seed: int, sampler: Sampler = "tpe") -> dict[str, optuna.Study]:
     """Open the study of every backbone in the journal ``file``, making those that are not there.
 
-    The sampler is TPE, multivariate, with constant liar for trials that run side by side (Bergstra et al. 2011;
-    Optuna's documentation of TPESampler).  Its random numbers go on from the number of trials already drawn.
+    The sampler's random numbers go on from the number of trials already drawn.
     """
     storage = JournalStorage(JournalFileBackend(str(file)))
     studies = {}
     for index, backbone in enumerate(backbones):
         study = optuna.create_study(study_name=backbone, storage=storage, direction="maximize", load_if_exists=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.sampler = optuna.samplers.TPESampler(
-                multivariate=True,
-                group=True,
-                constant_liar=True,
-                n_startup_trials=8,
-                seed=seed + 1_000 * index + len(study.get_trials(deepcopy=False)),
-            )
+        study.sampler = make_sampler(sampler, seed + 1_000 * index + len(study.get_trials(deepcopy=False)))
         studies[backbone] = study
     return studies
 
@@ -52,29 +44,32 @@ class StudySearcher(Searcher):
 
     Args:
         spaces: backbone -> its space.
-        published: backbone -> configurations to try before anything is drawn.
+        first: backbone -> configurations to try before anything is drawn.
         trials: trials per backbone.
         epochs: most epochs of one trial.
         seed: of the samplers, and of every trial's training.
         journal: the journal file.
+        sampler: what draws, see :func:`make_sampler`.
     """
 
     def __init__(
         self,
         spaces: dict[str, SearchSpace],
-        published: dict[str, list[Published]],
+        first: Mapping[str, Sequence[Candidate]],
         trials: int,
         epochs: int,
         seed: int,
         journal: Path,
+        sampler: Sampler = "tpe",
     ) -> None:
         super().__init__(metric=METRIC, mode="max")
+        self._sampler = sampler
         self._spaces, self._trials, self._epochs, self._seed, self._journal = spaces, trials, epochs, seed, journal
         self._suggested = dict.fromkeys(spaces, 0)
         self._numbers: dict[str, tuple[str, int]] = {}  # Tune's trial id -> backbone, Optuna's trial number
         self._told: dict[str, int] = {}  # Tune's trial id -> last epoch told
-        self._studies: dict[str, optuna.Study] | None = open_studies(journal, list(spaces), seed)
-        for backbone, entries in published.items():
+        self._studies: dict[str, optuna.Study] | None = open_studies(journal, list(spaces), seed, sampler)
+        for backbone, entries in first.items():
             for entry in entries:
                 spaces[backbone].enqueue(self._studies[backbone], entry)
 
@@ -135,16 +130,14 @@ class StudySearcher(Searcher):
             for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 if trial.number not in known:
                     study.tell(trial.number, state=TrialState.FAIL)
-                    if "settings" in trial.user_attrs:
-                        attributes = {key: trial.user_attrs[key] for key in ("origin", "settings")}
-                        study.enqueue_trial(space.enqueue_values(attributes["settings"]), user_attrs=attributes)
+                    space.enqueue_again(study, trial)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_studies": None}  # opened again from the journal where it is unpickled
 
     def _study(self, backbone: str) -> optuna.Study:
         if self._studies is None:
-            self._studies = open_studies(self._journal, list(self._spaces), self._seed)
+            self._studies = open_studies(self._journal, list(self._spaces), self._seed, self._sampler)
         return self._studies[backbone]
 
     def _open_trial(self, backbone: str, number: int) -> optuna.Trial | None:

@@ -34,7 +34,9 @@ def asked(monkeypatch: pytest.MonkeyPatch, run_folder: RunFolder) -> dict[str, A
 
     def search(options: engine.SearchOptions) -> engine.Ended:
         seen["options"] = options
-        return engine.Ended(run_folder, seen["finished"], seen["interrupted"])
+        return engine.Ended(
+            run_folder, seen["finished"], seen["interrupted"], seen.get("reason", ""), seen.get("gave_up", False)
+        )
 
     monkeypatch.setattr(engine, "search", search)
     monkeypatch.setattr(engine, "resume", lambda path: search(path))
@@ -70,6 +72,11 @@ BASE = ("search", "--data", "d", "--backbone", "cnn_simpler")
         (("--space", "a.yaml"), "spaces", ["a.yaml"]),
         (("--grace-period", "4"), "grace_period", 4),
         (("--reduction-factor", "2"), "reduction_factor", 2),
+        (("--sampler", "random"), "sampler", "random"),
+        (("--scheduler", "none"), "scheduler", "none"),
+        (("--target-accuracy", "0.6"), "target_accuracy", 0.6),
+        (("--warm-start", "old"), "warm_start", Path("old")),
+        (("--warm-start-top", "5"), "warm_start_top", 5),
         (("--no-published",), "published", False),
         (("--wandb", "disabled"), "wandb", "disabled"),
     ],
@@ -102,9 +109,23 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, asked, run_folder, capsys):
 
 
 def test_a_spent_budget_says_so(monkeypatch, asked, run_folder, capsys):
-    asked |= {"finished": False}
+    asked |= {"finished": False, "reason": "the time budget is spent"}
     assert call(monkeypatch, *BASE, "--time-budget", "1m") == 0
     assert "the time budget is spent. Go on with: fer-tune resume" in capsys.readouterr().out
+
+
+def test_giving_up_fails_with_the_reason(monkeypatch, asked, run_folder, capsys):
+    asked |= {"finished": False, "reason": "at least 5 trials failed for one reason: no memory", "gave_up": True}
+    assert call(monkeypatch, *BASE) == 1
+    shown = capsys.readouterr()
+    assert f"no memory. Go on with: fer-tune resume {run_folder.path}" in shown.err
+    assert "next:" not in shown.out
+
+
+@pytest.mark.parametrize("option", ["--sampler", "--scheduler", "--wandb"])
+def test_an_unknown_choice_is_refused_with_the_choices(monkeypatch, asked, option, capsys):
+    assert call(monkeypatch, *BASE, option, "nonsense") == 2
+    assert f"{option} nonsense: one of " in capsys.readouterr().err
 
 
 def test_resume_goes_on_with_the_run(monkeypatch, asked, run_folder, capsys):

@@ -1,0 +1,48 @@
+"""The best configurations of an earlier search, as the first trials of a new one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from fer_tune.errors import UserError
+from fer_tune.run_folder import Candidate, RunFolder
+
+_NOT_SETTINGS = ("backbone", "epochs", "seed")  # the new search's own
+
+
+def best_of(path: Path, backbones: list[str], top: int) -> dict[str, list[Candidate]]:
+    """Return the ``top`` configurations of each backbone by best validation accuracy, best first.
+
+    The earlier run may be of another dataset or have been interrupted; its failed trials are left out.
+
+    Args:
+        path: its run folder.
+        backbones: of the new search; those that the earlier one lacks get no candidates.
+        top: how many of each.
+
+    Raises:
+        UserError: no such run, or it has a trial of none of these backbones.
+    """
+    run = RunFolder.open(path)
+    rows = pq.read_table(run.trials_file).to_pylist() if run.trials_file.is_file() else []
+    rows = [row for row in rows if row["status"] != "failed" and row["best_val_accuracy"] is not None]
+    rows.sort(key=lambda row: row["best_val_accuracy"], reverse=True)
+    found = {}
+    for backbone in backbones:
+        chosen = [row for row in rows if row["backbone"] == backbone][:top]
+        found[backbone] = [Candidate(name=f"{run.name}/{row['trial_id']}", config=_settings(row)) for row in chosen]
+    if not any(found.values()):
+        known = sorted({row["backbone"] for row in rows}) or ["none"]
+        raise UserError(
+            f"--warm-start {path}: no trial of {', '.join(backbones)} to start from; it has trials of: "
+            f"{', '.join(known)}"
+        )
+    return found
+
+
+def _settings(row: dict[str, object]) -> dict[str, object]:
+    settings = {name.removeprefix("config."): value for name, value in row.items() if name.startswith("config.")}
+    # None stands for a setting that this trial did not have, and for the default of those that may be None.
+    return {name: value for name, value in settings.items() if value is not None and name not in _NOT_SETTINGS}
