@@ -2,7 +2,7 @@
 
 Each split is an Arrow IPC file, uncompressed, of exactly one record batch, so that all of its images are one
 contiguous block which a reader maps as a single ``(N, H, W, C)`` array. To stream into one batch, image bytes are
-staged in a raw file first; memory use does not grow with their number.
+staged in a raw file first and copied from file to file; memory use does not grow with their number.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ import pyarrow as pa
 from fer_tune.data.card import CARD_FILE, FORMAT_VERSION, SPLITS, DatasetCard, content_hash, split_file
 from fer_tune.errors import UserError
 
-_CHUNK = 8 << 20  # bytes hashed and counted at once
+_CHUNK = 8 << 20  # bytes copied and hashed at once
 
 
 class Record(NamedTuple):
@@ -63,6 +63,8 @@ class SplitWriter:
         self._labels: list[int] = []
         self._sources: list[str] = []
         self._groups: list[str] = []
+        self._digest = hashlib.sha256()  # of the pixels so far
+        self._histogram = np.zeros((shape[2], 256), np.int64)
 
     def add(self, record: Record) -> None:
         """Append one record.
@@ -75,7 +77,11 @@ class SplitWriter:
             raise ValueError(f"{record.source}: image {image.shape} {image.dtype}, expected {self.shape} uint8")
         if not 0 <= record.label < len(self.classes):
             raise ValueError(f"{record.source}: label {record.label} of {len(self.classes)} classes")
-        self._raw.write(np.ascontiguousarray(image).data)
+        image = np.ascontiguousarray(image)
+        self._raw.write(image.data)
+        self._digest.update(image.data)
+        for channel, counts in enumerate(self._histogram):
+            counts += np.bincount(image[..., channel].ravel(), minlength=256)
         self._labels.append(record.label)
         self._sources.append(record.source)
         self._groups.append(record.group)
@@ -83,29 +89,27 @@ class SplitWriter:
     def finish(self) -> SplitSummary:
         """Write the Arrow file and return its summary."""
         self._raw.close()
-        channels, width = self.shape[2], int(np.prod(self.shape))
+        width = int(np.prod(self.shape))
         rows, codes = len(self._labels), np.asarray(self._labels, "<i2")
         schema = pa.schema(
             [("image", pa.binary(width)), ("label", pa.int16()), ("group", pa.string()), ("source", pa.string())],
             metadata={"format_version": str(FORMAT_VERSION), "shape": ",".join(map(str, self.shape))},
         )
         with pa.memory_map(str(self._staged)) as staged:
-            pixels = staged.read_buffer()
+            pixels = staged.read_buffer()  # only its address is used: reading it would fill the memory with its pages
             images = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), rows, [None, pixels])
             labels = pa.Int16Array.from_buffers(pa.int16(), rows, [None, pa.py_buffer(codes)])
             columns = [images, labels, _strings(self._groups), _strings(self._sources)]
             batch = pa.record_batch(columns, schema=schema)
-            with pa.OSFile(str(self._target), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            with (
+                self._target.open("wb") as file,
+                pa.ipc.new_file(_Copying(file, self._staged, pixels), schema) as writer,
+            ):
                 writer.write_batch(batch)
-            digest = batch_digest(batch)
-            histogram = np.zeros((channels, 256), np.int64)
-            flat = np.frombuffer(pixels, np.uint8).reshape(-1, channels)
-            for start in range(0, len(flat), _CHUNK):
-                for channel in range(channels):
-                    histogram[channel] += np.bincount(flat[start : start + _CHUNK, channel], minlength=256)
+            _add_columns(self._digest, batch)
         self.discard()
         counts = np.bincount(codes, minlength=len(self.classes)).tolist()
-        return SplitSummary(counts, digest, self._target.stat().st_size, histogram)
+        return SplitSummary(counts, self._digest.hexdigest(), self._target.stat().st_size, self._histogram)
 
     def discard(self) -> None:
         """Close and remove the staged bytes."""
@@ -114,17 +118,47 @@ class SplitWriter:
         self._staged.unlink(missing_ok=True)
 
 
+class _Copying:
+    """The file that Arrow writes to; takes the pixels from the staged file, so that they are never mapped."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO, staged: Path, pixels: pa.Buffer) -> None:
+        self._file, self._staged, self._pixels = file, staged, pixels
+
+    def write(self, buffer: pa.Buffer | bytes) -> None:
+        if isinstance(buffer, pa.Buffer) and buffer.size and buffer.address == self._pixels.address:
+            with self._staged.open("rb") as staged:
+                shutil.copyfileobj(staged, self._file, _CHUNK)
+        else:
+            self._file.write(buffer)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.flush()
+
+
 def batch_digest(batch: pa.RecordBatch) -> str:
     """Return the SHA-256 (hex) of a split's content: image bytes, labels, groups, sources, in order."""
     digest = hashlib.sha256()
     pixels = memoryview(batch.column("image").buffers()[1])
     for start in range(0, len(pixels), _CHUNK):
         digest.update(pixels[start : start + _CHUNK])
+    _add_columns(digest, batch)
+    return digest.hexdigest()
+
+
+def _add_columns(digest: hashlib._Hash, batch: pa.RecordBatch) -> None:
+    """Add labels, groups and sources to the digest of the pixels."""
     labels = batch.column("label")
     digest.update(memoryview(labels.buffers()[1])[: 2 * len(labels)])
     for column in ("group", "source"):
         digest.update("\0".join(batch.column(column).to_pylist()).encode())
-    return digest.hexdigest()
 
 
 class DatasetWriter:

@@ -2,6 +2,7 @@ import json
 import pickle
 import resource
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,6 +156,29 @@ def test_failure_midway_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError, match="lost"):
         write(tmp_path / "out", {"train": breaks()})
     assert list(tmp_path.iterdir()) == []
+
+
+def megabytes(field):
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) / 1024
+
+
+def test_writing_does_not_hold_the_images_in_memory(tmp_path):
+    face = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+
+    def stream(split, count):
+        yield from (Record(np.roll(face, i), i % 7, f"{split}/{i}") for i in range(count))
+
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts from what is resident now
+    except OSError:
+        pytest.skip("this system does not tell the peak of a process's memory")
+    before = megabytes("VmRSS")
+    card = write(tmp_path / "out", {"train": stream("train", 400), "val": stream("val", 7), "test": stream("test", 7)})
+    assert card.split_bytes["train"] > 75 * 2**20
+    assert megabytes("VmHWM") - before < 35
+    np.testing.assert_array_equal(PreparedDataset.open(tmp_path / "out").train().images[399], np.roll(face, 399))
+    PreparedDataset.open(tmp_path / "out").verify()
 
 
 @contextmanager
