@@ -1,7 +1,8 @@
-"""``fer-tune data``: prepare a raw dataset, or draw the embedded one."""
+"""``fer-tune data``: prepare a raw dataset, draw the embedded one, or show a prepared one."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,7 +97,7 @@ def prepare(
             channels=channels,
             progress=advance,
         )
-    _print_card(card, out)
+    _print_written(card, out)
 
 
 @app.command("synthesize")
@@ -108,10 +109,43 @@ def synthesize(
     """Draw the embedded dataset: cartoon faces with seven expressions, 48x48 grey."""
     from fer_tune.data.synthesize import synthesize as run
 
-    _print_card(run(out, size=size, seed=seed), out)
+    _print_written(run(out, size=size, seed=seed), out)
 
 
-def _print_card(card: DatasetCard, out: Path) -> None:
+@app.command("show")
+def show(
+    path: Annotated[str, typer.Argument(help="A prepared dataset: folder or URI.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="PNG file to draw; NAME-samples.png or NAME-augmented.png if left out.")
+    ] = None,
+    per_class: Annotated[int, typer.Option(min=1, max=100, help="Samples per class.")] = 8,
+    augmentation: Annotated[
+        float | None, typer.Option(help="Draw the same faces augmented up to this strength, instead of samples.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Which faces are drawn.")] = 0,
+) -> None:
+    """Print what a prepared dataset holds, and draw samples of its training images as a picture."""
+    from fer_tune.data.sheet import augmentation_sheet, samples_sheet, save
+    from fer_tune.data.store import PreparedDataset
+
+    data = PreparedDataset.open(path)
+    if augmentation is None:
+        sheet = samples_sheet(data.train(), data.card, per_class=per_class, seed=seed)
+    else:
+        sheet = augmentation_sheet(data.train(), data.card, augmentation, seed=seed)
+    plain = re.sub(r"[^\w.-]", "_", data.card.name)
+    file = out or Path(f"{plain}-{'samples' if augmentation is None else 'augmented'}.png")
+    save(sheet, file)
+    _print_card(data.card)
+    typer.echo(f"drawn in {file}")
+
+
+def _print_written(card: DatasetCard, out: Path) -> None:
+    _print_card(card)
+    typer.echo(f"written to {out}")
+
+
+def _print_card(card: DatasetCard) -> None:
     """Print what a prepared dataset holds and what was dropped from it."""
     from rich.console import Console
     from rich.table import Table
@@ -131,4 +165,3 @@ def _print_card(card: DatasetCard, out: Path) -> None:
     console.print(table)
     for sentence in hygiene_sentences(card):
         console.print(sentence, markup=False, soft_wrap=True)
-    console.print(f"written to {out}", markup=False, soft_wrap=True)

@@ -1,5 +1,6 @@
 import shutil
 
+import numpy as np
 import pytest
 from drawing import draw_fer2013_csv, draw_fer2013_folders
 from PIL import Image
@@ -7,6 +8,7 @@ from raw_trees import draw_ferg, draw_raf_folders, draw_raf_official, draw_tree
 from typer.testing import CliRunner
 
 from fer_tune.cli.data import app
+from fer_tune.data.prepare import prepare
 from fer_tune.data.store import PreparedDataset
 from fer_tune.errors import UserError
 
@@ -143,3 +145,71 @@ def test_near_duplicates(tmp_path):
     output = run("prepare", root, "--out", tmp_path / "other", "--drop-near-duplicates")
     assert "near-duplicate in test" in output
     assert "dropped by the same rule" in output
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """A prepared dataset whose classes are of one colour each, so that a sheet shows what it should."""
+    root = tmp_path_factory.mktemp("shown") / "paint"
+    for split, count in (("train", 5), ("val", 2), ("test", 2)):
+        for name, colour in (("blue", (20, 20, 220)), ("red", (220, 20, 20))):
+            (root / split / name).mkdir(parents=True)
+            for number in range(count):
+                tint = tuple(value + 4 * number + {"train": 0, "val": 1, "test": 2}[split] for value in colour)
+                Image.new("RGB", (40, 30), tint).save(root / split / name / f"{number}.png")
+    prepare(root, root.parent / "out", name="paint")
+    return root.parent / "out"
+
+
+def test_show_prints_the_card_and_draws_samples_per_class(shown, tmp_path):
+    output = run("show", shown, "--out", tmp_path / "sheet.png", "--per-class", "3")
+    assert "paint: 40x30 RGB" in output
+    assert cells(output, "blue") == ["5", "2", "2"]
+    assert f"drawn in {tmp_path / 'sheet.png'}" in output
+    pixels = np.asarray(Image.open(tmp_path / "sheet.png")).astype(int)
+    rows = pixels[20:, 120:]
+    upper, lower = rows[:100], rows[100:]
+    is_blue, is_red = (lambda part: part[..., 2] - part[..., 0] > 150), (lambda part: part[..., 0] - part[..., 2] > 150)
+    assert is_blue(upper).any()
+    assert is_red(lower).any()
+    assert not is_red(upper).any()
+    assert not is_blue(lower).any()
+    wider = run("show", shown, "--out", tmp_path / "wide.png", "--per-class", "5")
+    assert wider
+    assert Image.open(tmp_path / "wide.png").width > Image.open(tmp_path / "sheet.png").width
+
+
+def test_show_draws_the_same_faces_at_several_strengths(shown, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "drawn in paint-augmented.png" in run("show", shown, "--augmentation", "0.6")
+    run("show", shown, "--augmentation", "0.1", "--out", "mild.png")
+    strong, mild = (np.asarray(Image.open(name)).astype(int)[60:, 110:] for name in ("paint-augmented.png", "mild.png"))
+    assert strong.shape == mild.shape
+    np.testing.assert_array_equal(strong[:, :96], mild[:, :96])  # the first column is the face as it is
+
+    def change(sheet):
+        """How far the pictures' middles are from the first one's, over all strengths."""
+        middles = [sheet[10, 100 * column + 48] for column in range(10)]
+        return np.abs(np.array(middles[1:]) - middles[0]).mean()
+
+    assert change(strong) > 2 * change(mild)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--augmentation", "1.5"], "must lie between 0 and 1"),
+        (["--out", "sheet.jpg"], "name it sheet.jpg.png"),
+        (["--out", "nowhere/sheet.png"], "cannot be written"),
+    ],
+)
+def test_show_refuses(shown, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message):
+        run("show", shown, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_show_needs_a_prepared_dataset(tmp_path):
+    with pytest.raises(UserError, match="not a prepared dataset"):
+        run("show", tmp_path)
