@@ -96,7 +96,8 @@ def copy(
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror}") from None
     typer.echo(
-        f"{target}: a copy of the search space of {name}\nChange it, check it with `fer-tune spaces validate "
+        f"{target}: a copy of the search space of {name}; what it extends stays where it is, and "
+        f"`fer-tune spaces show {name} --yaml` prints all in one\nChange it, check it with `fer-tune spaces validate "
         f"{target}`, and search it with `fer-tune search --backbone {name} --space {target} --data ...`"
     )
 

@@ -31,7 +31,7 @@ class Step:
         self.model.to(device, memory_format=torch.channels_last).train()
         for norm in freeze(self.model, depth):
             norm.eval()
-        config = TrialConfig(backbone=backbone, epochs=1, optimizer="adamw", learning_rate=1e-4)
+        config = TrialConfig(backbone=backbone, epochs=1, freeze_depth=depth, optimizer="adamw", learning_rate=1e-4)
         self.optimizer = build_optimizer(self.model, config)
         self.images = torch.rand(batch_size, 1, image_size, image_size, device=device)
         self.labels = torch.randint(7, (batch_size,), device=device)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fer_tune.data.readers import fer2013, ferg, raf_db
 from fer_tune.errors import UserError
 from fer_tune.search.published import as_published, find_published, reported_accuracy, shipped_published, system
 
@@ -74,6 +75,10 @@ def test_entries_are_as_their_papers_have_them(name: str) -> None:
     assert entry.reported == reported
     config = as_published(space, entry)
     assert config.model_dump().items() >= {**settings, "backbone": backbone}.items()
+
+
+def test_datasets_are_named_as_their_readers_name_them() -> None:
+    assert {entry.dataset for _, entry in shipped_published()} == {fer2013.NAME, raf_db.NAME, ferg.NAME}
 
 
 def test_every_entry_says_all_that_a_run_needs_and_explains_what_is_open() -> None:
