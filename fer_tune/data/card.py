@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,12 @@ SPLITS: tuple[str, ...] = ("train", "val", "test")
 def split_file(split: str) -> str:
     """Return the file name of a split inside a prepared dataset."""
     return f"{split}.arrow"
+
+
+LOOKED_FOR = (
+    f"a prepared dataset holds {CARD_FILE}, {', '.join(split_file(split) for split in SPLITS)}; "
+    "make one with `fer-tune data prepare SOURCE --out DIR`"
+)
 
 
 class DatasetCard(BaseModel):
@@ -64,16 +71,30 @@ def read_card(folder: Path) -> DatasetCard:
     Raises:
         UserError: the folder is no prepared dataset, its card is damaged, or a newer fer-tune wrote it.
     """
-    looked_for = f"a prepared dataset holds {CARD_FILE}, {', '.join(split_file(s) for s in SPLITS)}"
-    cure = "make one with `fer-tune data prepare SOURCE --out DIR`"
     if not folder.exists():
-        raise UserError(f"{folder}: no such folder; {looked_for}; {cure}")
+        raise UserError(
+            f"{folder}: no such folder on {socket.gethostname()}; {LOOKED_FOR}; on a cluster every node must see it, "
+            "so name a folder that all share, or a URI such as s3://bucket/folder"
+        )
     file = folder / CARD_FILE
     if not file.is_file():
-        raise UserError(f"{folder}: not a prepared dataset: no {CARD_FILE} in it; {looked_for}; {cure}")
+        raise UserError(f"{folder}: not a prepared dataset: no {CARD_FILE} in it; {LOOKED_FOR}")
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); prepare the dataset again") from None
+    return parse_card(content, str(file))
+
+
+def parse_card(content: bytes, file: str) -> DatasetCard:
+    """Check the content of ``dataset.json``; ``file`` is what a message calls it.
+
+    Raises:
+        UserError: it is damaged, or a newer fer-tune wrote it.
+    """
+    try:
+        values = json.loads(content.decode("utf-8"))
+    except ValueError as error:
         raise UserError(f"{file}: cannot be read ({error}); prepare the dataset again") from None
     version = values.get("format_version") if isinstance(values, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from fer_tune.data import remote
 from fer_tune.data.card import CARD_FILE, SPLITS, DatasetCard, read_card, split_file
 from fer_tune.data.writer import DatasetWriter, Record, SplitWriter, batch_digest, write_dataset
 from fer_tune.errors import UserError
@@ -92,19 +93,31 @@ class Split:
 
 @dataclass(frozen=True)
 class PreparedDataset:
-    """A prepared dataset on this machine; small to pickle, each process maps the splits for itself."""
+    """A prepared dataset on this machine; small to pickle, each process maps the splits for itself.
+
+    Attributes:
+        path: the folder on this machine; for a URI, where it was fetched to.
+        card: what it holds.
+        location: what another machine can open it by: the URI, else the path.
+    """
 
     path: Path
     card: DatasetCard
+    location: str = ""
 
     @classmethod
     def open(cls, path: str | Path) -> PreparedDataset:
         """Open the prepared dataset at ``path``; checks the card and the size of every file, reads no pixels.
 
+        Args:
+            path: a folder, or a URI (``s3://``, ``gs://``, ...), which is fetched once per machine and then mapped
+                (see :mod:`fer_tune.data.remote`).
+
         Raises:
             UserError: there is none (with what was looked for), it is damaged, or a newer fer-tune wrote it.
         """
-        folder = Path(path).expanduser().resolve()
+        uri = remote.as_uri(str(path))
+        folder = remote.fetch(uri) if uri else Path(remote.without_file_scheme(str(path))).expanduser().resolve()
         card = read_card(folder)
         for split in SPLITS:
             file = folder / split_file(split)
@@ -113,7 +126,7 @@ class PreparedDataset:
             size, expected = file.stat().st_size, card.split_bytes.get(split)
             if size != expected:
                 raise _damaged(file, f"{size} bytes, but {CARD_FILE} says {expected}")
-        return cls(folder, card)
+        return cls(folder, card, uri or str(folder))
 
     def train(self) -> Split:
         """Map the training split."""
