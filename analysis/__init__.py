@@ -2,13 +2,31 @@
 
 The door for notebooks is :func:`load_run`, which needs neither Ray nor Weights & Biases::
 
-    from analysis import load_run
+    from analysis import compare, load_run
 
     run = load_run("runs/resnet18-fer2013")
-    run.trials.sort_values("best_val_accuracy").tail()
-    run.best_config
+    run.trials.sort_values("best_val_accuracy").tail()   # pandas frames: trials, epochs
+    run.best_config                                      # settings of the best trial by validation
+    run.published, run.refits, run.tests, run.comparison
+    run.plot_history().savefig("history.png")            # and plot_curves, plot_importance, plot_slices, ...
+    run.predictions(run.tests[0].config_id)              # probabilities of every seed on the held-out images
+
+    compare(["runs/resnet18-fer2013", "runs/vgg16-fer2013"]).table
 """
+
+from typing import TYPE_CHECKING, Any
 
 from analysis.run import Run, load_run
 
-__all__ = ["Run", "load_run"]
+if TYPE_CHECKING:
+    from analysis.across import compare
+
+__all__ = ["Run", "compare", "load_run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "compare":  # it draws, and drawing takes a second to import that reading a run should not cost
+        from analysis.across import compare
+
+        return compare
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from analysis.findings import count, mean_sd, percent
 from analysis.refit import Ending, RefitTask
 from analysis.results import VIEW_NAMES, TestResult
 from analysis.run import ConfigRefit
+from analysis.words import count, mean_sd, percent
 
 
 class RefitProgress:

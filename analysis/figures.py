@@ -9,15 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
-from analysis.results import ClassScores
 from analysis.style import INK, PALE, PALETTE, PUBLISHED, QUIET, WIDTH, colours, style
 
 
@@ -33,7 +30,8 @@ class Bar:
     kind: str = "searched"  # or "published", "reported"
 
 
-def _new(height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+def new(height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """Return a figure of the house's width with ``columns`` axes side by side; height in inches."""
     figure = Figure(figsize=(WIDTH, height))  # without pyplot: no global state, nothing to close
     axes = figure.subplots(1, columns, squeeze=False)[0]
     return figure, list(axes)
@@ -46,7 +44,7 @@ def search_history(trials: pd.DataFrame) -> Figure:
         trials: `Run.trials`.
     """
     with style():
-        figure, [axes] = _new(4.6)
+        figure, [axes] = new(4.6)
         palette = colours(list(dict.fromkeys(trials["backbone"])))
         order = trials.reset_index(drop=True)
         order["number"] = order.index + 1
@@ -69,7 +67,7 @@ def search_history(trials: pd.DataFrame) -> Figure:
         axes.set(xlabel="trial, in the order of start", ylabel="best validation accuracy (%)", xlim=(0, len(order) + 1))
         axes.set_title("Every trial of the search")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _legend(axes, _history_keys(order, palette))
+        legend(axes, _history_keys(order, palette))
         return figure
 
 
@@ -90,12 +88,12 @@ def _history_keys(trials: pd.DataFrame, palette: dict[str, str]) -> list[Line2D]
     return keys
 
 
-def _legend(axes: Axes, keys: list[Line2D]) -> None:
+def legend(axes: Axes, keys: list[Line2D]) -> None:
     """Place the legend below the axes, where it hides nothing."""
     axes.figure.legend(handles=keys, loc="outside lower center", ncols=min(len(keys), 4))
 
 
-def _headline(figure: Figure, text: str) -> None:
+def headline(figure: Figure, text: str) -> None:
     """Place the title at the figure's left edge, where long tick labels leave it room."""
     figure.suptitle(text, x=0.01, ha="left", fontsize=12, fontweight="bold")
 
@@ -108,7 +106,7 @@ def trial_curves(epochs: pd.DataFrame, trials: pd.DataFrame) -> Figure:
         trials: `Run.trials`.
     """
     with style():
-        figure, [axes] = _new(4.6)
+        figure, [axes] = new(4.6)
         palette = colours(list(dict.fromkeys(trials["backbone"])))
         status = dict(zip(trials["trial_id"], trials["status"], strict=True))
         for (trial, backbone), own in epochs.groupby(["trial_id", "backbone"], sort=False):
@@ -129,7 +127,7 @@ def trial_curves(epochs: pd.DataFrame, trials: pd.DataFrame) -> Figure:
         keys.append(Line2D([], [], markerfacecolor=QUIET, label="ran all its epochs", **look))
         if "stopped" in set(status.values()):
             keys.append(Line2D([], [], markerfacecolor="white", label="stopped early", **look))
-        _legend(axes, keys)
+        legend(axes, keys)
         return figure
 
 
@@ -141,7 +139,7 @@ def learning_curves(epochs: pd.DataFrame, name: str) -> Figure:
         name: the configuration.
     """
     with style():
-        figure, axes = _new(3.9, columns=2)
+        figure, axes = new(3.9, columns=2)
         panels = (("loss", "loss (nats)", 1), ("accuracy", "accuracy (%)", 100))
         for panel, (metric, label, factor) in zip(axes, panels, strict=True):
             for split, colour in (("train", PALETTE[1]), ("val", PALETTE[0])):
@@ -153,73 +151,19 @@ def learning_curves(epochs: pd.DataFrame, name: str) -> Figure:
             panel.set(xlabel="epoch", ylabel=label)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         seeds = epochs["trial_id"].nunique()
-        _headline(figure, f"{name}: {seeds} seeds and their mean" if seeds > 1 else name)
+        headline(figure, f"{name}: {seeds} seeds and their mean" if seeds > 1 else name)
         keys = [
             Line2D([], [], color=PALETTE[1], label="train (augmented images)"),
             Line2D([], [], color=PALETTE[0], label="validation"),
         ]
-        _legend(axes[0], keys)
-        return figure
-
-
-def confusion(counts: NDArray[Any], classes: list[str]) -> Figure:
-    """Draw a confusion matrix in per cent of each true class.
-
-    Args:
-        counts: (C, C) counts summed over seeds; rows are the true classes.
-        classes: the C names.
-    """
-    with style():
-        figure, [axes] = _new(6.4)
-        total = counts.sum(1, keepdims=True)
-        share = 100 * np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
-        image = axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
-        axes.grid(False)
-        ticks = range(len(classes))
-        turn = 35 if max(map(len, classes)) * len(classes) > 60 else 0
-        axes.set_xticks(ticks, classes, rotation=turn, ha="right" if turn else "center")
-        axes.set_yticks(ticks, classes)
-        size = 11 if len(classes) <= 8 else 8
-        for row in ticks:
-            for column in ticks:
-                colour = "white" if share[row, column] > 55 else INK
-                text = f"{share[row, column]:.0f}"
-                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
-        axes.spines[:].set_visible(False)
-        axes.tick_params(length=0)
-        axes.set(xlabel="predicted", ylabel="true")
-        axes.set_title("Confusion on the held-out split (% of each true class)")
-        figure.colorbar(image, ax=axes, shrink=0.75, label="% of the true class")
-        return figure
-
-
-def per_class(rows: list[ClassScores]) -> Figure:
-    """Draw F1, precision and recall of each class with their intervals, best F1 on top."""
-    with style():
-        figure, [axes] = _new(1.6 + 0.62 * len(rows))
-        ordered = sorted(rows, key=lambda row: row.f1.value)
-        looks = (("F1", PALETTE[0], "o", 0.0), ("precision", PALETTE[1], "s", 0.24), ("recall", PALETTE[2], "D", -0.24))
-        for name, colour, marker, shift in looks:
-            estimates = [getattr(row, name.lower()) for row in ordered]
-            centre = np.array([100 * e.value for e in estimates])
-            bounds = np.array([[100 * e.low for e in estimates], [100 * e.high for e in estimates]])
-            errors = np.abs(bounds - centre)
-            places = np.arange(len(ordered)) + shift
-            axes.errorbar(
-                centre, places, xerr=errors, fmt=marker, color=colour, markersize=6, linewidth=1.6, label=name
-            )
-        axes.set_yticks(range(len(ordered)), [f"{row.name}\n{row.support:,} images" for row in ordered])
-        axes.grid(False, axis="y")
-        axes.set_xlabel("% (95 % intervals)")
-        axes.set_title("Each class on the held-out split")
-        axes.figure.legend(loc="outside lower center", ncols=3)
+        legend(axes[0], keys)
         return figure
 
 
 def bars(rows: list[Bar], title: str, label: str) -> Figure:
     """Draw estimates below each other, first on top: the mean with its interval, and the values behind it."""
     with style():
-        figure, [axes] = _new(1.5 + 0.6 * len(rows))
+        figure, [axes] = new(1.5 + 0.6 * len(rows))
         looks = {"searched": (PALETTE[0], "o"), "published": (PALETTE[1], "D"), "reported": (QUIET, "s")}
         for place, row in enumerate(reversed(rows)):
             colour, marker = looks[row.kind]
@@ -239,5 +183,5 @@ def bars(rows: list[Bar], title: str, label: str) -> Figure:
         axes.margins(x=0.12)
         axes.grid(False, axis="y")
         axes.set_xlabel(label)
-        _headline(figure, title)
+        headline(figure, title)
         return figure

@@ -1,61 +1,33 @@
-"""What a run shows, in words and rows: the answer, the leaderboard, the comparison with the published, the limits."""
+"""What a run shows, in words: how far it is, the answer, what was luck, and what the figures do not show."""
 
 from __future__ import annotations
 
-import statistics
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
-from analysis.results import Estimate, TestResult
-from analysis.run import ConfigRefit, PublishedTrial, Run
+from analysis.results import Comparison, TestResult
+from analysis.run import ConfigRefit, Run
 from analysis.selection import select_winner
 from analysis.statistics import mean_interval
-from fer_tune.config import FIELDS
+from analysis.words import count, mean_sd, percent, points, span
 from fer_tune.errors import UserError
 from fer_tune.run_folder import RefitResult
-
-
-def percent(value: float | None) -> str:
-    """Return a share in [0, 1] as per cent with one decimal, without the sign; an en dash for none."""
-    return "–" if value is None or value != value else f"{100 * value:.1f}"
-
-
-def span(estimate: Estimate) -> str:
-    """Return ``61.9 to 64.3``, the bounds of an interval in per cent."""
-    return f"{percent(estimate.low)} to {percent(estimate.high)}"
-
-
-def mean_sd(values: list[float]) -> str:
-    """Return ``63.1 ± 0.4`` in per cent: mean and standard deviation over seeds."""
-    if not values:
-        return "–"
-    mean = percent(statistics.fmean(values))
-    return f"{mean} ± {percent(statistics.stdev(values))}" if len(values) > 1 else mean
-
-
-def settings_text(config: dict[str, Any]) -> str:
-    """Return the settings of a configuration in one line, in the order of `config.FIELDS`."""
-    shown = [name for name in FIELDS if config.get(name) is not None and name not in ("backbone", "epochs", "seed")]
-    return ", ".join(f"{name} {_short(config[name])}" for name in shown)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def count(number: int, noun: str) -> str:
-    """Return ``1 seed`` or ``3 seeds``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 @dataclass(frozen=True)
 class Standing:
     """How far a run is: searched, refitted, tested; and the command that comes next (empty at the end)."""
 
-    test: TestResult | None
+    test: TestResult | None  # the winner's, of the latest opening
     refits: list[ConfigRefit]
     winner: ConfigRefit | None
     next_command: str
+    beside: list[TestResult] = field(default_factory=list)  # tested in the same opening
+    comparison: Comparison | None = None  # of that opening
+
+    def tested(self, config_id: str) -> TestResult | None:
+        """Return the result of a configuration that the latest opening tested."""
+        tests = [] if self.test is None else [self.test, *self.beside]
+        return next((test for test in tests if test.config_id == config_id), None)
 
 
 def standing(run: Run) -> Standing:
@@ -68,11 +40,20 @@ def standing(run: Run) -> Standing:
         try:
             winner = select_winner(run).winner
             step = f"fer-tune test {run.folder.path}"
+            if any(refit.missing for refit in run.finals):
+                step = f"fer-tune refit {run.folder.path} --on train+val"
         except UserError:  # refits are missing: the next command is still to refit
             pass
     if not run.ranked or (not refits and any(row["status"] == "running" for row in run.rows)):
         step = f"fer-tune resume {run.folder.path}"
-    return Standing(tests[0] if tests else None, refits, winner, "" if tests else step)
+    if not tests:
+        return Standing(None, refits, winner, step)
+    test, *others = tests
+    beside = [other for other in others if other.opening == test.opening]
+    comparison = run.comparison
+    if comparison is not None and comparison.opening != test.opening:
+        comparison = None
+    return Standing(test, refits, winner, "", beside, comparison)
 
 
 def answer(run: Run, stand: Standing) -> str:
@@ -84,7 +65,7 @@ def answer(run: Run, stand: Standing) -> str:
         seeds = f"mean of {len(test.seeds)} seeds" if len(test.seeds) > 1 else "one seed"
         return (
             f"A {test.backbone} {kind} classifies {percent(test.accuracy.value)} % of the {test.images:,} held-out "
-            f"images of {data} correctly (95 % interval {span(test.accuracy)}; {seeds})."
+            f"images of {data} correctly (95 % interval {span(test.accuracy)}; {seeds}){_against(test, stand)}."
         )
     if stand.winner is not None:
         values = stand.winner.values
@@ -104,6 +85,23 @@ def answer(run: Run, stand: Standing) -> str:
     return f"No trial of this search on {data} has ended yet."
 
 
+def _against(test: TestResult, stand: Standing) -> str:
+    """Return how far the winner is from its closest rival on the same images, in words; empty where none was tested."""
+    if stand.comparison is None or not stand.comparison.pairs:
+        return ""
+    pair = min(stand.comparison.pairs, key=lambda each: each.difference)
+    rival = "the best searched configuration"
+    if pair.second_origin != "sampled":
+        rival = (
+            f"the {'best ' if len(stand.comparison.pairs) > 1 else ''}published configuration, {pair.second_origin},"
+        )
+    interval = f"95 % interval {points(pair.low)} to {points(pair.high)}"
+    if not pair.shown:
+        return f"; no difference from {rival} trained here at the same budget is shown ({interval} points)"
+    more = "more" if pair.difference > 0 else "fewer"
+    return f", {abs(100 * pair.difference):.1f} points {more} than {rival} trained here at the same budget ({interval})"
+
+
 def luck(run: Run, stand: Standing) -> str:
     """Return what choosing the best of many had promised too much, in words; empty before the refits end."""
     if stand.winner is None or not stand.winner.values:
@@ -120,80 +118,6 @@ def luck(run: Run, stand: Standing) -> str:
     if loss > 0:
         return f"{promised}; {outcome}: {100 * loss:.1f} points less, the luck that choosing the best of many picks up."
     return f"{promised}; {outcome}: nothing of the search's figure was luck."
-
-
-@dataclass(frozen=True)
-class Compared:
-    """A line of the comparison with the published configurations; all figures in per cent, as text."""
-
-    name: str
-    backbone: str
-    reported: str
-    search: str
-    refit: str
-    test: str
-    budget: str
-    kind: str  # "published" or "searched"
-
-
-def compared(run: Run, stand: Standing) -> list[Compared]:
-    """Return the published configurations of the run, then the searched one that stands for it."""
-    rows = [_published_row(run, stand, entry) for entry in run.published]
-    best = stand.winner.config if stand.winner else None
-    if best is not None and best.origin == "sampled":
-        trial = next((row for row in run.rows if row["trial_id"] == best.trial_id), None)
-        rows.append(_searched_row(run, stand, best.config_id, best.backbone, trial))
-    elif best is None:
-        sampled = next((row for row in run.ranked if row["origin"] == "sampled"), None)
-        if sampled is not None:
-            rows.append(_searched_row(run, stand, sampled["trial_id"], sampled["backbone"], sampled))
-    return rows
-
-
-def _searched_row(run: Run, stand: Standing, name: str, backbone: str, trial: dict[str, Any] | None) -> Compared:
-    refit, test = _seeds_and_test(stand, None if trial is None else trial["trial_id"])
-    value = None if trial is None else trial["best_val_accuracy"]
-    budget = f"chosen among {count(len(run.rows), 'trial')}; {_epochs(run, trial)}"
-    return Compared(f"searched: {name}", backbone, "", percent(value), refit, test, budget, "searched")
-
-
-def _published_row(run: Run, stand: Standing, entry: PublishedTrial) -> Compared:
-    published, trial = entry.published, entry.trial
-    same = _plain(published.dataset) == _plain(run.settings.dataset.name)
-    if not same:
-        reported = f"for {published.dataset}, not this dataset"
-    elif published.reported:
-        reported = "; ".join(f"{value:g} ({name.replace('_', ' ')})" for name, value in published.reported.items())
-    else:
-        reported = "none"
-    refit, test = _seeds_and_test(stand, None if trial is None else trial["trial_id"])
-    value = None if trial is None else trial["best_val_accuracy"]
-    return Compared(
-        published.name, entry.backbone, reported, percent(value), refit, test, _epochs(run, trial), "published"
-    )
-
-
-def _seeds_and_test(stand: Standing, trial_id: str | None) -> tuple[str, str]:
-    refit = next((r for r in stand.refits if r.config.trial_id == trial_id), None)
-    if refit is None:
-        return "not refitted", "–"
-    test = stand.test
-    if test is None or test.config_id != refit.config.config_id:
-        return mean_sd(refit.values), "–"
-    return mean_sd(refit.values), f"{percent(test.accuracy.value)} ({span(test.accuracy)})"
-
-
-def _epochs(run: Run, trial: dict[str, Any] | None) -> str:
-    if trial is None:
-        return "did not run"
-    text = f"{trial['epochs']} of {run.settings.epochs} epochs in the search"
-    if trial["status"] == "failed":
-        return f"failed: {trial['error']}"
-    return f"{text}, stopped early" if trial["status"] == "stopped" else text
-
-
-def _plain(name: str) -> str:
-    return "".join(c for c in name.lower() if c.isalnum())
 
 
 def limits(run: Run, stand: Standing) -> list[str]:
@@ -215,7 +139,19 @@ def limits(run: Run, stand: Standing) -> list[str]:
             "Accuracies on validation are those of the best epoch, which was chosen on the same images, and so flatter "
             "a little; they serve to choose, not to report."
         )
-    failed = [result for refit in stand.refits for result in refit.failed]
+    refitted = {refit.config.origin for refit in stand.refits}
+    left = [entry.published.name for entry in run.published if entry.published.name not in refitted]
+    if stand.refits and left:
+        found.append(
+            f"Not refitted, and so not compared on the held-out split: {', '.join(left)}; "
+            f"`fer-tune refit {run.folder.path} --published` does."
+        )
+    if stand.test is not None and stand.test.trained_on == "train+val":
+        found.append(
+            "The tested models were trained on train and validation together, so no validation accuracy of theirs is "
+            "known; they were chosen by that of models trained on train alone."
+        )
+    failed = [result for refit in (*stand.refits, *run.finals) for result in refit.failed]
     if failed:
         words = f"{count(len(failed), 'refit')} failed, also when tried again, and are missing from the means"
         found.append(f"{words}: {_names(failed)}.")

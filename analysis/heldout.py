@@ -12,13 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.cards import keep_card
 from analysis.cost import measure, watched
+from analysis.examples import keep_examples
+from analysis.gradcam import heat
+from analysis.image_list import ImageList
 from analysis.paired import Contender, compare
 from analysis.predictions import write_predictions
 from analysis.results import TestResult
 from analysis.run import ConfigRefit, Run
 from analysis.scores import group_scores, score
 from analysis.selection import Chosen, select_models
+from analysis.statistics import RESAMPLES
 from fer_tune import __version__
 from fer_tune.config import TrialConfig, trial_config
 from fer_tune.data.store import PreparedDataset, Split
@@ -57,6 +62,7 @@ def run_test(
     load: Load | None = None,
     predict: Predict | None = None,
     device: str | None = None,
+    resamples: int = RESAMPLES,
 ) -> TestResult:
     """Evaluate the winner, and what it is compared with, on the held-out split, in one opening, and record it.
 
@@ -72,6 +78,7 @@ def run_test(
         load: stand-in for `fer_tune.training.evaluation.load_model`.
         predict: stand-in for `fer_tune.training.evaluation.predict`.
         device: a torch device; a GPU if there is one.
+        resamples: bootstrap resamples of the intervals.
 
     Returns:
         The winner's result; those of the others and the comparison are in the run folder.
@@ -94,7 +101,7 @@ def run_test(
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    tested = [_Models(run, each, dataset, load, predict, device) for each in chosen]
+    tested = [_Models(run, each, dataset, load, predict, device, resamples) for each in chosen]
     for models in tested:
         models.check()  # a model that does not load must not cost an opening
 
@@ -133,10 +140,17 @@ class _Models:
     """The models of one configuration, a seed each."""
 
     def __init__(
-        self, run: Run, chosen: Chosen, dataset: PreparedDataset, load: Load, predict: Predict, device: str
+        self,
+        run: Run,
+        chosen: Chosen,
+        dataset: PreparedDataset,
+        load: Load,
+        predict: Predict,
+        device: str,
+        resamples: int,
     ) -> None:
         self._run, self._chosen, self._card = run, chosen, dataset.card
-        self._load, self._predict, self._device = load, predict, device
+        self._load, self._predict, self._device, self._resamples = load, predict, device, resamples
         config_id = chosen.refit.config.config_id
         self.seeds = [result.seed for result in chosen.refit.completed]
         self._settings = [seed_config(run, chosen.refit, seed) for seed in self.seeds]
@@ -150,6 +164,32 @@ class _Models:
                 raise UserError(f"{file}: missing; remove {file.parent} and train it again with `fer-tune refit`")
             self._load(settings, self._card, file, self._device)
 
+    def _predicted(self, model: Any, settings: TrialConfig, split: Split, views: str) -> NDArray[Any]:
+        options: dict[str, Any] = {} if views == "none" else {"views": views}
+        if getattr(settings, "image_size", None):
+            options["image_size"] = settings.image_size
+        return self._predict(model, split, self._card, self._device, **options)
+
+    def _look(self, images: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any] | None:
+        """Return where the first seed's network looked when it chose ``predicted``; None where it cannot tell."""
+        if not len(images):
+            return None
+        import torch
+
+        from fer_tune.data.batches import Batches
+
+        model = self._load(self._settings[0], self._card, self._files[0], self._device)
+        if not isinstance(model, torch.nn.Module):
+            return None
+        size = getattr(self._settings[0], "image_size", None)
+        batches = Batches(ImageList(images), self._card, torch.device(self._device), size)
+        found, start = [], 0
+        for batch, _ in batches.evaluation(32):
+            found.append(heat(model, batch, predicted[start : start + len(batch)]))
+            start += len(batch)
+        known = [each for each in found if each is not None]
+        return np.concatenate(known) if len(known) == len(found) else None
+
     def test(self, split: Split, views: tuple[str, ...], when: str, opening: int) -> tuple[TestResult, NDArray[Any]]:
         """Predict, score and write; return the result and the (S, N, C) probabilities of the images alone."""
         card, config, folder = self._card, self._chosen.refit.config, self._run.folder
@@ -159,12 +199,15 @@ class _Models:
         for settings, file in zip(self._settings, self._files, strict=True):
             model = self._load(settings, card, file, self._device)
             with watched(model) as shape:
-                blocks["none"].append(self._predict(model, split, card, self._device))
+                blocks["none"].append(self._predicted(model, settings, split, "none"))
             cost = cost or (measure(model, shape[0], self._device) if shape else None)
             for kind in views:
-                blocks[kind].append(self._predict(model, split, card, self._device, views=kind))
+                blocks[kind].append(self._predicted(model, settings, split, kind))
         probabilities = {kind: np.stack(found) for kind, found in blocks.items()}
-        scored = {kind: score(split.labels, found, card.classes, self.seeds) for kind, found in probabilities.items()}
+        scored = {
+            kind: score(split.labels, found, card.classes, self.seeds, resamples=self._resamples)
+            for kind, found in probabilities.items()
+        }
         for kind, found in probabilities.items():
             write_predictions(folder.predictions(config.config_id, kind), split, found, card.classes, self.seeds)
         result = TestResult(
@@ -187,14 +230,10 @@ class _Models:
             groups=group_scores(split.labels, probabilities["none"], split.groups),
             views={kind: scored[kind] for kind in views},
         )
+        if result.role == "winner":
+            keep_examples(folder.test(config.config_id), split, probabilities["none"], card.classes, self._look)
         write_json(result, folder.test(config.config_id) / "metrics.json")
         return result, probabilities["none"]
-
-
-def keep_card(run: Run, dataset: PreparedDataset) -> None:
-    """Copy the dataset's card into the run, so that the report knows its hygiene when the dataset has moved."""
-    if not run.folder.dataset_file.is_file():
-        write_json(dataset.card, run.folder.dataset_file)
 
 
 def seed_config(run: Run, refit: ConfigRefit, seed: int) -> TrialConfig:

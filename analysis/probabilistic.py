@@ -48,11 +48,15 @@ def probability_metrics(labels: NDArray[Any], probabilities: NDArray[Any], weigh
 def _auc(scores: NDArray[Any], positive: NDArray[np.bool_], weights: NDArray[Any]) -> Array:
     """Return the area under the ROC curve for each row of weights: how often a positive outranks a negative."""
     order = np.argsort(scores, kind="stable")
+    sorted_weights, own = weights[:, order], positive[order]
     starts = np.flatnonzero(np.diff(scores[order], prepend=np.nan) != 0)  # NaN differs from everything: the first too
-    sorted_weights = weights[:, order]
-    found = np.add.reduceat(sorted_weights * positive[order], starts, axis=1)  # per distinct score
-    others = np.add.reduceat(sorted_weights * ~positive[order], starts, axis=1)
-    below = np.cumsum(others, axis=1) - 0.5 * others
+    if len(starts) == len(order):
+        found, others = sorted_weights[:, own], sorted_weights * ~own
+        below = np.cumsum(others, axis=1)[:, own]
+    else:  # ties: one column per distinct score
+        found = np.add.reduceat(sorted_weights * own, starts, axis=1)
+        others = np.add.reduceat(sorted_weights * ~own, starts, axis=1)
+        below = np.cumsum(others, axis=1) - 0.5 * others
     wins = np.einsum("bg,bg->b", found, below, dtype=np.float64)
     pairs = found.sum(1, dtype=np.float64) * others.sum(1, dtype=np.float64)
     return np.divide(wins, pairs, out=np.full(len(weights), 0.5), where=pairs > 0)

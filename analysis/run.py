@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -27,6 +27,9 @@ from fer_tune.run_folder import (
     SearchSettings,
     TrainedOn,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 USABLE = ("completed", "stopped")
 """Statuses of trials whose validation accuracy counts."""
@@ -194,6 +197,78 @@ class Run:
             UserError: it was not tested, or not with these views.
         """
         return read_predictions(self.folder.predictions(config_id, views))
+
+    def plot_history(self) -> Figure:
+        """Draw every trial in the order of its start, and the best so far."""
+        from analysis import figures
+
+        return figures.search_history(self.trials)
+
+    def plot_curves(self) -> Figure:
+        """Draw the validation accuracy of every trial over its epochs."""
+        from analysis import figures
+
+        return figures.trial_curves(self.epochs, self.trials)
+
+    def plot_budget(self) -> Figure:
+        """Draw the best validation accuracy so far against the epochs spent."""
+        from analysis import search_figures
+
+        return search_figures.budget(self.trials)
+
+    def plot_importance(self, backbone: str | None = None) -> Figure:
+        """Draw which settings mattered; see `plots.importance`."""
+        from analysis import plots
+
+        return plots.importance(self, backbone)
+
+    def plot_slices(self, backbone: str | None = None) -> Figure:
+        """Draw the accuracy against each searched setting."""
+        from analysis import plots
+
+        return plots.slices(self, backbone)
+
+    def plot_contour(self, first: str, second: str, backbone: str | None = None) -> Figure:
+        """Draw the accuracy over two searched numbers, smoothed over the trials."""
+        from analysis import plots
+
+        return plots.contour(self, first, second, backbone)
+
+    def plot_parallel(self, backbone: str | None = None) -> Figure:
+        """Draw every trial as a line over all searched settings."""
+        from analysis import plots
+
+        return plots.parallel(self, backbone)
+
+    def plot_learning(self, config_id: str | None = None) -> Figure:
+        """Draw loss and accuracy of a refitted configuration's seeds; of the best one by default."""
+        from analysis import plots
+
+        return plots.learning(self, config_id)
+
+    def plot_confusion(self, config_id: str | None = None) -> Figure:
+        """Draw the confusion matrix of a tested configuration; of the winner by default."""
+        from analysis import plots
+
+        return plots.confusion(self, config_id)
+
+    def plot_classes(self, config_id: str | None = None) -> Figure:
+        """Draw F1, precision and recall of each class of a tested configuration; of the winner by default."""
+        from analysis import plots
+
+        return plots.classes(self, config_id)
+
+    def plot_roc(self, config_id: str | None = None) -> Figure:
+        """Draw the ROC curves of a tested configuration; of the winner by default."""
+        from analysis import plots
+
+        return plots.roc(self, config_id)
+
+    def plot_reliability(self, config_id: str | None = None) -> Figure:
+        """Draw accuracy against confidence of a tested configuration; of the winner by default."""
+        from analysis import plots
+
+        return plots.reliability(self, config_id)
 
 
 def load_run(path: str | Path) -> Run:

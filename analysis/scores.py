@@ -14,11 +14,13 @@ from analysis.statistics import RESAMPLES, Metric, draws, image_weights, metric_
 
 Array = NDArray[np.float64]
 
+FEWER_RESAMPLES = 500  # of what must sort the images: AUC, and with it what is computed from probabilities
+
 
 _BOOTSTRAP = (
-    "95 % interval for new images and new seeds: {resamples:,} bootstrap resamples of the {images:,} test images, the "
-    "same for all {seeds} seeds, plus what the seeds vary beyond that, by Student's t with "
-    "{freedom} degree{s} of freedom."
+    "95 % interval for new images and new seeds: {resamples:,} bootstrap resamples of the {images:,} test images "
+    "({fewer:,} for AUC, log loss and calibration), the same for all {seeds} seeds, plus what the seeds vary beyond "
+    "that, by Student's t with {freedom} degree{s} of freedom."
 )
 _SINGLE = (
     "95 % interval for new images only, of this one trained model (Wilson for the accuracy, {resamples:,} bootstrap "
@@ -84,7 +86,12 @@ def score(
         seeds=seeds,
         level=0.95,
         method=words.format(
-            resamples=resamples, images=len(labels), seeds=len(seeds), freedom=freedom, s="" if freedom == 1 else "s"
+            resamples=resamples,
+            fewer=min(resamples, FEWER_RESAMPLES),
+            images=len(labels),
+            seeds=len(seeds),
+            freedom=freedom,
+            s="" if freedom == 1 else "s",
         ),
         accuracy=accuracy,
         balanced_accuracy=balanced,
@@ -115,7 +122,7 @@ def _probability_draws(
     alone = probability_metrics(labels, probabilities, np.ones((1, len(labels)), dtype=np.float32))
     blocks = [
         probability_metrics(labels, probabilities, weights)
-        for weights in image_weights(len(labels), resamples, np.random.default_rng(rng_seed))
+        for weights in image_weights(len(labels), min(resamples, FEWER_RESAMPLES), np.random.default_rng(rng_seed))
     ]
     return {name: value[0] for name, value in alone.items()}, {
         name: np.concatenate([block[name] for block in blocks]) for name in alone

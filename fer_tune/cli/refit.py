@@ -46,8 +46,9 @@ def command(
     from rich.console import Console
 
     from analysis import load_run
+    from analysis.cards import keep_card
     from analysis.console import refit_table
-    from analysis.heldout import keep_card, open_dataset
+    from analysis.heldout import open_dataset
     from fer_tune.errors import UserError
 
     if on not in ("train", "train+val"):

@@ -24,10 +24,10 @@ def command(
 
     from analysis import load_run
     from analysis.console import class_table, score_table
-    from analysis.findings import percent, span
     from analysis.heldout import run_test
     from analysis.record import record_test
     from analysis.results import VIEW_NAMES
+    from analysis.words import percent, span
 
     console = Console(soft_wrap=True, highlight=False)
     loaded = load_run(run)

@@ -73,7 +73,7 @@ def tested(tmp_path_factory: pytest.TempPathFactory, data: tuple[Path, DatasetCa
     made = make_run(tmp_path_factory.mktemp("tested") / "run", data)
     made.refit([[0.6, 0.61, 0.62], [0.5, 0.51, 0.5], [0.4, 0.4, 0.4], [0.3, 0.3, 0.3]], published=2)
     views = ("flip", "ten_crop")
-    return made, run_test(made.run, views=views, load=load_seed, predict=predict_seed, device="cpu")
+    return made, run_test(made.run, views=views, load=load_seed, predict=predict_seed, device="cpu", resamples=200)
 
 
 def load_seed(config: Any, card: Any, checkpoint: Path, device: Any) -> int:
@@ -89,4 +89,4 @@ def predict_seed(model: int, split: Any, card: Any, device: Any, views: str = "n
 
 @pytest.fixture
 def models() -> dict[str, Any]:
-    return {"load": load_seed, "predict": predict_seed, "device": "cpu"}
+    return {"load": load_seed, "predict": predict_seed, "device": "cpu", "resamples": 100}

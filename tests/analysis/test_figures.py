@@ -13,7 +13,11 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analysis import figures
+from analysis import figures, heldout_figures, search_figures
+from analysis.axes import points, search_axes
+from analysis.importance import Importance, Importances
+from analysis.predictions import Predictions
+from analysis.results import GroupScore
 from analysis.scores import score
 from analysis.style import PALETTE
 
@@ -30,12 +34,26 @@ def drawn(tested) -> dict[str, Figure]:
         figures.Bar(f"{LONG}\nas its paper reports", 0.60854, kind="reported"),
         figures.Bar("a", 0.61, points=(0.6, 0.62)),
     ]
+    joint = np.stack([guesses(labels, 0.6, 7, s) for s in (1, 2)])
+    predictions = Predictions([""] * 300, [""] * 300, labels, CLASSES, [1, 2], joint)
+    trials, axes = points(run, "cnn_residual"), search_axes(run, "cnn_residual")
+    found = [Importance(axis.name, 0.5, 0.2, 0.8, 0.4) for axis in axes]
+    groups = [GroupScore(group=LONG, images=1200, accuracy=0.5, low=0.4, high=0.6)] * 2
     return {
+        "importance": search_figures.importance(Importances("cnn_residual", 8, 0.5, found)),
+        "slices": search_figures.slices(trials, axes),
+        "contour": search_figures.contour(trials, *axes[:2]),
+        "parallel": search_figures.parallel(trials, axes),
+        "budget": search_figures.budget(run.trials),
+        "roc": heldout_figures.roc(predictions),
+        "reliability": heldout_figures.reliability(predictions, 0.04),
+        "differences": heldout_figures.differences(run.comparison.pairs),
+        "groups": heldout_figures.groups(groups),
         "history": figures.search_history(run.trials),
         "curves": figures.trial_curves(run.epochs, run.trials),
         "learning": figures.learning_curves(epochs, plan.configs[0].config_id),
-        "confusion": figures.confusion(np.sum(scores.confusion, axis=0), CLASSES),
-        "per_class": figures.per_class(scores.per_class),
+        "confusion": heldout_figures.confusion(np.sum(scores.confusion, axis=0), CLASSES),
+        "per_class": heldout_figures.per_class(scores.per_class),
         "bars": figures.bars(rows, "Published configurations and the searched one", "accuracy (%)"),
     }
 
@@ -60,9 +78,10 @@ def test_nothing_is_clipped_and_no_text_is_too_small(drawn) -> None:
 def test_every_axis_has_a_label_with_its_unit(drawn) -> None:
     for name, figure in drawn.items():
         labels = " ".join(text.get_text() for text in visible_texts(figure))
-        assert "%" in labels, name
+        assert "%" in labels or "points" in labels, name
         for axes in figure.axes:
-            assert axes.get_xlabel() or axes.get_ylabel(), name
+            named = axes.get_xlabel() or axes.get_ylabel() or name == "parallel"  # whose axes are named at their ticks
+            assert named or not axes.axison, name
 
 
 def test_history_marks_stopped_failed_and_published_trials(made) -> None:
@@ -83,7 +102,7 @@ def test_history_leaves_out_keys_of_what_did_not_happen(made) -> None:
 
 
 def test_the_confusion_matrix_shows_shares_of_the_true_class() -> None:
-    figure = figures.confusion(np.array([[3, 1], [0, 0]]), ["a", "b"])
+    figure = heldout_figures.confusion(np.array([[3, 1], [0, 0]]), ["a", "b"])
     cells = [text.get_text() for text in figure.axes[0].texts]
     assert cells == ["75", "25", "0", "0"]
 
@@ -92,7 +111,7 @@ def test_classes_are_ordered_by_f1() -> None:
     labels = np.repeat([0, 1, 2], 50)
     predicted = np.where((labels == 2) & (np.arange(150) % 2 == 0), 0, labels)
     scores = score(labels, np.eye(3)[predicted][None], ["x", "y", "z"], [1], resamples=20)
-    figure = figures.per_class(scores.per_class)
+    figure = heldout_figures.per_class(scores.per_class)
     names = [text.get_text().splitlines()[0] for text in figure.axes[0].get_yticklabels()]
     assert names == ["z", "x", "y"]  # from the bottom to the top
 

@@ -7,15 +7,17 @@ from html.parser import HTMLParser
 
 import pytest
 
-from analysis.findings import percent, standing
+from analysis.findings import standing
 from analysis.heldout import run_test
 from analysis.refit_plan import plan_refits
 from analysis.report import render, write_report
+from analysis.words import percent
 from fer_tune.run_folder import TRIAL_COLUMNS, write_json, write_table
 
-SEARCHED = {"search_history", "trial_curves", "comparison"}
+SETTINGS = {f"{kind}_{name}" for kind in ("slices", "contour", "parallel") for name in ("cnn_residual", "cnn_baseline")}
+SEARCHED = {"search_history", "trial_curves", "budget", "comparison"} | SETTINGS
 REFITTED = SEARCHED | {"refits", "learning_curves"}
-TESTED = REFITTED | {"confusion", "per_class"}
+TESTED = REFITTED | {"confusion", "per_class", "differences", "roc", "reliability", "mistakes", "confused_pairs"}
 
 
 def names(written) -> set[str]:
@@ -151,7 +153,7 @@ def test_a_papers_figure_stands_only_beside_its_own_dataset(made) -> None:
 
 
 def test_unlike_budgets_are_said(made) -> None:
-    plan = plan_refits(made.run, top=1, seeds=2, epochs=20)
+    plan = plan_refits(made.run, top=1, seeds=2, epochs=20, published=False)
     write_json(plan, made.run.folder.refit_file)
     for seed in plan.seeds:
         made.fake.refit(made.run.folder, plan.configs[0].config_id, seed, 0.6)

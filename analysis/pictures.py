@@ -1,0 +1,132 @@
+"""Which figures a report has: each as its file name, its caption and the figure, for what the run has numbers of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import examples, figures, heldout_figures, search_figures
+from analysis.axes import points, search_axes
+from analysis.findings import Standing
+from analysis.importance import Importances
+from analysis.results import TestResult
+from analysis.rows import by_mean, compared, refit_of, same_dataset
+from analysis.run import ConfigRefit, Run
+
+Drawn = tuple[str, str, Figure]
+
+
+def draw(run: Run, stand: Standing, mattered: list[Importances]) -> Iterator[Drawn]:
+    """Yield (file name, caption, figure) of every figure that the run has numbers for, drawn one at a time."""
+    if run.ranked:
+        yield from _search(run, stand)
+        for backbone in run.settings.backbones:
+            found = next((each for each in mattered if each.backbone == backbone), None)
+            yield from _settings(run, backbone, found)
+    if any(refit.values for refit in stand.refits):
+        words = "Best validation accuracy of each refit: a dot per seed, a bar at their mean."
+        rows = [_refit_bar(refit, refit.config.config_id) for refit in by_mean(stand.refits) if refit.values]
+        yield "refits", words, figures.bars(rows, "Refits with new seeds", "validation accuracy (%)")
+    if stand.winner is not None:
+        name = stand.winner.config.config_id
+        frames = [run.refit_epochs(name, result.seed) for result in stand.winner.completed]
+        words = "Loss and accuracy over the epochs of the winner's refits: thin lines are seeds, thick ones their mean."
+        yield "learning_curves", words, figures.learning_curves(pd.concat(frames), name)
+    if stand.test is not None:
+        yield from _held_out(run, stand, stand.test)
+
+
+def _search(run: Run, stand: Standing) -> Iterator[Drawn]:
+    words = "Best validation accuracy of every trial, and the best so far of each backbone."
+    yield "search_history", words, figures.search_history(run.trials)
+    words = "Validation accuracy of every trial over its epochs; early stopping ended those with a ring."
+    yield "trial_curves", words, figures.trial_curves(run.epochs, run.trials)
+    words = "Best validation accuracy so far against the epochs that the search had spent."
+    yield "budget", words, search_figures.budget(run.trials)
+    rows = comparison_bars(run, stand)
+    if len(rows) > 1:
+        words = (
+            "Accuracy on validation here, of the published configurations and the searched one; "
+            "squares are what papers report of their own test splits."
+        )
+        title = "Published configurations and the searched one"
+        yield "comparison", words, figures.bars(rows, title, "accuracy (%)")
+
+
+def _settings(run: Run, backbone: str, found: Importances | None) -> Iterator[Drawn]:
+    axes, trials = search_axes(run, backbone), points(run, backbone)
+    if not axes or len(trials) < 3:
+        return
+    suffix = backbone.replace("/", "_").replace(":", "_")
+    order = {each.name: place for place, each in enumerate(found.settings if found else [])}
+    axes = sorted(axes, key=lambda axis: order.get(axis.name, len(order)))
+    if found is not None:
+        words = f"{backbone}: share of each setting in reaching the best trials (PED-ANOVA), with what chance gives."
+        yield f"importance_{suffix}", words, search_figures.importance(found)
+    words = f"{backbone}: best validation accuracy of every trial against each searched setting."
+    yield f"slices_{suffix}", words, search_figures.slices(trials, axes)
+    plain = [axis for axis in axes if not axis.choices]
+    if len(plain) > 1 and len(trials) >= 6:
+        words = f"{backbone}: validation accuracy over {plain[0].name} and {plain[1].name}, smoothed over the trials."
+        yield f"contour_{suffix}", words, search_figures.contour(trials, plain[0], plain[1])
+    if len(axes) > 1:
+        words = f"{backbone}: every trial as a line over all searched settings; the best tenth is thick."
+        yield f"parallel_{suffix}", words, search_figures.parallel(trials, axes)
+
+
+def _held_out(run: Run, stand: Standing, test: TestResult) -> Iterator[Drawn]:
+    words = "Predictions of all seeds together, as per cent of each true class."
+    total = np.sum(np.asarray(test.confusion), axis=0)
+    yield "confusion", words, heldout_figures.confusion(total, test.classes)
+    words = "F1, precision and recall of each class with 95 % intervals."
+    yield "per_class", words, heldout_figures.per_class(test.per_class)
+    if stand.comparison is not None and stand.comparison.pairs:
+        words = "Points of accuracy that the winner has more than each other tested configuration, on the same images."
+        yield "differences", words, heldout_figures.differences(stand.comparison.pairs)
+    if run.folder.predictions(test.config_id).is_file():
+        predictions = run.predictions(test.config_id)
+        words = "ROC curve of each class against the rest, from the mean probabilities of the seeds."
+        yield "roc", words, heldout_figures.roc(predictions)
+        if "calibration_error" in test.more:
+            words = "Accuracy against confidence, and how often each confidence occurs; all seeds together."
+            error = test.more["calibration_error"].value
+            yield "reliability", words, heldout_figures.reliability(predictions, error)
+    if test.groups:
+        yield "groups", "Accuracy in each group of images, all seeds together.", heldout_figures.groups(test.groups)
+    yield from examples.draw(run, test)
+
+
+def _refit_bar(refit: ConfigRefit, name: str) -> figures.Bar:
+    kind = "searched" if refit.config.origin == "sampled" else "published"
+    return figures.Bar(name, refit.mean, points=tuple(refit.values), kind=kind)
+
+
+def comparison_bars(run: Run, stand: Standing) -> list[figures.Bar]:
+    """Return the bars of the comparison on validation: reported, the same configuration run here, searched."""
+    rows = []
+    for entry in run.published:
+        published, trial = entry.published, entry.trial
+        reported = published.reported.get("test_accuracy")
+        if reported is not None and same_dataset(published.dataset, run.settings.dataset.name):
+            text = f"{published.name}\nreported, on its own test split"
+            rows.append(figures.Bar(text, reported / 100, kind="reported"))
+        refit = refit_of(stand, entry)
+        if refit is not None and refit.values:
+            rows.append(_refit_bar(refit, f"{published.name}\nhere, validation, {len(refit.values)} seeds"))
+        elif trial is not None and trial["best_val_accuracy"] is not None:
+            text = f"{published.name}\nhere, validation, one seed, {trial['epochs']} epochs"
+            rows.append(figures.Bar(text, trial["best_val_accuracy"], kind="published"))
+    searched = next((row for row in compared(run, stand) if row.kind == "searched"), None)
+    refit = next((r for r in stand.refits if searched and r.config.config_id == searched.config_id), None)
+    if refit is not None and refit.values:
+        text = f"searched: {refit.config.backbone}\nhere, validation, {len(refit.values)} seeds"
+        rows.append(_refit_bar(refit, text))
+    elif stand.winner is None:
+        best = next((row for row in run.ranked if row["origin"] == "sampled"), None)
+        if best is not None:
+            text = f"searched: {best['backbone']}\nhere, validation, best of many, one seed"
+            rows.append(figures.Bar(text, best["best_val_accuracy"]))
+    return rows

@@ -1,0 +1,59 @@
+"""Numbers in words: shares as per cent, intervals, settings in a line."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from analysis.results import Estimate
+from fer_tune.config import FIELDS
+
+
+def percent(value: float | None) -> str:
+    """Return a share in [0, 1] as per cent with one decimal, without the sign; an en dash for none."""
+    return "–" if value is None or value != value else f"{100 * value:.1f}"
+
+
+def span(estimate: Estimate) -> str:
+    """Return ``61.9 to 64.3``, the bounds of an interval in per cent."""
+    return f"{percent(estimate.low)} to {percent(estimate.high)}"
+
+
+def mean_sd(values: list[float]) -> str:
+    """Return ``63.1 ± 0.4`` in per cent: mean and standard deviation over seeds."""
+    if not values:
+        return "–"
+    mean = percent(statistics.fmean(values))
+    return f"{mean} ± {percent(statistics.stdev(values))}" if len(values) > 1 else mean
+
+
+def settings_text(config: dict[str, Any]) -> str:
+    """Return the settings of a configuration in one line, in the order of `config.FIELDS`."""
+    shown = [name for name in FIELDS if config.get(name) is not None and name not in ("backbone", "epochs", "seed")]
+    return ", ".join(f"{name} {_short(config[name])}" for name in shown)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def count(number: int, noun: str) -> str:
+    """Return ``1 seed`` or ``3 seeds``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def points(difference: float) -> str:
+    """Return a difference of shares in points with its sign, such as ``+1.3``; a true minus sign."""
+    return f"{100 * difference:+.1f}".replace("-", "−")
+
+
+def p_text(p: float) -> str:
+    """Return ``< 0.001`` or a p value with three decimals."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def kept_text(name: str, value: float | None) -> str:
+    """Return a metric for people: log loss in nats with three decimals, all else in per cent."""
+    if value is None or value != value:
+        return "–"
+    return f"{value:.3f}" if name == "log_loss" else percent(value)

@@ -1,0 +1,129 @@
+"""What mattered: importance, the searched settings as axes, what early stopping saved."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analysis.axes import SearchAxis, points, search_axes
+from analysis.budget import rank_agreement, savings, savings_sentences
+from analysis.importance import FEWEST, importances
+from fer_tune.run_folder import TRIAL_COLUMNS, write_table
+
+SPACE = {
+    "learning_rate": {"log_uniform": [1e-4, 1e-1]},
+    "drop_rate": {"uniform": [0.0, 0.5]},
+    "freeze_depth": {"integer": [0, 4]},
+    "optimizer": {"choice": ["adam", "sgd"]},
+}
+
+
+def search(made, count: int, accuracy, seed: int = 0) -> None:
+    """Write ``count`` sampled trials of one backbone whose accuracy is a function of their settings."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for number in range(count):
+        settings = {
+            "learning_rate": float(10 ** rng.uniform(-4, -1)),
+            "drop_rate": float(rng.uniform(0, 0.5)),
+            "freeze_depth": int(rng.integers(0, 5)),
+            "optimizer": str(rng.choice(["adam", "sgd"])),
+        }
+        row = {"trial_id": f"t{number:04d}", "backbone": "cnn_residual", "origin": "sampled", "status": "completed"}
+        row |= {"epochs": 9, "seconds": 18.0, "best_val_accuracy": float(accuracy(settings, rng))}
+        rows.append(row | {f"config.{name}": value for name, value in settings.items()})
+    write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
+    spaces = {"cnn_residual": {"backbone": "cnn_residual", "search": SPACE}}
+    settings = made.run.settings.model_copy(update={"spaces": spaces, "backbones": ["cnn_residual"], "published": {}})
+    made.run.folder.write_settings(settings)
+
+
+def peaked(settings, rng) -> float:
+    return 0.6 - 0.1 * (np.log10(settings["learning_rate"]) + 2.5) ** 2 + rng.normal(0, 0.005)
+
+
+def test_the_setting_that_decides_is_found_and_the_others_are_not_shown(made) -> None:
+    search(made, 60, peaked)
+    found = importances(made.run, "cnn_residual", resamples=25)
+    first, *others = found.settings
+    assert first.name == "learning_rate"
+    assert first.shown
+    assert first.share > 0.5
+    assert first.low <= first.share <= 1
+    assert sum(each.share for each in found.settings) == pytest.approx(1)
+    assert sum(each.shown for each in others) <= 1
+    assert "learning_rate" in found.sentence()
+
+
+def test_noise_shows_no_setting_to_matter(made) -> None:
+    search(made, 40, lambda settings, rng: rng.uniform(0.3, 0.6))
+    found = importances(made.run, "cnn_residual", resamples=40)
+    assert sum(each.shown for each in found.settings) <= 1
+
+
+def test_the_same_run_gives_the_same_importances(made) -> None:
+    search(made, 20, peaked)
+    assert importances(made.run, "cnn_residual", resamples=5) == importances(made.run, "cnn_residual", resamples=5)
+
+
+def test_too_few_trials_say_nothing(made) -> None:
+    search(made, FEWEST - 1, peaked)
+    assert importances(made.run, "cnn_residual") is None
+
+
+def test_axes_come_from_the_search_space(made) -> None:
+    search(made, 3, peaked)
+    axes = {axis.name: axis for axis in search_axes(made.run, "cnn_residual")}
+    assert axes["learning_rate"].place(1e-4) == 0
+    assert axes["learning_rate"].place(10**-2.5) == pytest.approx(0.5)
+    assert axes["freeze_depth"].place(4) == 1
+    assert axes["optimizer"].ticks() == [(0.0, "adam"), (1.0, "sgd")]
+    assert axes["drop_rate"].holds(0.5)
+    assert not axes["drop_rate"].holds(0.6)
+    assert not axes["optimizer"].holds("lion")
+    assert not axes["learning_rate"].holds(None)
+
+
+def test_without_a_space_on_record_the_trials_tell_the_axes(made) -> None:
+    axes = {axis.name: axis for axis in search_axes(made.run, "cnn_residual")}
+    assert set(axes) == {"learning_rate", "augmentation"}
+    assert axes["learning_rate"].log
+    assert not axes["augmentation"].log
+    own = [point.settings["augmentation"] for point in points(made.run, "cnn_residual")]
+    assert (axes["augmentation"].low, axes["augmentation"].high) == (min(own), max(own))
+
+
+def test_one_value_lies_in_the_middle() -> None:
+    assert SearchAxis("a", 2, 2).place(2) == 0.5
+
+
+def test_what_early_stopping_saved(made) -> None:
+    rows = [
+        {"trial_id": "a", "status": "completed", "epochs": 9, "seconds": 18.0, "best_val_accuracy": 0.6},
+        {"trial_id": "b", "status": "stopped", "epochs": 3, "seconds": 6.0, "best_val_accuracy": 0.4},
+        {"trial_id": "c", "status": "stopped", "epochs": 1, "seconds": 3.0, "best_val_accuracy": 0.3},
+        {"trial_id": "d", "status": "failed", "epochs": 5, "seconds": 3.0},
+    ]
+    write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
+    found = savings(made.run)
+    assert (found.stopped, found.ended, found.epochs, found.epochs_without) == (2, 3, 13, 27)
+    assert found.share == pytest.approx(14 / 27)
+    assert found.seconds_saved == pytest.approx(6 * 2 + 8 * 3)
+    assert "saved 52 % of the epochs" in savings_sentences(made.run)[0]
+
+
+def test_early_ranking_is_compared_with_the_last_one(made) -> None:
+    found = rank_agreement(made.run)
+    completed = [row for row in made.run.rows if row["status"] == "completed"]
+    assert [row.epoch for row in found] == [1, 3]
+    for row in found:
+        assert row.trials == len(completed)
+        assert -1 <= row.spearman <= 1
+        assert 0 <= row.lost <= row.trials // 3
+    assert found[1].spearman > 0.5  # the made-up curves are ordered by their ceilings
+
+
+def test_a_search_without_early_stopping_says_so(made) -> None:
+    rows = [{"trial_id": "a", "status": "completed", "epochs": 9, "seconds": 18.0, "best_val_accuracy": 0.6}]
+    write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
+    assert savings_sentences(made.run) == ["No trial was stopped early."]
