@@ -8,7 +8,21 @@ import typer
 from rich.console import Console
 
 from fer_tune import __version__
-from fer_tune.cli import data, published, refit, report, resume, search, spaces, test
+from fer_tune.cli import (
+    compare,
+    data,
+    export,
+    predict,
+    published,
+    refit,
+    report,
+    resume,
+    search,
+    spaces,
+    sync,
+    test,
+    watch,
+)
 from fer_tune.errors import UserError
 
 app = typer.Typer(
@@ -23,9 +37,14 @@ app.add_typer(spaces.app, name="spaces")
 app.add_typer(published.app, name="published")
 app.command("search")(search.command)
 app.command("resume")(resume.command)
+app.command("watch")(watch.command)
 app.command("refit")(refit.command)
 app.command("test")(test.command)
 app.command("report")(report.command)
+app.command("compare")(compare.command)
+app.command("predict")(predict.command)
+app.command("export")(export.command)
+app.command("sync")(sync.command)
 
 
 def _print_version(asked: bool) -> None:

@@ -1,0 +1,56 @@
+"""`fer-tune compare`: several runs beside each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def command(
+    runs: list[Path] = typer.Argument(..., help="Run folders, two or more.", metavar="RUN RUN..."),
+    out: Path | None = typer.Option(
+        None, "--out", help="Also write the table: .csv, .parquet or .md; or its figure: .png or .pdf.", metavar="FILE"
+    ),
+) -> None:
+    """Put several runs beside each other; winners that were tested on the same images are compared image by image."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from analysis import compare
+    from analysis.words import percent
+    from fer_tune.errors import UserError
+
+    kinds = (".csv", ".parquet", ".md", ".png", ".pdf")
+    if out is not None and out.suffix not in kinds:
+        raise UserError(f"--out {out}: its name must end in one of {', '.join(kinds)}")
+    found = compare(runs)
+    table = Table(title="accuracy in %", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("run", "dataset", "backbone", "trials", "search", "refitted", "held-out (95 %)", "read"):
+        table.add_column(name, justify="left" if name in ("run", "dataset", "backbone") else "right")
+    for row in found.table.to_dict("records"):
+        refit = percent(row["refit_accuracy"])
+        if row["refit_sd"] == row["refit_sd"]:
+            refit += f" ± {percent(row['refit_sd'])}"
+        test = percent(row["test_accuracy"])
+        if test != "–":
+            test += f" ({percent(row['test_low'])}–{percent(row['test_high'])})"
+        cells = (row["run"], row["dataset"], row["backbone"], str(row["trials"]))
+        table.add_row(*cells, percent(row["search_accuracy"]), refit, test, str(row["openings"]))
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(table)
+    for comparison in found.comparisons:
+        for pair in comparison.pairs:
+            console.print(f"{pair.first} against {pair.second}: {pair.words}", markup=False)
+        console.print(f"({comparison.method})", markup=False)
+    for note in found.notes:
+        console.print(f"note: {note}", markup=False)
+    if out is not None:
+        from analysis.saving import save_figure, save_table
+
+        if out.suffix in (".png", ".pdf"):
+            save_figure(found.plot(), out)
+        else:
+            save_table(found.table, out)
+        console.print(f"written: {out}", markup=False)

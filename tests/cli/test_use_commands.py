@@ -1,0 +1,229 @@
+"""The commands predict, export and compare, on networks that were not trained: what they do with them counts."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import typer
+from drawing import tiny_dataset
+from fake_run import FakeRun
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
+
+from analysis import load_run
+from analysis.refit_plan import plan_refits
+from analysis.using import network
+from fer_tune.cli import compare, export, predict
+from fer_tune.data.store import PreparedDataset
+from fer_tune.errors import UserError
+from fer_tune.models import create_model
+from fer_tune.run_folder import write_json
+
+app = typer.Typer()
+app.command("compare")(compare.command)
+app.command("export")(export.command)
+app.command("predict")(predict.command)
+
+SEEDS = 2
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> FakeRun:
+    """A refitted run whose models are real networks with random weights."""
+    folder = tmp_path_factory.mktemp("using")
+    card = tiny_dataset(folder / "data", n_train=14, n_val=21, n_test=14)
+    fake = FakeRun(folder / "run", dataset=folder / "data", content_hash=card.content_hash, dataset_name=card.name)
+    run_folder = fake.write()
+    run = load_run(run_folder.path)
+    plan = plan_refits(run, top=1, seeds=SEEDS, published=False)
+    write_json(plan, run_folder.refit_file)
+    [config] = plan.configs
+    for place, seed in enumerate(plan.seeds):
+        fake.refit(run_folder, config.config_id, seed, 0.5 + 0.1 * place)
+        torch.manual_seed(seed)
+        model = create_model(config.backbone, num_classes=7, in_chans=1)
+        file = run_folder.refit_seed(config.config_id, seed) / "best.safetensors"
+        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, file)
+    return fake
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    """A folder with one image as the dataset has them, a larger one in colour, and what is no image."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "faces"
+    (folder / "deeper").mkdir(parents=True)
+    Image.fromarray(rng.integers(0, 256, (24, 24), dtype=np.uint8)).save(folder / "a.png")
+    Image.fromarray(rng.integers(0, 256, (60, 50, 3), dtype=np.uint8)).save(folder / "deeper" / "b.jpg")
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+def call(*arguments: Any, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if isinstance(result.exception, UserError):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_an_image_is_predicted_as_pytorch_does(made: FakeRun, faces: Path, tmp_path: Path) -> None:
+    out = tmp_path / "found.csv"
+    shown = call("predict", made.path, faces / "a.png", "--out", out, "--top-k", 2)
+    frame = pd.read_csv(out)
+    [row] = frame.to_dict("records")
+    models = network(load_run(made.path))
+    pixels = np.asarray(Image.open(faces / "a.png")) / 255
+    images = torch.tensor((pixels - models.card.pixel_mean[0]) / models.card.pixel_std[0], dtype=torch.float32)
+    with torch.inference_mode():
+        each = [models.load(n, "cpu")(images[None, None]).softmax(1)[0] for n in range(SEEDS)]
+    expected = torch.stack(each).mean(0).numpy()
+    assert [row[f"p_{name}"] for name in models.card.classes] == pytest.approx(expected, abs=1e-5)
+    order = np.argsort(-expected)
+    assert (row["top_1"], row["top_2"]) == tuple(models.card.classes[index] for index in order[:2])
+    assert "top_3" not in row
+    assert f"{row['top_1']} {100 * row['probability_1']:.1f} %" in shown
+    assert f"mean of {SEEDS} seeds" in shown
+
+
+def test_a_folder_with_folders_in_it(made: FakeRun, faces: Path, tmp_path: Path) -> None:
+    out = tmp_path / "found.parquet"
+    shown = call("predict", made.path, faces, "--out", out)
+    frame = pd.read_parquet(out)
+    assert [Path(source).name for source in frame["source"]] == ["a.png", "b.jpg"]
+    assert "b.jpg" in shown
+    assert frame[[f"p_{name}" for name in made.classes]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_prepared_dataset_with_its_labels(made: FakeRun, tmp_path: Path) -> None:
+    out = tmp_path / "found.md"
+    shown = call("predict", made.path, made.dataset, "--out", out)
+    assert len(out.read_text().splitlines()) == 2 + 21
+    assert "label" in out.read_text().splitlines()[0]
+    assert "right:" in shown
+    call("predict", made.path, made.dataset, "--split", "train", "--out", out)
+    assert len(out.read_text().splitlines()) == 2 + 14
+
+
+def test_the_held_out_split_is_not_opened(made: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Any) -> Any:
+        raise AssertionError("the held-out split was opened")
+
+    monkeypatch.setattr(PreparedDataset, "open_test", refuse)
+    with pytest.raises(UserError, match="`fer-tune test` alone opens the held-out split"):
+        call("predict", made.path, made.dataset, "--split", "test")
+
+
+def test_a_seed_alone_and_views_change_the_answer(made: FakeRun, faces: Path, tmp_path: Path) -> None:
+    plan = load_run(made.path).refit_plan
+    found = []
+    for number, options in enumerate([(), ("--seed", plan.seeds[0]), ("--seed", plan.seeds[1]), ("--views", "flip")]):
+        out = tmp_path / f"{number}.csv"
+        call("predict", made.path, faces / "a.png", "--out", out, *options)
+        found.append(pd.read_csv(out)[[f"p_{name}" for name in made.classes]].to_numpy())
+    assert found[0] == pytest.approx((found[1] + found[2]) / 2, abs=1e-5)
+    assert np.abs(found[0] - found[3]).max() > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("nowhere.png",), "no such file or folder"),
+        (("{faces}/notes.txt",), "cannot be read as an image"),
+        (("{faces}/a.png", "--seed", 5), "has the seeds 1001, 1002"),
+        (("{faces}/a.png", "--config", "cnn_none"), "no refit of it has ended"),
+        (("{faces}/a.png", "--out", "found.xls"), "must end in .csv, .parquet or .md"),
+        (("{faces}/a.png", "--views", "all"), "none, flip or ten_crop"),
+    ],
+)
+def test_what_cannot_be_predicted_is_named(made: FakeRun, faces: Path, options: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        call("predict", made.path, *(str(option).replace("{faces}", str(faces)) for option in options))
+
+
+def test_a_run_whose_dataset_is_gone_says_what_is_missing(made: FakeRun, faces: Path, tmp_path: Path) -> None:
+    run = load_run(made.path)
+    moved = run.settings.model_copy(
+        update={"dataset": run.settings.dataset.model_copy(update={"path": str(tmp_path / "gone")})}
+    )
+    other = FakeRun(tmp_path / "other").write()
+    other.write_settings(moved)
+    with pytest.raises(UserError, match=r"copy its dataset\.json to"):
+        call("predict", other.path, faces / "a.png")
+
+
+def test_nothing_refitted_says_so(tmp_path: Path, made: FakeRun, faces: Path) -> None:
+    other = FakeRun(tmp_path / "run", dataset=made.dataset, content_hash=made.content_hash).write()
+    with pytest.raises(UserError, match="nothing is refitted yet"):
+        call("predict", other.path, faces / "a.png")
+
+
+def test_export_writes_the_best_seed_with_its_preprocessing(made: FakeRun, tmp_path: Path) -> None:
+    run = load_run(made.path)
+    shown = call("export", made.path, "--out", tmp_path)
+    models = network(run)
+    assert f"seed {models.seeds[1]}" in shown  # the better on validation
+    written = load_file(tmp_path / "model.safetensors")
+    trained = load_file(models.files[1])
+    assert set(written) == set(trained)
+    assert all(torch.equal(written[name], trained[name]) for name in written)
+    about = json.loads((tmp_path / "preprocessing.json").read_text())
+    assert about["classes"] == models.card.classes
+    assert about["mean"] == models.card.pixel_mean
+    assert about["input"]["shape"] == ["batch", 1, 24, 24]
+    assert about["settings"]["backbone"] == about["backbone"]
+    call("export", made.path, "--out", tmp_path / "first", "--seed", models.seeds[0])
+    first = load_file(tmp_path / "first" / "model.safetensors")
+    assert not all(torch.equal(first[name], written[name]) for name in written)
+
+
+def test_export_without_out_goes_into_the_run(made: FakeRun) -> None:
+    call("export", made.path)
+    assert (made.path / "export" / "model.safetensors").is_file()
+
+
+def test_an_unknown_format_is_refused(made: FakeRun, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--format pickle: safetensors or onnx"):
+        call("export", made.path, "--format", "pickle", "--out", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+HAVE_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript"))
+
+
+@pytest.mark.skipif(HAVE_ONNX, reason="onnx is installed")
+def test_onnx_that_is_not_installed_is_named(made: FakeRun, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="needs the package onnx"):
+        call("export", made.path, "--format", "onnx", "--out", tmp_path)
+
+
+@pytest.mark.skipif(not HAVE_ONNX, reason="needs the extra onnx")
+def test_onnx_gives_the_outputs_of_pytorch(made: FakeRun, tmp_path: Path) -> None:
+    shown = call("export", made.path, "--format", "onnx", "--out", tmp_path)
+    assert (tmp_path / "model.onnx").is_file()
+    assert "differ by at most" in shown
+
+
+def test_compare_shows_the_runs_and_writes_the_table(made: FakeRun, tmp_path: Path) -> None:
+    other = FakeRun(tmp_path / "second", dataset=made.dataset, content_hash=made.content_hash, trials=3, seed=4).write()
+    shown = call("compare", made.path, other.path, "--out", tmp_path / "table.csv")
+    assert "second" in shown
+    assert "different budgets" in shown
+    frame = pd.read_csv(tmp_path / "table.csv")
+    assert list(frame["run"]) == ["run", "run", "second", "second"]
+    best = load_run(other.path).ranked[0]["best_val_accuracy"]
+    assert frame[frame["run"] == "second"]["search_accuracy"].max() == pytest.approx(best)
+    call("compare", made.path, other.path, "--out", tmp_path / "figure.png")
+    assert Image.open(tmp_path / "figure.png").width == 1280
+    with pytest.raises(UserError, match="must end in one of"):
+        call("compare", made.path, other.path, "--out", tmp_path / "table.xls")
+    with pytest.raises(UserError, match="two runs or more"):
+        call("compare", made.path)
