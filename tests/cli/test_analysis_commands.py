@@ -12,11 +12,13 @@ from drawing import tiny_dataset
 from fake_run import FakeRun, guesses
 from typer.testing import CliRunner
 
+import analysis.heldout
 import analysis.refit
 import fer_tune.search.ray_session
 import fer_tune.training.evaluation
 from analysis import Run, load_run
 from analysis.refit import Ending, RefitTask
+from analysis.scores import score
 from fer_tune.cli import refit, report, test
 from fer_tune.errors import UserError
 from fer_tune.run_folder import RefitResult
@@ -114,7 +116,7 @@ def test_refit_shows_each_refit_the_table_and_the_next_command(fake: FakeRun, po
 def test_refit_again_trains_nothing(fake: FakeRun, pool: type[Pool]) -> None:
     call("refit", fake.path, "--top", 1, "--seeds", 2)
     pool.asked = (Path(), 0, 0)
-    assert "2 of 2 done" in call("refit", fake.path)
+    assert "6 of 6 done" in call("refit", fake.path)
     assert pool.asked == (Path(), 0, 0)
 
 
@@ -205,6 +207,11 @@ def refitted(fake: FakeRun, pool: type[Pool], monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(fer_tune.training.evaluation, "load_model", lambda c, card, file, dev: int(file.read_text()))
     monkeypatch.setattr(fer_tune.training.evaluation, "predict", predict)
+
+    def quick(*arguments: Any, resamples: int, **others: Any) -> Any:
+        return score(*arguments, resamples=100, **others)
+
+    monkeypatch.setattr(analysis.heldout, "score", quick)
     call("refit", fake.path, "--top", 2, "--seeds", 2)
     return fake
 
