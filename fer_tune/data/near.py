@@ -21,7 +21,7 @@ from fer_tune.data.readers.base import Pixels
 BITS = 256
 NEAR = 20  # bits
 _MARGIN = 4  # of 255; less is noise of flat regions
-_ROWS, _COLUMNS = 1024, 8192  # of the table of distances held at once: 32 MB
+_BLOCK = 2048  # rows and columns of the table of distances that are held at once: 16 MB
 
 Prints = npt.NDArray[np.uint8]  # (N, 32)
 
@@ -56,7 +56,7 @@ def is_near(one: bytes, others: Prints) -> bool:
 def nearest(prints: Prints, members: npt.NDArray[np.bool_]) -> Nearest:
     """Compare all fingerprints with each other.
 
-    Memory does not grow with the square of N; time does, as a product of N x 256 matrices.
+    Memory does not grow with the square of N; time does, as half a product of N x 256 matrices.
 
     Args:
         prints: (N, 32), of images that all differ in their pixels.
@@ -65,19 +65,24 @@ def nearest(prints: Prints, members: npt.NDArray[np.bool_]) -> Nearest:
     count = len(prints)
     beside = np.zeros(members.shape, bool)
     index, bits = np.full(count, -1), np.full(count, BITS + 1)
-    for top in range(0, count, _ROWS):
-        rows = _signs(prints[top : top + _ROWS])
-        for left in range(0, count, _COLUMNS):
-            close = rows @ _signs(prints[left : left + _COLUMNS]).T >= BITS - 2 * NEAR  # agreeing less differing bits
+
+    def note(place: int, others: npt.NDArray[np.int64]) -> None:
+        beside[place] |= members[others].any(axis=0)
+        distance = np.bitwise_count(prints[others] ^ prints[place]).sum(axis=1)
+        if distance.min() < bits[place]:
+            index[place], bits[place] = others[distance.argmin()], distance.min()
+
+    for top in range(0, count, _BLOCK):
+        rows = _signs(prints[top : top + _BLOCK])
+        for left in range(top, count, _BLOCK):
+            close = rows @ _signs(prints[left : left + _BLOCK]).T >= BITS - 2 * NEAR  # agreeing less differing bits
+            if left == top:
+                np.fill_diagonal(close, False)
             for row in np.flatnonzero(close.any(axis=1)):
-                at = np.flatnonzero(close[row]) + left
-                at = at[at != top + row]
-                if not len(at):
-                    continue
-                beside[top + row] |= members[at].any(axis=0)
-                distance = np.bitwise_count(prints[at] ^ prints[top + row]).sum(axis=1)
-                if distance.min() < bits[top + row]:
-                    index[top + row], bits[top + row] = at[distance.argmin()], distance.min()
+                note(top + row, np.flatnonzero(close[row]) + left)
+            if left > top:
+                for column in np.flatnonzero(close.any(axis=0)):
+                    note(left + column, np.flatnonzero(close[:, column]) + top)
     return Nearest(beside, index, bits)
 
 

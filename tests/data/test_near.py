@@ -55,8 +55,7 @@ def test_nearest_is_what_comparing_all_pairs_finds(monkeypatch):
     flips = (rng.random((40, 256)) < 0.05).astype(np.uint8)
     given = centres[rng.integers(0, 8, 40)] ^ np.packbits(flips, axis=1)
     members = rng.random((40, 3)) < 0.4
-    monkeypatch.setattr(near, "_ROWS", 7)  # so that blocks are cut everywhere
-    monkeypatch.setattr(near, "_COLUMNS", 11)
+    monkeypatch.setattr(near, "_BLOCK", 7)  # so that blocks are cut everywhere
     found = near.nearest(given, members)
     table = distances(given[:, None], given[None])
     np.fill_diagonal(table, 999)
