@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
@@ -41,6 +43,8 @@ def command(
     warm_start_top: Annotated[int, typer.Option(min=1, help="How many of them per backbone.")] = 3,
     published: Annotated[bool, typer.Option(help="Try the published configurations first.")] = True,
     wandb: Annotated[str, typer.Option(help="auto, online, offline or disabled.")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the run folder at the end, and nothing else.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line per event, for programs.")] = False,
 ) -> None:
     """Search learning rate, batch size, augmentation, freeze depth and more, per backbone.
 
@@ -52,6 +56,7 @@ def command(
     _one_of("--wandb", wandb, ("auto", "online", "offline", "disabled"))
     _one_of("--sampler", sampler, get_args(Sampler))
     _one_of("--scheduler", scheduler, get_args(Scheduler))
+    show_as(quiet=quiet, as_json=as_json)
     from fer_tune.search.engine import SearchOptions
     from fer_tune.search.engine import search as run_search
 
@@ -84,22 +89,40 @@ def command(
 
 def conclude(ended: Ended) -> None:
     """Print the leaderboard and the next command; exit with 130 after an interrupt, 1 when trials failed alike."""
-    from fer_tune.cli.leaderboard import print_leaderboard
+    from fer_tune.search.progress import output
 
-    path = ended.run.path
-    print_leaderboard(ended.run)
+    shown, path = output(), ended.run.path
+    if shown == "json":
+        facts = {"event": "search", "run": str(path), "finished": ended.finished, "interrupted": ended.interrupted}
+        typer.echo(json.dumps({**facts, "reason": ended.reason}))
+    elif shown == "text":
+        from fer_tune.cli.leaderboard import print_leaderboard
+
+        print_leaderboard(ended.run)
     if ended.interrupted:
-        typer.echo(f"interrupted; nothing finished is lost. Go on with: fer-tune resume {path}")
+        if shown == "text":
+            typer.echo(f"interrupted; nothing finished is lost. Go on with: fer-tune resume {path}")
         raise typer.Exit(130)
-    if not ended.finished:
-        typer.echo(f"{ended.reason}. Go on with: fer-tune resume {path}", err=ended.gave_up)
     if ended.gave_up:
+        typer.echo(f"{ended.reason}. Go on with: fer-tune resume {path}", err=True)
         raise typer.Exit(1)
-    from fer_tune.tracking.sync import sync_hint
+    if shown == "quiet":
+        typer.echo(str(path))
+    elif shown == "text":
+        from fer_tune.tracking.sync import sync_hint
 
-    if hint := sync_hint(path):
-        typer.echo(hint)
-    typer.echo(f"run folder: {path}\nnext: fer-tune refit {path}")
+        if not ended.finished:
+            typer.echo(f"{ended.reason}. Go on with: fer-tune resume {path}")
+        if hint := sync_hint(path):
+            typer.echo(hint)
+        typer.echo(f"run folder: {path}\nnext: fer-tune refit {path}")
+
+
+def show_as(*, quiet: bool, as_json: bool) -> None:
+    """Say how progress is shown, to this process and to what Tune brings back in a resumed search."""
+    if quiet and as_json:
+        raise UserError("--quiet and --json: one of them")
+    os.environ["FER_TUNE_OUTPUT"] = "quiet" if quiet else "json" if as_json else "text"
 
 
 def _one_of(option: str, given: str, allowed: tuple[str, ...]) -> None:

@@ -1,22 +1,36 @@
-"""What a person sees of a running search: a table in place on a terminal, a line per event elsewhere."""
+"""A running search on screen: a table in place on a terminal, a line per event elsewhere, JSON lines for programs."""
 
 from __future__ import annotations
 
+import json
+import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from ray.tune import Callback
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
+from fer_tune.search.board import Best, Running, Snapshot, board, percent, time_left
+from fer_tune.search.recorder import why_it_died
 from fer_tune.search.scheduler import METRIC
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
+Output = Literal["text", "quiet", "json"]
+OUTPUT = "FER_TUNE_OUTPUT"
+"""The environment variable that says how progress is shown; it reaches a resumed search too, whose callbacks Tune
+brings back from its snapshot."""
+
 _EVERY = 0.5  # seconds between two drawings
+_KEPT = ("epoch", METRIC, "val_accuracy", "best_epoch", "finished", "error", "images_per_second")
+
+
+def output() -> Output:
+    """Return how progress is shown: as `OUTPUT` says, else as text."""
+    asked = os.environ.get(OUTPUT, "text")
+    return cast(Output, asked) if asked in get_args(Output) else "text"
 
 
 class Progress(Callback):
@@ -32,6 +46,7 @@ class Progress(Callback):
     def __init__(self, total: int, epochs: int, concurrent: int, time_budget: float | None) -> None:
         self._total, self._epochs, self._concurrent, self._budget = total, epochs, concurrent, time_budget
         self._ended: dict[str, str] = {}  # trial id -> how it ended
+        self._failures: dict[str, str] = {}  # trial id -> why
         self._seconds: dict[str, float] = {}  # trial id -> seconds of all its epochs
         self._last: dict[str, dict[str, Any]] = {}  # trial id -> its last result
         self._best: dict[str, tuple[float, str, str, int]] = {}  # backbone -> accuracy, trial id, origin, epoch
@@ -50,7 +65,7 @@ class Progress(Callback):
 
     def get_state(self) -> dict[str, Any]:
         """What Tune saves."""
-        kept = {name: getattr(self, name) for name in ("_ended", "_seconds", "_last", "_best")}
+        kept = {name: getattr(self, name) for name in ("_ended", "_failures", "_seconds", "_last", "_best")}
         return {**kept, "_before": self._elapsed()}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -62,13 +77,13 @@ class Progress(Callback):
     ) -> None:
         """Take up an epoch."""
         name = trial.trial_id
-        self._last[name] = {
-            key: result.get(key) for key in ("epoch", METRIC, "val_accuracy", "best_epoch", "finished", "error")
-        }
+        self._last[name] = {key: result.get(key) for key in _KEPT}
         self._seconds[name] = self._seconds.get(name, 0.0) + float(result.get("seconds", 0.0))
         backbone, value = trial.config["backbone"], result.get(METRIC)
         if value is not None and value > self._best.get(backbone, (-1.0,))[0]:
             self._best[backbone] = (value, name, trial.config["origin"], int(result["best_epoch"]))
+        if output() == "json" and not result.get("error"):
+            self._tell("epoch", trial)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Take up the end of a trial."""
@@ -78,17 +93,17 @@ class Progress(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Take up a trial whose process died too often."""
-        self._end(trial, "failed", "its process died")
+        self._end(trial, "failed", why_it_died(trial))
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Draw now and then."""
-        if not self._console.is_terminal or time.monotonic() - self._drawn < _EVERY:
+        if not self._in_place() or time.monotonic() - self._drawn < _EVERY:
             return
         self._drawn = time.monotonic()
         if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
-        self._live.update(self.table(trials), refresh=True)
+        self._live.update(board(self.snapshot(trials)), refresh=True)
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         """Leave the terminal as it was."""
@@ -96,64 +111,78 @@ class Progress(Callback):
             self._live.stop()
             self._live = None
 
-    def table(self, trials: list[Trial]) -> Group:
-        """The live table, for 80 columns."""
+    def snapshot(self, trials: list[Trial]) -> Snapshot:
+        """Return what the table shows."""
         running = [trial for trial in trials if trial.status == "RUNNING" and trial.trial_id not in self._ended]
-        shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for column in ("running", "backbone", "origin", "epoch", "val acc"):
-            shown.add_column(column, header_style="bold", justify="right" if column in ("epoch", "val acc") else "left")
-        for trial in running[:12]:
-            last = self._last.get(trial.trial_id, {})
-            shown.add_row(
-                trial.trial_id,
-                trial.config["backbone"],
-                trial.config["origin"],
-                f"{last.get('epoch') or 0}/{self._epochs}",
-                _percent(last.get("val_accuracy")),
-            )
-        if len(running) > 12:
-            shown.add_row(f"and {len(running) - 12} more")
-        return Group(Text(self._headline(len(running))), *[Text(line) for line in self._best_lines()], shown)
+        lasts = [(trial, self._last.get(trial.trial_id, {})) for trial in running]
+        ended = list(self._ended.values())
+        return Snapshot(
+            total=self._total,
+            epochs=self._epochs,
+            completed=ended.count("completed"),
+            stopped=ended.count("stopped early"),
+            failures=[f"{name}: {why}" for name, why in self._failures.items()],
+            running=[
+                Running(
+                    trial.trial_id,
+                    trial.config["backbone"],
+                    trial.config["origin"],
+                    last.get("epoch") or 0,
+                    last.get("val_accuracy"),
+                )
+                for trial, last in lasts
+            ],
+            best=[
+                Best(backbone, value, name, origin, epoch)
+                for backbone, (value, name, origin, epoch) in self._best.items()
+            ],
+            seconds=self._elapsed(),
+            left=self._left(),
+            rate=sum(last.get("images_per_second") or 0.0 for _, last in lasts),
+        )
+
+    def _in_place(self) -> bool:
+        return output() == "text" and self._console.is_terminal
 
     def _end(self, trial: Trial, how: str, error: str | None) -> None:
         name = trial.trial_id
         self._ended[name] = how
-        if self._console.is_terminal:
-            return
-        last = self._last.get(name, {})
+        if how == "failed":
+            self._failures[name] = (error or "no reason is known").splitlines()[0]
+        if output() == "json":
+            self._tell("end", trial, status=how, error=error)
+        elif output() == "text" and not self._in_place():
+            self._console.print(self._line(trial, how), markup=False)
+
+    def _line(self, trial: Trial, how: str) -> str:
+        name, last = trial.trial_id, self._last.get(trial.trial_id, {})
         text = f"[{len(self._ended)}/{self._total}] {name} {trial.config['backbone']} {trial.config['origin']}: {how}"
-        if error:
-            text += f": {error.splitlines()[0]}"
+        if how == "failed":
+            text += f": {self._failures[name]}"
         elif last:
-            text += f" after {last.get('epoch')} epochs, best val acc {_percent(last.get(METRIC))}"
+            text += f" after {last.get('epoch')} epochs, best val acc {percent(last.get(METRIC))}"
         best = self._best.get(trial.config["backbone"])
         if best:
-            text += f" | best {_percent(best[0])} ({best[1]}) | {self._time_left()}"
-        self._console.print(text, markup=False)
+            text += f" | best {percent(best[0])} ({best[1]}) | {time_left(self._left())}"
+        return text
 
-    def _headline(self, running: int) -> str:
-        ended = list(self._ended.values())
-        parts = [
-            f"trials {len(ended)}/{self._total}",
-            f"running {running}",
-            f"completed {ended.count('completed')}",
-            f"stopped early {ended.count('stopped early')}",
-        ]
-        if failed := ended.count("failed"):
-            parts.append(f"failed {failed}")
-        return "  ".join(parts) + f"\n{_clock(self._elapsed())} elapsed, {self._time_left()}"
-
-    def _best_lines(self) -> list[str]:
-        return [
-            f"best {backbone}: {_percent(value)} val acc, trial {name} ({origin}), epoch {epoch}"
-            for backbone, (value, name, origin, epoch) in self._best.items()
-        ]
+    def _tell(self, event: str, trial: Trial, **more: Any) -> None:
+        last = self._last.get(trial.trial_id, {})
+        facts = {
+            "event": event,
+            "trial_id": trial.trial_id,
+            "backbone": trial.config["backbone"],
+            "origin": trial.config["origin"],
+            **{name: last.get(name) for name in ("epoch", "val_accuracy", METRIC)},
+            **more,
+        }
+        print(json.dumps(facts), flush=True)
 
     def _elapsed(self) -> float:
         return self._before + time.monotonic() - self._began
 
-    def _time_left(self) -> str:
-        """Estimated from the mean time of the trials that have ended; bounded by the time budget."""
+    def _left(self) -> float | None:
+        """Estimate from the mean time of the trials that have ended; bounded by the time budget."""
         left = None
         if self._ended:
             mean = sum(self._seconds.get(name, 0.0) for name in self._ended) / len(self._ended)
@@ -161,14 +190,4 @@ class Progress(Callback):
         if self._budget is not None:
             rest = max(0.0, self._budget - (time.monotonic() - self._began))
             left = rest if left is None else min(left, rest)
-        return "time left unknown yet" if left is None else f"about {_clock(left)} left"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f} %"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+        return left

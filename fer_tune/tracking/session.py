@@ -96,7 +96,7 @@ class Session:
             self._abandoned = True
             self._warn(
                 f"W&B: not done {self.finish_timeout:g} s after the end; what is recorded is kept in "
-                f"{self.folder / 'wandb'}, upload it with `wandb sync`"
+                f"{self.folder / 'wandb'}, upload it with `fer-tune sync`"
             )
             self.mode = "disabled"
             service.end(self._service)  # else W&B's exit hook would wait for it without end

@@ -1,14 +1,49 @@
-"""What a user has to know about runs that were recorded offline."""
+"""Runs that were recorded offline: what a user has to know about them, and their upload."""
 
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from pathlib import Path
+
+from fer_tune.errors import UserError
+from fer_tune.tracking.mode import key_problem
 
 
 def sync_hint(run_folder: Path | str) -> str:
-    """Return one line that says how to upload the runs recorded offline; empty where there are none."""
-    folder = Path(run_folder) / "wandb"
-    if not any(folder.glob("offline-run-*")):
+    """Return one line that says how to upload the runs recorded offline; empty where there are none left."""
+    if not unsynced(Path(run_folder)):
         return ""
-    return f"W&B: recorded offline; upload with: wandb sync {shlex.quote(str(folder))}/offline-run-*"
+    return f"W&B: recorded offline; upload with: fer-tune sync {shlex.quote(str(run_folder))}"
+
+
+def unsynced(run_folder: Path) -> list[Path]:
+    """Return the folders of offline runs that have not been uploaded, oldest first.
+
+    W&B puts a file ``*.wandb.synced`` beside the record of a run once the server has all of it.
+    """
+    found = sorted((run_folder / "wandb").glob("offline-run-*"))
+    return [folder for folder in found if not any(folder.glob("*.wandb.synced"))]
+
+
+def upload(run_folder: Path) -> tuple[int, list[Path]]:
+    """Upload what has not been uploaded, oldest first, so that a resumed run's parts arrive in order.
+
+    W&B's own program does it, one run at a time; it may be interrupted and repeated.
+
+    Returns:
+        How many runs were uploaded, and those that were not.
+
+    Raises:
+        UserError: no usable API key is configured.
+    """
+    waiting = unsynced(run_folder)
+    if not waiting:
+        return 0, []
+    if problem := key_problem():
+        raise UserError(f"fer-tune sync: {problem}; run `wandb login` or set WANDB_API_KEY")
+    command = [sys.executable, "-m", "wandb", "sync", "--yes", "-n", "1", *map(str, waiting)]
+    subprocess.run(command, check=False)  # its exit code is 0 as well when single runs fail: the marks tell
+    left = unsynced(run_folder)
+    return len(waiting) - len(left), left

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from fake_run import FakeRun
 
 import fer_tune.search.engine as engine
 from fer_tune.cli.main import main
@@ -143,3 +147,71 @@ def test_a_budget_without_a_unit(monkeypatch, asked, budget, capsys):
 def test_an_unknown_wandb_mode(monkeypatch, asked, capsys):
     assert call(monkeypatch, *BASE, "--wandb", "maybe") == 2
     assert "one of auto, online, offline, disabled" in capsys.readouterr().err
+
+
+def test_quiet_prints_the_run_folder_alone(monkeypatch, asked, run_folder, capsys):
+    monkeypatch.setenv("FER_TUNE_OUTPUT", "text")  # put back after the test
+    assert call(monkeypatch, *BASE, "--quiet") == 0
+    assert capsys.readouterr().out == f"{run_folder.path}\n"
+    assert os.environ["FER_TUNE_OUTPUT"] == "quiet"
+
+
+def test_json_ends_with_how_the_search_ended(monkeypatch, asked, run_folder, capsys):
+    monkeypatch.setenv("FER_TUNE_OUTPUT", "text")
+    asked |= {"finished": False, "reason": "the time budget is spent"}
+    assert call(monkeypatch, "resume", str(run_folder.path), "--json") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == {
+        "event": "search",
+        "run": str(run_folder.path),
+        "finished": False,
+        "interrupted": False,
+        "reason": "the time budget is spent",
+    }
+    assert os.environ["FER_TUNE_OUTPUT"] == "json"
+
+
+def test_quiet_and_json_exclude_each_other(monkeypatch, asked, capsys):
+    assert call(monkeypatch, *BASE, "--quiet", "--json") == 2
+    assert "--quiet and --json: one of them" in capsys.readouterr().err
+
+
+def test_watch_looks_once_when_piped(monkeypatch, tmp_path, capsys):
+    run = FakeRun(tmp_path / "watched").write()
+    assert call(monkeypatch, "watch", run.path) == 0
+    assert "trials 16/16" in capsys.readouterr().out
+
+
+def test_watch_looks_again_until_the_search_has_ended(monkeypatch, tmp_path, capsys):
+    run = FakeRun(tmp_path / "watched").write()
+    rows = pq.read_table(run.trials_file).to_pylist()
+    write_table([{**rows[0], "status": "running"}, *rows[1:]], TRIAL_COLUMNS, run.trials_file)
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        write_table(rows, TRIAL_COLUMNS, run.trials_file)
+
+    monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes it for a terminal
+    assert call(monkeypatch, "watch", run.path, "--once") == 0
+    assert slept == []
+    assert "trials 15/16" in capsys.readouterr().out
+    assert call(monkeypatch, "watch", run.path, "--every", "7") == 0
+    assert slept == [7.0]
+    assert "trials 16/16" in capsys.readouterr().out
+
+
+def test_sync_without_offline_runs_has_nothing_to_do(monkeypatch, tmp_path, capsys):
+    run = FakeRun(tmp_path / "synced").write()
+    assert call(monkeypatch, "sync", run.path) == 0
+    assert "nothing to upload" in capsys.readouterr().out
+
+
+def test_sync_fails_when_runs_are_left(monkeypatch, tmp_path, capsys):
+    run = FakeRun(tmp_path / "left").write()
+    monkeypatch.setattr("fer_tune.tracking.sync.upload", lambda folder: (1, [folder / "wandb/offline-run-x"]))
+    assert call(monkeypatch, "sync", run.path) == 1
+    shown = capsys.readouterr()
+    assert "1 runs uploaded" in shown.out
+    assert "offline-run-x" in shown.err

@@ -169,7 +169,7 @@ def test_an_address_that_does_not_answer_falls_back_to_offline(
     assert [record.levelname for record in caplog.records].count("WARNING") == 1
     assert tracker.warning is not None
     assert f"recording offline in {run_folder / 'wandb'}" in tracker.warning
-    assert sync_hint(run_folder) == f"W&B: recorded offline; upload with: wandb sync {run_folder}/wandb/offline-run-*"
+    assert sync_hint(run_folder) == f"W&B: recorded offline; upload with: fer-tune sync {run_folder}"
 
 
 def test_online_without_a_key_never_asks_at_the_terminal(run_folder: Path) -> None:

@@ -1,0 +1,22 @@
+"""`fer-tune sync`: upload the W&B runs that were recorded offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(run: Annotated[Path, typer.Argument(help="The run folder.")]) -> None:
+    """Upload the W&B runs that a search, a refit or a test recorded offline, oldest first; repeat it at will."""
+    from fer_tune.run_folder import RunFolder
+    from fer_tune.tracking.sync import upload
+
+    folder = RunFolder.open(run)
+    done, left = upload(folder.path)
+    typer.echo(f"W&B: {done} runs uploaded" if done or left else "W&B: nothing to upload")
+    if left:
+        shown = "\n".join(f"  {path}" for path in left[:5])
+        typer.echo(f"W&B: {len(left)} runs not uploaded; they are kept, try again later:\n{shown}", err=True)
+        raise typer.Exit(1)

@@ -1,0 +1,119 @@
+"""What a person is shown of a search: one table for a running search and for one that is watched from elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+_ROWS = 12  # running trials shown
+_FAILURES = 3  # failures shown, the newest
+
+
+@dataclass(frozen=True)
+class Running:
+    """A trial under way."""
+
+    trial_id: str
+    backbone: str
+    origin: str
+    epoch: int  # the last one reported; 0 before the first
+    val_accuracy: float | None  # of that epoch, in [0, 1]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best trial of a backbone so far."""
+
+    backbone: str
+    val_accuracy: float  # in [0, 1]
+    trial_id: str
+    origin: str
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A search at one moment."""
+
+    total: int  # trials of all backbones
+    epochs: int  # most epochs of one trial
+    completed: int
+    stopped: int
+    failures: list[str]  # "trial: reason", oldest first
+    running: list[Running]
+    best: list[Best]
+    seconds: float  # since the search began
+    left: float | None  # seconds, estimated
+    rate: float = 0.0  # training images per second of the running trials together
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def ended(self) -> int:
+        """Trials that have ended in any way."""
+        return self.completed + self.stopped + len(self.failures)
+
+
+def board(snapshot: Snapshot) -> Group:
+    """Draw the table, for 80 columns."""
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("running", "backbone", "origin", "epoch", "val acc"):
+        numeric = column in ("epoch", "val acc")
+        shown.add_column(column, header_style="bold", justify="right" if numeric else "left", no_wrap=True)
+    for trial in snapshot.running[:_ROWS]:
+        shown.add_row(
+            trial.trial_id,
+            trial.backbone,
+            trial.origin,
+            f"{trial.epoch}/{snapshot.epochs}",
+            percent(trial.val_accuracy),
+        )
+    if len(snapshot.running) > _ROWS:
+        shown.add_row(f"and {len(snapshot.running) - _ROWS} more")
+    lines = [_headline(snapshot), _clockline(snapshot), *map(_best_line, snapshot.best)]
+    lines += [f"failed {failure}" for failure in snapshot.failures[-_FAILURES:]]
+    lines += snapshot.notes
+    return Group(*[Text(line, overflow="ellipsis", no_wrap=True) for line in lines], shown)
+
+
+def _headline(snapshot: Snapshot) -> str:
+    parts = [
+        f"trials {snapshot.ended}/{snapshot.total}",
+        f"running {len(snapshot.running)}",
+        f"completed {snapshot.completed}",
+        f"stopped early {snapshot.stopped}",
+    ]
+    if snapshot.failures:
+        parts.append(f"failed {len(snapshot.failures)}")
+    return "  ".join(parts)
+
+
+def _clockline(snapshot: Snapshot) -> str:
+    line = f"{clock(snapshot.seconds)} elapsed, {time_left(snapshot.left)}"
+    return f"{line}, {snapshot.rate:,.0f} images/s" if snapshot.rate else line
+
+
+def _best_line(best: Best) -> str:
+    return (
+        f"best {best.backbone}: {percent(best.val_accuracy)} val acc, trial {best.trial_id} ({best.origin}), "
+        f"epoch {best.epoch}"
+    )
+
+
+def time_left(seconds: float | None) -> str:
+    """Return the estimate in words."""
+    return "time left unknown yet" if seconds is None else f"about {clock(seconds)} left"
+
+
+def percent(value: float | None) -> str:
+    """Return an accuracy in [0, 1] as a percentage."""
+    return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as m:ss or h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,148 @@
+"""What is shown of a search: the same board from a running search and from its run folder."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from fake_run import FakeRun
+from rich.console import Console
+
+from fer_tune.run_folder import EPOCH_COLUMNS, TRIAL_COLUMNS, RunFolder, write_table
+from fer_tune.search.board import Best, Running, Snapshot, board, clock
+from fer_tune.search.progress import OUTPUT, Progress
+from fer_tune.search.watched import read_snapshot
+
+SNAPSHOT = Snapshot(
+    total=16,
+    epochs=9,
+    completed=2,
+    stopped=3,
+    failures=["bad1: out of memory at batch_size 512"],
+    running=[
+        Running("ab12", "cnn_residual", "sampled", 4, 0.513),
+        Running("cd34", "cnn_residual", "paper/net", 0, None),
+    ],
+    best=[Best("cnn_residual", 0.5996, "ef56", "sampled", 8)],
+    seconds=3725,
+    left=61,
+    rate=412.6,
+)
+
+
+def drawn(snapshot: Snapshot, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=False, highlight=False)
+    console.print(board(snapshot))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_board_tells_all_in_80_columns():
+    shown = drawn(SNAPSHOT)
+    assert "trials 6/16  running 2  completed 2  stopped early 3  failed 1" in shown
+    assert "1:02:05 elapsed, about 1:01 left, 413 images/s" in shown
+    assert "best cnn_residual: 59.96 % val acc, trial ef56 (sampled), epoch 8" in shown
+    assert "failed bad1: out of memory at batch_size 512" in shown
+    assert ["ab12", "cnn_residual", "sampled", "4/9", "51.30", "%"] in [line.split() for line in shown.splitlines()]
+    assert ["cd34", "cnn_residual", "paper/net", "0/9", "-"] in [line.split() for line in shown.splitlines()]
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_many_trials_and_long_lines_stay_in_their_place():
+    many = [Running(f"t{place}", "cnn_residual", "sampled", 1, 0.5) for place in range(40)]
+    shown = drawn(replace(SNAPSHOT, running=many, failures=["x: " + "long " * 40])).splitlines()
+    assert any("and 28 more" in line for line in shown)
+    assert max(map(len, shown)) <= 80
+    assert len(shown) < 24  # a terminal's height
+
+
+def test_clock():
+    assert [clock(seconds) for seconds in (5, 65, 3600)] == ["0:05", "1:05", "1:00:00"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return FakeRun(tmp_path / "fake").write()
+
+
+def change(run: RunFolder, trial: int, **values: Any) -> None:
+    rows = pq.read_table(run.trials_file).to_pylist()
+    rows[trial] |= values
+    write_table(rows, TRIAL_COLUMNS, run.trials_file)
+
+
+def test_an_ended_search_is_read_from_its_folder(run):
+    snapshot = read_snapshot(run)
+    trials = pq.read_table(run.trials_file).to_pylist()
+    assert (snapshot.ended, snapshot.total) == (16, 16)
+    assert snapshot.completed == sum(row["status"] == "completed" for row in trials)
+    for best in snapshot.best:
+        accuracies = [row["best_val_accuracy"] for row in trials if row["backbone"] == best.backbone]
+        assert best.val_accuracy == max(value for value in accuracies if value is not None)
+    assert f"next: fer-tune refit {run.path}" in drawn(snapshot, 200)
+
+
+def test_a_running_search_shows_its_last_epoch(run):
+    created = (datetime.now(UTC) - timedelta(seconds=100)).isoformat(timespec="seconds")
+    run.write_settings(run.settings().model_copy(update={"created": created}))
+    trial = pq.read_table(run.trials_file).to_pylist()[0]["trial_id"]
+    change(run, 0, status="running", epochs=2)
+    change(run, 1, status="failed", error="no memory\nand a traceback")
+    epochs = [row for row in pq.read_table(run.epochs_file).to_pylist() if row["trial_id"] != trial]
+    shared = {"trial_id": trial, "backbone": "cnn_residual", "images_per_second": 300.0}
+    epochs += [{**shared, "epoch": epoch, "val_accuracy": 0.1 * epoch} for epoch in (1, 2)]
+    write_table(epochs, EPOCH_COLUMNS, run.epochs_file)
+    snapshot = read_snapshot(run)
+    (running,) = snapshot.running
+    assert (running.trial_id, running.epoch, running.val_accuracy) == (trial, 2, 0.2)
+    assert snapshot.rate == 300
+    assert "no memory" in [failure.split(": ")[1] for failure in snapshot.failures]  # the cause, not the traceback
+    assert 95 < snapshot.seconds < 200
+    assert snapshot.left is not None
+
+
+def test_a_search_that_fell_silent_says_how_to_go_on(run):
+    change(run, 0, status="running")
+    an_hour_ago = time.time() - 3600
+    os.utime(run.trials_file, (an_hour_ago, an_hour_ago))
+    assert f"nothing written for 1:00:00; if it was interrupted, go on with: fer-tune resume {run.path}" in drawn(
+        read_snapshot(run), 200
+    )
+
+
+def play(progress: Progress) -> None:
+    config = {"backbone": "cnn_residual", "origin": "sampled"}
+    trial: Any = SimpleNamespace(trial_id="ab12", config=config, status="RUNNING", get_error=lambda: None)
+    result = {"epoch": 1, "val_accuracy": 0.5, "best_val_accuracy": 0.5, "best_epoch": 1, "seconds": 3.0}
+    progress.on_trial_result(1, [trial], trial, {**result, "finished": True, "images_per_second": 9.0})
+    assert progress.snapshot([trial]).running == [Running("ab12", "cnn_residual", "sampled", 1, 0.5)]
+    progress.on_trial_complete(1, [trial], trial)
+    assert progress.snapshot([trial]).completed == 1
+    dead: Any = SimpleNamespace(trial_id="cd34", config=config, status="ERROR", get_error=lambda: "Traceback\nkilled")
+    progress.on_trial_error(1, [dead], dead)
+
+
+@pytest.mark.parametrize("kind", ["text", "quiet", "json"])
+def test_piped_output_is_a_line_per_event_or_json_or_nothing(kind, monkeypatch, capsys):
+    monkeypatch.setenv(OUTPUT, kind)
+    play(Progress(total=2, epochs=1, concurrent=1, time_budget=None))
+    lines = capsys.readouterr().out.splitlines()
+    if kind == "quiet":
+        assert lines == []
+    elif kind == "text":
+        first, second = lines
+        assert first.startswith("[1/2] ab12 cnn_residual sampled: completed after 1 epochs, best val acc 50.00 %")
+        assert second.startswith("[2/2] cd34 cnn_residual sampled: failed: killed | best 50.00 % (ab12)")
+    else:
+        epoch, end, failed = map(json.loads, lines)
+        assert (epoch["event"], epoch["trial_id"], epoch["epoch"], epoch["val_accuracy"]) == ("epoch", "ab12", 1, 0.5)
+        assert (end["event"], end["status"]) == ("end", "completed")
+        assert (failed["event"], failed["status"], failed["error"]) == ("end", "failed", "killed")
