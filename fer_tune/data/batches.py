@@ -13,13 +13,17 @@ from fer_tune.data.augmentation import Augmentation
 from fer_tune.data.resizing import resize
 from fer_tune.data.store import DatasetCard, Split
 
+_UNKNOWN_ROOM = 2 << 30  # bytes, on accelerators that do not tell how much is free
+
 
 class Batches:
     """One split on one device.
 
     On a CPU the images stay in the memory map, shared by every process of the machine; on an accelerator they are
-    copied there once, as uint8.  What is drawn depends on ``(seed, epoch)`` alone and is drawn for the whole batch
-    before a rank takes its part, so the images are the same for any number of workers and after a resume.
+    copied there once, as uint8, or batch by batch where they would take more than a quarter of its free memory.
+
+    What is drawn depends on ``(seed, epoch)`` alone and is drawn for the whole batch before a rank takes its part, so
+    the images are the same for any number of workers and after a resume.
 
     Args:
         split: where the images are.
@@ -51,7 +55,7 @@ class Batches:
         with warnings.catch_warnings():  # the map is only ever gathered from
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             images = torch.from_numpy(split.images)
-        self._images = images.to(device)  # (N, H, W, C) uint8
+        self._images = images.to(device) if _has_room(device, images.nbytes) else images  # (N, H, W, C) uint8
         self._labels = torch.from_numpy(split.labels).to(device)  # (N,) int64
         self._device = device
         self._size = None if (image_size, image_size) == (card.height, card.width) else image_size
@@ -147,14 +151,21 @@ class Batches:
 
     def _made(self, chosen: Tensor, parameters: Augmentation | None) -> Tensor:
         """Gather the images ``chosen``, augment, resize and normalise them: (B, C, H, W) float32, channels last."""
-        images = self._images.index_select(0, chosen).permute(0, 3, 1, 2)  # NHWC in memory: channels last as it is
-        images = images.float().div_(255)
+        images = self._images.index_select(0, chosen.to(self._images.device)).to(self._device)
+        images = images.permute(0, 3, 1, 2).float().div_(255)  # NHWC in memory: channels last as it is
         if parameters is not None:
             images = augmentation.apply(images, parameters, self._size)
         elif self._size is not None:
             images = resize(images, self._size)
         images = (images - self._mean) / self._std
         return images.expand(-1, self._channels, -1, -1).contiguous(memory_format=torch.channels_last)
+
+
+def _has_room(device: torch.device, size: int) -> bool:
+    """Tell whether ``size`` bytes may stay on ``device``; a CPU reads the map where it is."""
+    if device.type == "cuda":
+        return size <= torch.cuda.mem_get_info(device)[0] / 4
+    return size <= _UNKNOWN_ROOM
 
 
 def _mix(seed: int, epoch: int, stream: int) -> int:

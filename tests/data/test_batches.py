@@ -143,3 +143,15 @@ def test_mixed_batches_are_those_of_train_mixed_and_the_same_for_any_number_of_r
             for of_all, of_rank in zip((labels, partners, share), part[1:], strict=True):
                 assert torch.equal(of_all[rank::3], of_rank)
     assert changed == len(whole)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_what_does_not_fit_on_the_accelerator_is_gathered_from_the_map(data, monkeypatch):
+    device = torch.device("cuda")
+    resident = Batches(data.train(), data.card, device)
+    monkeypatch.setattr("fer_tune.data.batches._has_room", lambda device, size: False)
+    mapped = Batches(data.train(), data.card, device)
+    assert (resident._images.device.type, mapped._images.device.type) == ("cuda", "cpu")
+    for (a, labels), (b, same) in zip(resident.train(20, 0.5, 1, 1), mapped.train(20, 0.5, 1, 1), strict=True):
+        assert torch.equal(a, b)
+        assert torch.equal(labels, same)
