@@ -97,6 +97,7 @@ def _print_entry(entry: Published, config: TrialConfig, console: Console) -> Non
     from rich.table import Table
 
     from fer_tune.search.parameter import number
+    from fer_tune.search.published import reported_figures
     from fer_tune.search.published_schema import TOPICS
 
     console.print(f"{entry.name}: {entry.source}")
@@ -108,8 +109,7 @@ def _print_entry(entry: Published, config: TrialConfig, console: Console) -> Non
     for topic in TOPICS:
         if topic in entry.chosen:
             console.print(f"{topic}: {entry.chosen[topic]}")
-    reported = ", ".join(f"{field.replace('_', ' ')} {number(value)}" for field, value in entry.reported.items())
-    console.print(f"reported: {reported or 'no numbers'}")
+    console.print(f"reported: {reported_figures(entry)}")
 
 
 def _check_weights(config: TrialConfig, dataset: PreparedDataset, console: Console) -> None:

@@ -129,6 +129,7 @@ def _print_published(space: SearchSpace, console: Console) -> None:
     from rich.table import Table
 
     from fer_tune.search.parameter import number
+    from fer_tune.search.published import reported_figures
 
     table = Table("published", "dataset", "reported", "outside this space", box=None, pad_edge=False)
     for entry in space.published:
@@ -136,7 +137,7 @@ def _print_published(space: SearchSpace, console: Console) -> None:
         table.add_row(
             entry.name,
             entry.dataset,
-            ", ".join(f"{name} {number(value)}" for name, value in entry.reported.items()) or "nothing",
+            reported_figures(entry),
             ", ".join(f"{name} {number(value)}" for name, value in outside.items()) or "nothing",
         )
     console.print()
@@ -144,19 +145,34 @@ def _print_published(space: SearchSpace, console: Console) -> None:
 
 
 def _print_sizes(space: SearchSpace, console: Console) -> None:
+    """Print what is left of images of each size, and the memory of a step at the ends of the batch size."""
     from rich.table import Table
 
     from fer_tune.models.image_sizes import sight
+    from fer_tune.models.memory import step_memory
 
-    searched = space.parameters["image_size"].values if "image_size" in space.parameters else ()
-    chosen = {size for size in (*searched, space.fixed.get("image_size")) if size is not None}
-    sizes = sorted(chosen or {48, 64, 100})  # those of FER2013, a common one, and RAF-DB
+    batches = _values(space, "batch_size") or [64]
+    ends = sorted({min(batches), max(batches)})
     table = Table("image size", "left in the last features", box=None, pad_edge=False)
-    for size in sizes:
+    for batch in ends:
+        table.add_column(f"memory, {batch} images", justify="right")
+    for size in _values(space, "image_size") or [48, 64, 100]:  # those of FER2013, a common one, and RAF-DB
         seen = sight(space.backbone, size)
-        table.add_row(str(size), seen.problem or f"{seen.cells}x{seen.cells} cells")
+        if seen.problem:
+            table.add_row(str(size), seen.problem)
+            continue
+        memory = step_memory(space.backbone, size)
+        told = [f"{memory.of_batch(batch) / 2**30:.2f} GiB" for batch in ends]
+        table.add_row(str(size), f"{seen.cells}x{seen.cells} cells" if seen.cells else "", *told)
     console.print()
     console.print(table)
+    console.print("memory: weights, gradients, optimiser and activations of a training step in float32, nothing frozen")
+
+
+def _values(space: SearchSpace, field: str) -> list[int]:
+    """Return the numbers that a space gives a field, ascending."""
+    given = space.parameters[field].values if field in space.parameters else [space.fixed.get(field)]
+    return sorted(value for value in given if value is not None)
 
 
 def _print_stages(backbone: str, console: Console) -> None:

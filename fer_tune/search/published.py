@@ -59,11 +59,16 @@ def as_published(space: SearchSpace, entry: Published, **changes: Any) -> TrialC
     return trial_config(settings, entry.name)
 
 
+def reported_figures(entry: Published) -> str:
+    """Return all that a paper reports, in its own digits: ``val accuracy 67.23, seconds 1218.66``."""
+    return ", ".join(f"{name.replace('_', ' ')} {value:.10g}" for name, value in entry.reported.items()) or "nothing"
+
+
 def reported_accuracy(entry: Published) -> str:
     """Return the accuracy that a paper reports, in per cent and with its split; empty where it reports none."""
     for split in ("test", "val"):
         value = entry.reported.get(f"{split}_accuracy")
         if value is not None:
             upper = entry.reported.get(f"{split}_accuracy_upper")
-            return f"{value:g}{f' to {upper:g}' if upper is not None else ''} % {split}"
+            return f"{value:.10g}{f' to {upper:.10g}' if upper is not None else ''} % {split}"
     return ""

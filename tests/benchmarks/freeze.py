@@ -12,10 +12,11 @@ import sys
 import time
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fer_tune.config import TrialConfig
 from fer_tune.models import backbone_stages, create_model, freeze
+from fer_tune.models.memory import kept_bytes
 from fer_tune.training.optimisers import build_optimizer
 
 STEPS = 7
@@ -59,19 +60,7 @@ class Step:
             torch.cuda.reset_peak_memory_stats()
             self()
             return torch.cuda.max_memory_allocated() / 2**20
-        weights = {parameter.untyped_storage().data_ptr() for parameter in self.model.parameters()}
-        kept: dict[int, int] = {}
-
-        def keep(tensor: Tensor) -> Tensor:
-            storage = tensor.untyped_storage()
-            if storage.data_ptr() not in weights:
-                kept[storage.data_ptr()] = storage.nbytes()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            loss = nn.functional.cross_entropy(self.model(self.images), self.labels)
-        del loss
-        return sum(kept.values()) / 2**20
+        return kept_bytes(self.model, self.images) / 2**20
 
     def _wait(self) -> None:
         if self.device.type == "cuda":

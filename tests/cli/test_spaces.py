@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from fer_tune.cli.spaces import app
 from fer_tune.errors import UserError
+from fer_tune.models.memory import step_memory
 from fer_tune.models.stages import backbone_stages
 from fer_tune.search.space import load_space, shipped_spaces, shipped_text
 
@@ -52,13 +53,15 @@ def test_show_tells_ranges_conditions_fixed_values_published_ones_and_stages() -
     assert space.parameters["learning_rate"].describe() in line("learning_rate")
     assert "optimizer = sgd" in line("momentum")
     assert "true (fixed)" in line("pretrained")
-    assert "test_accuracy 68.07" in line("qutub-atay-2023/resnet18-fer2013")
+    assert "test accuracy 68.07" in line("qutub-atay-2023/resnet18-fer2013")
     assert "optimizer adam" in line("qutub-atay-2023/resnet18-fer2013")  # outside the space
     left = 11_180_103
     for depth, stage in enumerate(backbone_stages("resnet18"), start=1):
         left -= stage.count
         assert line(f"{depth}  ").split() == [str(depth), *stage.name.split(), f"{stage.count:,}", f"{left:,}"]
-    assert line("48 ").split()[1:] == ["2x2", "cells"]
+    memory = step_memory("resnet18", 128)
+    told = [word for batch in (32, 128) for word in (f"{memory.of_batch(batch) / 2**30:.2f}", "GiB")]
+    assert line("128 ").split()[1:] == ["4x4", "cells", *told]
 
 
 def test_show_prints_one_yaml_of_all_that_it_extends(tmp_path: Path) -> None:
