@@ -79,10 +79,10 @@ def nearest(prints: Prints, members: npt.NDArray[np.bool_]) -> Nearest:
             if left == top:
                 np.fill_diagonal(close, False)
             for row in np.flatnonzero(close.any(axis=1)):
-                note(top + row, np.flatnonzero(close[row]) + left)
+                note(top + int(row), np.flatnonzero(close[row]) + left)
             if left > top:
                 for column in np.flatnonzero(close.any(axis=0)):
-                    note(left + column, np.flatnonzero(close[:, column]) + top)
+                    note(left + int(column), np.flatnonzero(close[:, column]) + top)
     return Nearest(beside, index, bits)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawing import EMOTIONS
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from raw_trees import RAF_CODES, draw_raf_folders, draw_raf_official
@@ -75,6 +75,7 @@ def test_archive_of_images_that_is_not_unpacked(tmp_path):
         read_raw(root)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=60))
 def test_any_line_is_parsed_or_told_unreadable(raw):
     try:
@@ -85,6 +86,7 @@ def test_any_line_is_parsed_or_told_unreadable(raw):
     assert 0 <= label < 7
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.sampled_from(["train", "test"]), st.integers(0, 99_999), st.integers(1, 7))
 def test_every_good_line_is_parsed(part, number, code):
     name = f"{part}_{number:05d}.jpg"
@@ -93,6 +95,7 @@ def test_every_good_line_is_parsed(part, number, code):
         assert (found, EMOTIONS[label], of) == (name, RAF_CODES[code], part)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.binary(max_size=30).filter(lambda raw: b"\n" not in raw and b"\r" not in raw), max_size=8))
 def test_any_label_list_gives_a_sample_or_a_fault_for_each_line(lines):
     with tempfile.TemporaryDirectory() as folder:
