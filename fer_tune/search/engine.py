@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from fer_tune.search.space import SearchSpace, load_space
 from fer_tune.search.stopping import ALIKE, Limits, failing_alike, interruptible
 from fer_tune.search.warm_start import best_of
 from fer_tune.tracking.mode import resolve_mode
+from fer_tune.tracking.record import record_search
 from fer_tune.tracking.wandb_callback import WandbCallback
 from fer_tune.training.evaluation import build_model
 from fer_tune.training.ray_worker import TrialSetup, run_trial
@@ -276,6 +278,8 @@ def _fit(tuner: tune.Tuner, run: RunFolder, settings: SearchSettings) -> Ended:
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     with interruptible(settings.time_budget_seconds) as interrupted:
         tuner.fit()
+    if settings.wandb != "disabled" and (warning := record_search(run, settings.wandb)):
+        print(warning, file=sys.stderr)
     # Tune calls a trial that an interrupt cut short TERMINATED; our own record knows that it did not end.
     rows = pq.read_table(run.trials_file, columns=["status", "error", "best_val_accuracy"]).to_pylist()
     ended = sum(row["status"] != "running" for row in rows)

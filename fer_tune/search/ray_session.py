@@ -43,7 +43,8 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
             group (measured with Ray 2.60).
 
     Raises:
-        UserError: the cluster does not answer or refuses the token; this machine is too busy to start Ray.
+        UserError: the cluster does not answer or refuses the token, or has no dashboard where one is needed; this
+            machine is too busy to start Ray.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -54,12 +55,20 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
     address = os.environ.get("RAY_ADDRESS")
     if address:
         try:
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, runtime_env=runtime_env)
+            joined = ray.init(log_to_driver=False, logging_level=logging.ERROR, runtime_env=runtime_env)
         except Exception as error:  # Ray raises many kinds: connection, authentication, version
             raise UserError(
                 f"RAY_ADDRESS={address}: cannot join this Ray cluster ({type(error).__name__}: {error}). "
                 "Is the head running, and is RAY_AUTH_MODE=token set with its token on this side?"
             ) from None
+        address_info: dict[str, str] = joined.address_info  # type: ignore[attr-defined]  # Ray's documented way to it
+        if dashboard and not address_info["webui_url"]:
+            ray.shutdown()
+            raise UserError(
+                f"--workers-per-trial: the Ray at {address} runs without its dashboard, and there a stopped trial "
+                "never gives its workers' places back, until the search hangs (measured with Ray 2.60). Start the head "
+                "with `--include-dashboard=true`, where ray[default] is installed, or use one worker per trial"
+            )
     else:
         if "RAY_AUTH_MODE" not in os.environ and not (Path.home() / ".ray" / "auth_token").exists():
             # Ray protects a local cluster by a token; given none, it writes a file that changes every later

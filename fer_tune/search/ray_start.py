@@ -1,11 +1,9 @@
 """Starting Ray on this machine, also a slow or a busy one.
 
 A raylet gives its dashboard agent 15 seconds to report its ports, a constant in Ray 2.60, and aborts when they are
-over (ray-project/ray#65983); the program then hears only that "the current node timed out during startup".  The agent
-imports every module of the dashboard, even where there is no dashboard.  So: without a dashboard the
-agent is started in the minimal form that Ray keeps for an installation without ``ray[default]``, and a start that
-fails is tried again.  (Two starts of each form on 2 loaded cores took
-10.2 to 10.3 and 10.4 to 10.6 seconds of CPU, so the minimal form saves little there.)
+over (ray-project/ray#65983); the program then hears only that "the current node timed out during startup".  So a
+start that fails in this way is tried again.  (Ray keeps a smaller agent for an installation without ``ray[default]``;
+starting that one took 10.2 to 10.3 seconds of CPU instead of 10.4 to 10.6, which is not worth a patch of Ray.)
 """
 
 from __future__ import annotations
@@ -13,10 +11,8 @@ from __future__ import annotations
 import contextlib
 import logging
 from typing import Any
-from unittest import mock
 
 import ray
-import ray._private.utils
 
 # isort: split
 import psutil  # Ray brings it, and finds it only once it is imported itself
@@ -37,26 +33,20 @@ def start_ray(*, dashboard: bool = False, attempts: int = 3, **options: Any) -> 
     """
     before = set(psutil.Process().children(recursive=True))
     for attempt in range(1, attempts + 1):
-        with contextlib.ExitStack() as stack:
-            if not dashboard:
-                lacking = ImportError("no dashboard is wanted")
-                stack.enter_context(
-                    mock.patch("ray._private.utils.get_dashboard_dependency_error", return_value=lacking)
-                )
-            try:
-                ray.init(
-                    address="local",
-                    include_dashboard=dashboard,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    **options,
-                )
-                return
-            except Exception as error:  # Ray raises a plain Exception for this
-                _end_children(before)
-                if "timed out during startup" not in str(error):
-                    raise
-                logging.getLogger(__name__).info("Ray did not start, attempt %d of %d", attempt, attempts)
+        try:
+            ray.init(
+                address="local",
+                include_dashboard=dashboard,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **options,
+            )
+            return
+        except Exception as error:  # Ray raises a plain Exception for this
+            _end_children(before)
+            if "timed out during startup" not in str(error):
+                raise
+            logging.getLogger(__name__).info("Ray did not start, attempt %d of %d", attempt, attempts)
     raise UserError(
         f"Ray did not start in {attempts} attempts: this machine is too busy for it (its daemons have 15 seconds "
         "to come up). Try again when it is idle; Ray's own words are in /tmp/ray/session_latest/logs/raylet.err"

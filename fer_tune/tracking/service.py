@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import Popen
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 PROJECT = "fer-tune"  # where WANDB_PROJECT does not name another
 
 
-def open_run(run_id: str, folder: Path, mode: Mode, limits: dict[str, float], init: dict[str, Any]) -> Run:
+def open_run(
+    run_id: str, folder: Path, mode: Mode, limits: dict[str, float], init: dict[str, Any], step: str = "epoch"
+) -> Run:
     """Open a W&B run under ``folder/wandb``, or go on with the one of that id.
 
     Args:
@@ -25,6 +28,7 @@ def open_run(run_id: str, folder: Path, mode: Mode, limits: dict[str, float], in
         mode: online or offline.
         limits: ``init_timeout`` and ``finish_timeout`` in seconds.
         init: more words of `wandb.init`: name, group, job_type, tags, config.
+        step: what the history is drawn over.
 
     Raises:
         Exception: whatever W&B raises; it has many kinds.
@@ -50,9 +54,44 @@ def open_run(run_id: str, folder: Path, mode: Mode, limits: dict[str, float], in
         ),
         **init,
     )
-    run.define_metric("epoch")
-    run.define_metric("*", step_metric="epoch")  # an epoch that comes twice is fine, as a step it would not be
+    run.define_metric(step)
+    run.define_metric("*", step_metric=step)  # an epoch that comes twice is fine, as a step it would not be
     return run
+
+
+def attach(run: Run, folder: Path, tables: dict[str, list[dict[str, Any]]], files: dict[str, list[Path]]) -> None:
+    """Log ``tables`` and ``files`` with a run; files are named where they are, not copied.
+
+    W&B keeps copies of tables until they are uploaded, in the home folder of whoever runs it; here they go to
+    ``folder/wandb``, beside the run that they belong to, unless WANDB_DATA_DIR names a place.
+
+    Raises:
+        Exception: whatever W&B raises.
+    """
+    import wandb
+
+    with _data_in(folder / "wandb"):
+        for name, rows in tables.items():
+            columns: list[str | int] = list(rows[0]) if rows else []
+            run.log({name: wandb.Table(columns=columns, data=[list(row.values()) for row in rows])})
+        for name, paths in files.items():
+            artifact = wandb.Artifact(name, type=name.rsplit("-", 1)[-1])
+            for path in paths:
+                artifact.add_file(str(path), policy="immutable")
+            run.log_artifact(artifact)
+
+
+@contextmanager
+def _data_in(folder: Path) -> Iterator[None]:
+    """Have W&B keep its data in ``folder``; it asks the environment alone, each time."""
+    if "WANDB_DATA_DIR" in os.environ:
+        yield
+        return
+    os.environ["WANDB_DATA_DIR"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop("WANDB_DATA_DIR", None)
 
 
 def process() -> Popen[bytes] | None:

@@ -70,7 +70,7 @@ class Session:
             run_id: as W&B takes it, see `run_id`.
             history: rows logged before, by a process that is gone. An offline run begins with them, so that what
                 this one writes is whole by itself; the server has those of an online run.
-            init: goes to `wandb.init`.
+            init: goes to `wandb.init`; ``step`` is what the history is drawn over, the epoch by default.
         """
         rows = list(history)
         self._put(lambda: self._start(run_id, init, rows))
@@ -78,6 +78,10 @@ class Session:
     def log(self, run_id: str, row: dict[str, Any]) -> None:
         """Add one row, with its epoch, to an open run's history."""
         self._put(lambda: self._log(run_id, row))
+
+    def attach(self, run_id: str, tables: dict[str, list[dict[str, Any]]], files: dict[str, list[Path]]) -> None:
+        """Add tables (name -> rows of one kind) and artifacts (name -> files, which must not change) to an open run."""
+        self._put(lambda: self._guarded(run_id, lambda run: service.attach(run, self.folder, tables, files)))
 
     def finish(self, run_id: str, summary: dict[str, Any], exit_code: int = 0) -> None:
         """Write the summary and end the run; ``exit_code`` 0 is shown as finished, others as failed."""
@@ -149,7 +153,8 @@ class Session:
         if self.mode == "online" and (problem := key_problem()):
             raise UserError(problem)  # W&B would ask for a key at the terminal
         limits = {"init_timeout": self.init_timeout, "finish_timeout": self.finish_timeout}
-        run = service.open_run(run_id, self.folder, self.mode, limits, init)
+        rest = {name: value for name, value in init.items() if name != "step"}
+        run = service.open_run(run_id, self.folder, self.mode, limits, rest, init.get("step", "epoch"))
         self._service = service.process()
         return run
 

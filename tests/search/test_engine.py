@@ -143,6 +143,7 @@ def test_each_trial_is_an_offline_wandb_run(run):
     recorded = [str(folder) for folder in run.wandb.glob("offline-run-*")]
     for row in trials:
         assert any(row["trial_id"] in folder for folder in recorded)
+    assert sum(folder.endswith("-two-search") for folder in recorded) == 1  # and so is the search
 
 
 def test_trials_share_a_process_for_each_that_runs_side_by_side(run):
@@ -179,6 +180,40 @@ def test_no_wandb_and_no_published(ray_local, data, spaces, tmp_path):
     assert [row["origin"] for row in trials] == ["sampled"]
     assert not ended.run.wandb.exists()
     assert ended.run.settings().concurrent == 1
+
+
+def test_a_target_ends_a_warm_started_search_and_resume_goes_beyond_it(ray_local, run, data, spaces, tmp_path):
+    ended = search(
+        SearchOptions(
+            data=data,
+            backbones=["cnn_residual"],
+            trials=3,
+            epochs=2,
+            name="warm",
+            storage=tmp_path,
+            spaces=spaces[1:],
+            sampler="random",
+            scheduler="none",
+            target_accuracy=0.001,
+            warm_start=run.path,
+            warm_start_top=1,
+            published=False,
+            wandb="disabled",
+        )
+    )
+    assert not ended.finished
+    assert not ended.gave_up
+    assert ended.reason == "the target of 0.10% validation accuracy is reached"
+    ended = resume(ended.run.path)
+    assert ended.finished
+    trials, _ = rows(ended.run)
+    assert [row["epochs"] for row in trials] == [2, 2, 2]  # none was stopped early
+    known, _ = rows(run)
+    best = max((row for row in known if row["backbone"] == "cnn_residual"), key=lambda row: row["best_val_accuracy"])
+    assert [row["origin"] for row in trials] == [f"two/{best['trial_id']}", "sampled", "sampled"]
+    assert trials[0]["config.learning_rate"] == best["config.learning_rate"]
+    settings = ended.run.settings()
+    assert (settings.sampler, settings.scheduler, settings.target_accuracy) == ("random", "none", 0.001)
 
 
 WEIGHTS = """

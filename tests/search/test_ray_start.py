@@ -1,15 +1,16 @@
-"""Ray is started in its small form, again where it was too slow, and what a failed start leaves is ended."""
+"""Ray is started again where it was too slow, and what a failed start leaves is ended."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fer_tune.errors import UserError
-from fer_tune.search import ray_start
+from fer_tune.search import ray_session, ray_start
 
 TOO_SLOW = Exception("The current node timed out during startup. This could happen because ...")
 
@@ -20,14 +21,10 @@ class Starts:
     def __init__(self, *outcomes: Exception | None) -> None:
         self.outcomes = list(outcomes)
         self.options: list[dict[str, Any]] = []
-        self.minimal: list[bool] = []
         self.daemons: list[subprocess.Popen[bytes]] = []
 
     def __call__(self, **options: Any) -> None:
-        import ray._private.utils
-
         self.options.append(options)
-        self.minimal.append(ray._private.utils.get_dashboard_dependency_error() is not None)
         self.daemons.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
         outcome = self.outcomes.pop(0)
         if outcome is not None:
@@ -79,26 +76,31 @@ def test_another_fault_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("dashboard", [False, True])
-def test_the_agent_is_minimal_without_a_dashboard(monkeypatch: pytest.MonkeyPatch, dashboard: bool) -> None:
+def test_the_dashboard_is_started_when_asked_for(monkeypatch: pytest.MonkeyPatch, dashboard: bool) -> None:
     starts = started(monkeypatch, None)
     try:
         ray_start.start_ray(dashboard=dashboard)
     finally:
         starts.end()
-    assert starts.minimal == [not dashboard]
     assert starts.options[0]["include_dashboard"] is dashboard
 
 
-@pytest.mark.usefixtures("ray_local")
-def test_work_runs_with_the_minimal_agent() -> None:
-    """What the search needs of it: processes with variables of their own, resources, results."""
-    import os
-
-    import ray
-
-    @ray.remote(num_cpus=1, runtime_env={"env_vars": {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "121"}})
-    def variable() -> str | None:
-        return os.environ.get("TUNE_FUNCTION_THREAD_TIMEOUT_S")
-
-    assert ray.get(variable.remote(), timeout=120) == "121"
-    assert ray.cluster_resources()["CPU"] == 2
+@pytest.mark.parametrize(("url", "refused"), [("", True), ("127.0.0.1:8265", False)])
+def test_a_joined_ray_without_a_dashboard_is_refused_for_worker_groups(
+    monkeypatch: pytest.MonkeyPatch, url: str, refused: bool
+) -> None:
+    joined = SimpleNamespace(address_info={"webui_url": url})
+    monkeypatch.setattr(ray_session.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray_session.ray, "init", lambda **options: joined)
+    left: list[bool] = []
+    monkeypatch.setattr(ray_session.ray, "shutdown", lambda: left.append(True))
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    if refused:
+        with pytest.raises(UserError, match="--workers-per-trial"), ray_session.ray_session(dashboard=True):
+            pytest.fail("it began")
+    else:
+        with ray_session.ray_session(dashboard=True):
+            pass
+    with ray_session.ray_session(dashboard=False):
+        pass
+    assert left == [True, True]

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import wandb
+from fake_run import FakeRun
 from wandb_reader import read_runs
 
-from fer_tune.tracking.record import record_run
+from fer_tune.tracking.record import record_run, record_search
 
 
 def test_a_refit_is_a_run_in_the_group_of_its_search(run_folder: Path) -> None:
@@ -42,3 +44,28 @@ def test_a_failing_wandb_is_told_and_not_raised(run_folder: Path, monkeypatch: p
 def test_disabled_records_nothing(run_folder: Path) -> None:
     assert record_run(run_folder, mode="disabled", job_type="test", name="test", group="smoke", config={}) is None
     assert list(run_folder.iterdir()) == []
+
+
+def test_a_search_is_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home data"))
+    folder = FakeRun(tmp_path / "whole", backbones=("cnn_residual",)).write()
+    assert record_search(folder, "offline") is None
+    (run,) = read_runs(folder.path).values()
+    trials = pq.read_table(folder.trials_file).to_pylist()
+    best = max(row["best_val_accuracy"] for row in trials if row["best_val_accuracy"] is not None)
+    assert (run.run.run_id, run.run.job_type, run.run.run_group) == ("whole-search", "search", "whole")
+    assert run.metrics["*"] == "trials"
+    points = [row for row in run.history if "epochs_spent" in row]
+    assert [row["trials"] for row in points] == list(range(1, len(trials) + 1))
+    assert points[-1]["best_val_accuracy"] == run.summary["best_val_accuracy"] == best
+    assert points[-1]["epochs_spent"] == sum(row["epochs"] for row in trials)
+    stopped = [row for row in trials if row["status"] == "stopped"]
+    assert run.summary["trials_stopped"] == len(stopped)
+    assert run.summary["epochs_saved"] == sum(folder.settings().epochs - row["epochs"] for row in stopped)
+    (length,) = (row["leaderboard.nrows"] for row in run.history if "leaderboard.nrows" in row)
+    assert length == sum(row["best_val_accuracy"] is not None for row in trials)
+    assert "whole-settings" in run.artifacts
+    assert run.config["sampler"] == "tpe"
+    outside = [file for file in tmp_path.rglob("*") if file.is_file() and "leaderboard" in file.read_text("latin-1")]
+    assert all(file.is_relative_to(folder.path) for file in outside)  # what must be uploaded stays with the run
+    assert list(folder.wandb.rglob("staging/*"))

@@ -24,6 +24,7 @@ class RecordedRun:
     history: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)  # name or pattern -> its step axis
+    artifacts: list[str] = field(default_factory=list)  # names
     exit_code: int | None = None
 
 
@@ -58,6 +59,10 @@ def read_run(folder: Path) -> RecordedRun:
             out.summary.update(_items(record.summary.update))
         elif kind == "metric":
             out.metrics[record.metric.name or record.metric.glob_name] = record.metric.step_metric
+        elif kind == "artifact":
+            out.artifacts.append(record.artifact.name)
+        elif kind == "request" and record.request.WhichOneof("request_type") == "log_artifact":
+            out.artifacts.append(record.request.log_artifact.artifact.name)
         elif kind == "exit":
             out.exit_code = record.exit.exit_code
     return out
