@@ -40,8 +40,11 @@ class Meter:
         self._loss += loss.detach().double() * len(labels)
 
     def finite(self) -> bool:
-        """Whether the loss so far is a number; waits for the device."""
-        return bool(torch.isfinite(self._loss))
+        """Whether the loss so far is a number on every rank, so that all end together; waits for the device."""
+        finite = torch.isfinite(self._loss).float()
+        if dist.is_initialized():
+            dist.all_reduce(finite, dist.ReduceOp.MIN)
+        return bool(finite)
 
     def result(self, prefix: str) -> dict[str, float | list[float]]:
         """Return ``<prefix>_loss``, the `SCORES` and ``<prefix>_recalls`` (of each class), over all ranks."""
