@@ -80,6 +80,8 @@ def compare(runs: Sequence[Run | str | Path]) -> Across:
     names = _names(opened)
     rows = [row for run, name in zip(opened, names, strict=True) for row in _rows(run, name)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
+    shares = [name for name in COLUMNS if name.startswith(("search_", "refit_", "test_"))]
+    table = table.astype(dict.fromkeys(shares, float))  # None, where nothing is known yet, becomes NaN
     tested = [(run, name, run.tests[0]) for run, name in zip(opened, names, strict=True) if run.tests]
     splits: dict[str, list[tuple[Run, str, TestResult]]] = {}
     for run, name, test in tested:

@@ -36,7 +36,7 @@ class SearchAxis:
             return 0.5
         if self.log:
             return math.log(value / self.low) / math.log(self.high / self.low)
-        return (value - self.low) / (self.high - self.low)
+        return float((value - self.low) / (self.high - self.low))
 
     def ticks(self) -> list[tuple[float, str]]:
         """Return places and labels for an axis that goes from 0 to 1."""

@@ -77,6 +77,30 @@ def _spearman(first: pd.Series[float], second: pd.Series[float]) -> float:
     return float(ranks[0, 1]) if np.isfinite(ranks[0, 1]) else 0.0
 
 
+def regret_sentence(run: Run) -> str:
+    """Return whether trials that early stopping ended might have won, from those refitted to the end; empty without."""
+    status = {row["trial_id"]: row["status"] for row in run.rows}
+    done = [refit for refit in run.refits if refit.values]
+    cut = [refit for refit in done if status.get(refit.config.trial_id) == "stopped"]
+    whole = [refit for refit in done if status.get(refit.config.trial_id) == "completed"]
+    if not cut or not whole:
+        return ""
+    best, rival = max(cut, key=lambda each: each.mean), max(whole, key=lambda each: each.mean)
+    gap = best.mean - rival.mean
+    number = f"{len(cut)} configuration{'' if len(cut) == 1 else 's'} that early stopping had ended"
+    points = f"{abs(100 * gap):.1f} points of validation accuracy"
+    rival_words = "the best that had run to the end in the search"
+    if gap > 0:
+        return (
+            f"Refitted to the end, the best of {number} is {points} above {rival_words}: so much early stopping would "
+            "have cost without a refit."
+        )
+    return (
+        f"Refitted to the end, the best of {number} stays {points} below {rival_words}: no cost of early stopping is "
+        "shown."
+    )
+
+
 def savings_sentences(run: Run) -> list[str]:
     """Return in words what early stopping saved, and how far its early judgement can be trusted."""
     saved = savings(run)
@@ -94,4 +118,8 @@ def savings_sentences(run: Run) -> list[str]:
             f"1/{run.settings.reduction_factor} were not among the best then. These survived early stopping, so this "
             "flatters it."
         )
+    if regret := regret_sentence(run):
+        lines.append(regret)
+    elif run.refits:
+        lines.append("Whether a stopped trial might have won is not known; `fer-tune refit --stopped 3` would tell.")
     return lines

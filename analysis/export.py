@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -114,22 +116,20 @@ def _safetensors(models: Network, number: int, model: Any, file: Path, images: A
 
 
 def _need_onnx() -> None:
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
+    missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
+    if missing:
         raise UserError(
-            f"--format onnx: needs the package {error.name}, which is not installed; "
-            "`pip install onnx onnxscript` (the extra: `pip install 'fer-tune[onnx]'`)"
-        ) from None
+            f"--format onnx: needs {' and '.join(missing)}, not installed here; "
+            "install the extra: `pip install 'fer-tune[onnx]'`"
+        )
 
 
 def _onnx(model: Any, file: Path, images: Any, models: Network) -> NDArray[Any]:
     """Export, note the classes inside, and run what was written in ONNX's own reference runtime."""
-    import onnx
     import torch
-    from onnx.reference import ReferenceEvaluator
 
+    onnx = importlib.import_module("onnx")  # an extra, without types
+    reference = importlib.import_module("onnx.reference")
     plain = model.to(memory_format=torch.contiguous_format)
     batch = torch.export.Dim("batch", min=1)
     program = torch.onnx.export(
@@ -148,6 +148,6 @@ def _onnx(model: Any, file: Path, images: Any, models: Network) -> NDArray[Any]:
         entry.key, entry.value = name, json.dumps(value)
     with replacing(file) as temporary:
         onnx.save(written, str(temporary))
-    evaluator = ReferenceEvaluator(onnx.load(str(file)))
+    evaluator = reference.ReferenceEvaluator(onnx.load(str(file)))
     [found] = evaluator.run(None, {"images": images.numpy()})
     return np.asarray(found)

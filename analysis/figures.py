@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from analysis.style import INK, PALE, PALETTE, PUBLISHED, QUIET, WIDTH, colours, style
 
@@ -109,16 +112,21 @@ def trial_curves(epochs: pd.DataFrame, trials: pd.DataFrame) -> Figure:
         figure, [axes] = new(4.6)
         palette = colours(list(dict.fromkeys(trials["backbone"])))
         status = dict(zip(trials["trial_id"], trials["status"], strict=True))
-        for (trial, backbone), own in epochs.groupby(["trial_id", "backbone"], sort=False):
-            own = own.sort_values("epoch")
-            values = 100 * own["val_accuracy"]
+        for backbone, rows in epochs.sort_values("epoch", kind="stable").groupby("backbone", sort=False):
             colour = palette.get(str(backbone), QUIET)
-            axes.plot(own["epoch"], values, color=colour, alpha=0.55, linewidth=1.2)
-            stopped = status.get(str(trial)) == "stopped"
-            if status.get(str(trial)) not in ("completed", "stopped"):
-                continue  # it may go on
-            face = "white" if stopped else colour
-            axes.scatter(own["epoch"].iloc[-1], values.iloc[-1], s=26, c=face, edgecolors=colour, zorder=3)
+            lines: list[NDArray[Any]] = []
+            ends: dict[str, list[NDArray[Any]]] = {"completed": [], "stopped": []}
+            for trial, own in rows.groupby("trial_id", sort=False):
+                line = np.column_stack([own["epoch"], 100 * own["val_accuracy"]])
+                lines.append(line)
+                if status.get(str(trial)) in ends:  # another may go on
+                    ends[status[str(trial)]].append(line[-1])
+            axes.add_collection(LineCollection(lines, colors=colour, alpha=0.55, linewidths=1.2))
+            for kind, face in (("completed", colour), ("stopped", "white")):
+                if ends[kind]:
+                    last, reached = np.array(ends[kind]).T
+                    axes.scatter(last, reached, s=26, c=face, edgecolors=colour, zorder=3)
+        axes.autoscale_view()
         axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
         axes.set_title("Learning curves of the search")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

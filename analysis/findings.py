@@ -126,6 +126,11 @@ def limits(run: Run, stand: Standing) -> list[str]:
     if stand.test is not None:
         data = run.settings.dataset.name
         found.append(f"The interval is for images like {data}'s; nothing here tells how images of another origin fare.")
+        if stand.test.views or stand.test.ensemble:
+            found.append(
+                "The answer is that of single models and the image alone, as was fixed before the test; ensembles and "
+                "several views are further readings of the same images, and none was chosen for its figure."
+            )
         reads = len(run.openings)
         if reads > 1:
             found.append(

@@ -30,6 +30,9 @@ from fer_tune.data.store import PreparedDataset, Split
 from fer_tune.errors import UserError
 from fer_tune.run_folder import write_json
 
+_SAME = 0.005
+"""How far a validation accuracy may lie from the recorded one: other devices and precisions round otherwise."""
+
 Load = Callable[..., Any]
 """`fer_tune.training.evaluation.load_model`, or a stand-in with its signature."""
 Predict = Callable[..., NDArray[Any]]
@@ -103,7 +106,7 @@ def run_test(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     tested = [_Models(run, each, dataset, load, predict, device, resamples) for each in chosen]
     for models in tested:
-        models.check()  # a model that does not load must not cost an opening
+        models.check(dataset.val())  # a model that does not load must not cost an opening
 
     when = datetime.now(UTC).isoformat(timespec="seconds")
     winner = chosen[0]
@@ -158,11 +161,29 @@ class _Models:
             run.folder.refit_seed(config_id, seed, chosen.trained_on) / "best.safetensors" for seed in self.seeds
         ]
 
-    def check(self) -> None:
-        for settings, file in zip(self._settings, self._files, strict=True):
+    def check(self, validation: Split) -> None:
+        """Load every model, and see that it does on validation what it did when it was trained.
+
+        Another version of the code may build another network that takes the same weights: that must not cost an
+        opening, nor go unseen.
+
+        Raises:
+            UserError: a file is missing, or a model's validation accuracy is another one.
+        """
+        for settings, file, result in zip(self._settings, self._files, self._chosen.refit.completed, strict=True):
             if not file.is_file():
                 raise UserError(f"{file}: missing; remove {file.parent} and train it again with `fer-tune refit`")
-            self._load(settings, self._card, file, self._device)
+            model = self._load(settings, self._card, file, self._device)
+            if self._chosen.trained_on != "train" or not hasattr(model, "state_dict"):  # or a stand-in
+                continue
+            predicted = self._predicted(model, settings, validation, "none").argmax(1)
+            accuracy = float((predicted == validation.labels).mean())
+            if abs(accuracy - result.best_val_accuracy) > _SAME + 1 / len(validation):
+                raise UserError(
+                    f"{file}: has {100 * accuracy:.2f} % on validation here, but had "
+                    f"{100 * result.best_val_accuracy:.2f} % when it was trained; was the code changed since? "
+                    f"Nothing was opened. Test it with that version, or remove {file.parent} and refit"
+                )
 
     def _predicted(self, model: Any, settings: TrialConfig, split: Split, views: str) -> NDArray[Any]:
         options: dict[str, Any] = {} if views == "none" else {"views": views}

@@ -64,8 +64,8 @@ def tables(facts: dict[str, Any]) -> str:
     if facts["versus"]:
         columns = [("against", "l"), ("accuracy", "r"), ("macro F1", "r"), ("P(better)", "r"), ("p", "r")]
         columns += [("McNemar p", "r")]
-        names = ("against", "difference", "macro_f1", "probability", "p", "mcnemar")
-        rows = [[row[n] for n in names] for row in facts["versus"]]
+        compared = ("against", "difference", "macro_f1", "probability", "p", "mcnemar")
+        rows = [[row[n] for n in compared] for row in facts["versus"]]
         found.append(table(columns, rows, f"Differences in points. {facts['versus_method']}", "differences"))
     test = facts["test"]
     if test is not None:
@@ -76,9 +76,9 @@ def tables(facts: dict[str, Any]) -> str:
         columns = [("models", "l"), ("accuracy", "r"), ("balanced accuracy", "r"), ("macro F1", "r")]
         rows = [[row[n] for n in ("name", "accuracy", "balanced", "f1")] for row in facts["views"]]
         found.append(table(columns, rows, "Views at test time, and ensembles; in %, 95 % intervals.", "views"))
-        names = ("precision", "recall", "f1", "specificity", "auc")
-        columns = [("class", "l"), *((name.replace("f1", "F1").replace("auc", "AUC"), "r") for name in names)]
-        estimates = [[getattr(row, name) for name in names] for row in test.per_class]
+        scored = ("precision", "recall", "f1", "specificity", "auc")
+        columns = [("class", "l"), *((name.replace("f1", "F1").replace("auc", "AUC"), "r") for name in scored)]
+        estimates = [[getattr(row, name) for name in scored] for row in test.per_class]
         rows = [
             [row.name, *("–" if e is None else facts["percent"](e.value) for e in own), f"{row.support:,}"]
             for row, own in zip(test.per_class, estimates, strict=True)

@@ -73,7 +73,7 @@ def _settings(run: Run, backbone: str, found: Importances | None) -> Iterator[Dr
         words = f"{backbone}: validation accuracy over {plain[0].name} and {plain[1].name}, smoothed over the trials."
         yield f"contour_{suffix}", words, search_figures.contour(trials, plain[0], plain[1])
     if len(axes) > 1:
-        words = f"{backbone}: every trial as a line over all searched settings; the best tenth is thick."
+        words = f"{backbone}: every trial as a line over all searched settings; the best ones are thick."
         yield f"parallel_{suffix}", words, search_figures.parallel(trials, axes)
 
 

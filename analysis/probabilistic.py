@@ -59,7 +59,8 @@ def _auc(scores: NDArray[Any], positive: NDArray[np.bool_], weights: NDArray[Any
         below = np.cumsum(others, axis=1) - 0.5 * others
     wins = np.einsum("bg,bg->b", found, below, dtype=np.float64)
     pairs = found.sum(1, dtype=np.float64) * others.sum(1, dtype=np.float64)
-    return np.divide(wins, pairs, out=np.full(len(weights), 0.5), where=pairs > 0)
+    areas: Array = np.divide(wins, pairs, out=np.full(len(weights), 0.5), where=pairs > 0)
+    return areas
 
 
 def _losses(labels: NDArray[Any], probabilities: NDArray[Any]) -> NDArray[Any]:
@@ -77,7 +78,8 @@ def _calibration_errors(labels: NDArray[Any], probabilities: NDArray[Any], weigh
     columns = np.arange(seeds)[:, None] * BINS + bins
     member[np.arange(images), columns] = gaps
     summed = (weights @ member).reshape(len(weights), seeds, BINS)
-    return np.abs(summed).sum(-1).astype(np.float64)
+    distances: Array = np.abs(summed).sum(-1).astype(np.float64)
+    return distances
 
 
 def confidence_gaps(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:

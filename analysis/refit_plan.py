@@ -32,6 +32,7 @@ def plan_refits(
     seeds: int | None = None,
     epochs: int | None = None,
     published: bool | None = None,
+    stopped: int = 0,
 ) -> RefitPlan:
     """Return what to refit in ``run``, going on from the plan it has, if any.
 
@@ -48,6 +49,9 @@ def plan_refits(
         epochs: epochs of each; the search's, or as planned before.
         published: refit the published configurations of the run too, also those whose trial failed or never ran;
             by default a new plan has them, and one from before stays as it is.
+
+        stopped: refit the best so many of the trials that early stopping ended too, to see whether one may have won;
+            they compete like the others.
 
     Raises:
         UserError: no trial has ended, or ``epochs`` differs from what finished refits were trained with.
@@ -76,8 +80,12 @@ def plan_refits(
     for row in wanted:
         identity = config_id(row["config"])
         is_published = published and row["origin"] in names
-        if identity in seen or (len(seen) >= count and not is_published):
+        if identity in seen:
             continue
+        if len(seen) >= count and not is_published:
+            if row["status"] != "stopped" or stopped <= 0 or identity in chosen:
+                continue
+            stopped -= 1
         seen.add(identity)
         if identity not in chosen:
             trial_config(row["config"], f"{run.folder.trials_file}: trial {row['trial_id']}")

@@ -50,6 +50,7 @@ def write_report(run: Run) -> Written:
     files = []
     for name, caption, figure in draw(run, stand, mattered):
         png = save_figure(figure, folder / "figures" / f"{name}.png")
+        figure.set_layout_engine("none")  # it is laid out: the pdf need not be so again
         save_figure(figure, folder / "figures" / f"{name}.pdf")
         files += [folder / "figures" / f"{name}.{kind}" for kind in ("png", "pdf")]
         pictures[name] = Picture(name, caption, base64.b64encode(png).decode("ascii"))

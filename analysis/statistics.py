@@ -116,7 +116,7 @@ def draws(observed: Array, resampled: Array, rng: np.random.Generator) -> Array:
         (B, ...): a draw per resample; with one seed they hold the images only.
     """
     seeds = observed.shape[0]
-    found = resampled.mean(1)  # (B, ...)
+    found: Array = resampled.mean(1)  # (B, ...)
     if seeds > 1:
         between = observed.var(0, ddof=1)
         noise = (resampled - found[:, None]).var(0).sum(0) / (seeds - 1)

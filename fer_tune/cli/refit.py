@@ -29,6 +29,9 @@ def command(
         help="Refit the run's published configurations beside them. [default: yes, or as begun]",
         show_default=False,
     ),
+    stopped: int = typer.Option(
+        0, "--stopped", min=0, help="Refit this many trials that early stopping ended too: might one have won?"
+    ),
     on: str = typer.Option(
         "train",
         "--on",
@@ -57,11 +60,12 @@ def command(
     loaded = load_run(run)
     if on == "train+val":
         given = {"--top": top, "--seeds": seeds, "--epochs": epochs, "--published": published}
+        given["--stopped"] = stopped or None
         if wrong := [name for name, value in given.items() if value is not None]:
             raise UserError(f"--on train+val trains what is chosen already; leave out {', '.join(wrong)}")
         plan, tasks, total = _final(loaded)
     else:
-        plan, tasks, total = _first(loaded, top, seeds, epochs, published)
+        plan, tasks, total = _first(loaded, top, seeds, epochs, published, stopped)
     settings = loaded.settings
     cpus = settings.cpus_per_trial if cpus_per_trial is None else cpus_per_trial
     gpus = settings.gpus_per_trial if gpus_per_trial is None else gpus_per_trial
@@ -92,12 +96,12 @@ def _option(on: str) -> str:
 
 
 def _first(
-    run: Run, top: int | None, seeds: int | None, epochs: int | None, published: bool | None
+    run: Run, top: int | None, seeds: int | None, epochs: int | None, published: bool | None, stopped: int
 ) -> tuple[RefitPlan | FinalPlan, list[RefitTask], int]:
     from analysis.refit import pending_tasks
     from analysis.refit_plan import plan_refits
 
-    plan = plan_refits(run, top=top, seeds=seeds, epochs=epochs, published=published)
+    plan = plan_refits(run, top=top, seeds=seeds, epochs=epochs, published=published, stopped=stopped)
     return plan, pending_tasks(run, plan), len(plan.configs) * len(plan.seeds)
 
 

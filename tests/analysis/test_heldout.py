@@ -16,6 +16,8 @@ from analysis.heldout import run_test
 from analysis.selection import select_models, select_winner
 from fer_tune.data.store import PreparedDataset
 from fer_tune.errors import UserError
+from fer_tune.run_folder import write_json
+from fer_tune.training.evaluation import predict
 
 
 def test_the_winner_has_the_best_mean_over_seeds_not_the_best_seed(made) -> None:
@@ -63,6 +65,24 @@ def test_predictions_give_the_recorded_metrics_in_scikit_learn(made, models) -> 
         accuracies.append(sk.accuracy_score(rows["label"], predicted))
         f1.append(sk.f1_score(rows["label"], predicted, average="macro"))
     recorded = json.loads((folder / "metrics.json").read_text())
+    by_library = {name: [] for name in recorded["more"]}
+    for _, rows in frame.groupby("seed"):
+        truth = rows["label"].astype(str)
+        predicted = rows[columns].idxmax(axis=1).str.removeprefix("p_")
+        names = [name.removeprefix("p_") for name in columns]
+        p = rows[columns].to_numpy(dtype=float)
+        p /= p.sum(axis=1, keepdims=True)
+        for average in ("macro", "weighted"):
+            values = sk.precision_recall_fscore_support(truth, predicted, average=average, zero_division=0)
+            for name, value in zip(("precision", "recall", "f1"), values[:3], strict=True):
+                by_library.get(f"{average}_{name}", []).append(value)
+            area = sk.roc_auc_score(truth, p, multi_class="ovr", average=average, labels=names)
+            by_library[f"{average}_auc"].append(area)
+        by_library["log_loss"].append(sk.log_loss(truth, p, labels=names))
+    compared = {name: values for name, values in by_library.items() if values}
+    assert len(compared) == 8  # all but specificity and calibration, which scikit-learn does not have
+    for name, values in compared.items():
+        assert recorded["more"][name]["per_seed"] == pytest.approx(values, abs=1e-5), name
     assert recorded["accuracy"]["per_seed"] == pytest.approx(accuracies)
     assert recorded["macro_f1"]["per_seed"] == pytest.approx(f1)
     assert recorded["seeds"] == plan.seeds
@@ -180,6 +200,35 @@ def test_a_missing_model_costs_no_opening(made, models, monkeypatch) -> None:
     with pytest.raises(UserError, match=r"best\.safetensors: missing"):
         run_test(made.run, **models)
     assert made.run.openings == []
+
+
+def test_a_model_that_does_not_do_what_it_did_costs_no_opening(made, monkeypatch) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    from fer_tune.models import create_model
+
+    plan = made.refit([[0.5]])
+    [config] = plan.configs
+    torch.manual_seed(0)
+    model = create_model(config.backbone, num_classes=7, in_chans=1)
+    place = made.run.folder.refit_seed(config.config_id, plan.seeds[0])
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, place / "best.safetensors")
+    with monkeypatch.context() as forbidden:
+        opening_forbidden(forbidden)
+        with pytest.raises(UserError, match=r"% on validation here, but had 50\.00 % when it was trained"):
+            run_test(made.run, device="cpu")
+    assert made.run.openings == []
+    data = PreparedDataset.open(made.data)
+    predicted = predict(model.eval(), data.val(), data.card, "cpu").argmax(1)
+    accuracy = float((predicted == data.val().labels).mean())
+    ended = made.run.refit_result(config.config_id, plan.seeds[0])
+    write_json(ended.model_copy(update={"best_val_accuracy": accuracy}), place / "result.json")
+    result = run_test(made.run, device="cpu", views=("flip", "ten_crop"), resamples=50)
+    assert result.cost.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert set(result.views) == {"flip", "ten_crop"}
+    frame = pd.read_parquet(made.run.folder.test(config.config_id) / "examples.parquet")
+    assert frame["heat"].notna().all()  # a convolutional network tells where it looked
 
 
 def test_only_heldout_opens_the_split() -> None:

@@ -89,6 +89,18 @@ def test_a_published_configuration_whose_trial_failed_or_never_ran_gets_its_chan
     assert made.run.refit_plan == plan  # None comes back as None
 
 
+def test_stopped_trials_are_added_when_asked_for(made) -> None:
+    rows(
+        made,
+        {"trial_id": "a", "best_val_accuracy": 0.7, "config.learning_rate": 0.1},
+        {"trial_id": "b", "best_val_accuracy": 0.6, "config.learning_rate": 0.2},
+        {"trial_id": "c", "status": "stopped", "best_val_accuracy": 0.5, "config.learning_rate": 0.3},
+        {"trial_id": "d", "status": "stopped", "best_val_accuracy": 0.4, "config.learning_rate": 0.4},
+    )
+    plan = plan_refits(made.run, top=1, seeds=1, published=False, stopped=1)
+    assert [config.trial_id for config in plan.configs] == ["a", "c"]
+
+
 def test_a_plan_grows_and_never_shrinks(made) -> None:
     first = plan_refits(made.run, top=2, seeds=3, published=False)
     write_json(first, made.run.folder.refit_file)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
+from analysis.final_plan import plan_final
 from analysis.findings import standing
 from analysis.heldout import run_test
+from analysis.pictures import draw
 from analysis.refit_plan import plan_refits
 from analysis.report import render, write_report
+from analysis.saving import save_figure
 from analysis.words import percent
 from fer_tune.run_folder import TRIAL_COLUMNS, write_json, write_table
 
@@ -43,10 +48,14 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
+def drawn(run) -> set[str]:
+    """Return the names of the figures, without the time that it takes to write them."""
+    return {name for name, _, _ in draw(run, standing(run), [])}
+
+
 def test_after_the_search_it_says_to_refit(made) -> None:
-    written = write_report(made.run)
-    text = written.html.read_text()
-    assert names(written) == SEARCHED
+    text = text_of(made, "html")
+    assert drawn(made.run) == SEARCHED
     assert f"fer-tune refit {made.path}" in text
     assert "no interval can be given before it is refitted" in text
     assert "not read yet" in text
@@ -69,11 +78,10 @@ def test_after_some_refits_it_still_says_to_refit(made) -> None:
 
 def test_after_the_refits_it_says_to_test(made) -> None:
     made.refit([[0.6, 0.61], [0.5, None]])
-    written = write_report(made.run)
-    text = written.markdown.read_text()
-    assert names(written) == REFITTED
+    text = text_of(made)
+    assert drawn(made.run) == REFITTED
     assert f"fer-tune test {made.path}" in text
-    assert "the held-out split has not been read yet" in written.answer
+    assert "the held-out split has not been read yet" in text
     assert "60.5 ± 0.7" in text
     assert "failed" in text
 
@@ -94,7 +102,18 @@ def test_after_the_test_it_opens_with_the_answer_and_its_interval(final) -> None
         assert f"classifies {percent(accuracy.value)} % of the 210 held-out images" in text
         assert f"95 % interval {percent(accuracy.low)} to {percent(accuracy.high)}" in text
         for row in result.per_class:
-            assert f"{percent(row.f1.value)} ({percent(row.f1.low)} to {percent(row.f1.high)})" in text
+            for estimate in (row.precision, row.recall, row.f1, row.specificity, row.auc):
+                assert percent(estimate.value) in text
+                assert f"{percent(estimate.low)} to {percent(estimate.high)}" in text
+        for pair in run.comparison.pairs:
+            assert pair.words.replace("<", "&lt;" if file is written.html else "<") in text
+            assert pair.second_origin in text
+        for kind in result.views.values():
+            assert f"{percent(kind.accuracy.value)} ({percent(kind.accuracy.low)}" in text
+        for estimate in result.more.values():
+            assert percent(estimate.low) in text or f"{estimate.low:.3f}" in text
+        assert f"{result.images:,} may be wrong themselves" in text
+        assert "Settings that the papers leave open" not in text  # the made-up papers leave none open
         for entry in run.published:
             assert entry.published.name in text
         assert "Next:" not in text
@@ -116,12 +135,14 @@ def test_the_html_is_one_file_without_script(final) -> None:
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in tags.seen
 
 
-def test_figures_are_the_same_each_time(final) -> None:
+def test_figures_are_the_same_each_time(final, tmp_path) -> None:
     run, _, written = final
     first = {file.name: file.read_bytes() for file in written.figures}
-    second = {file.name: file.read_bytes() for file in write_report(run).figures}
-    assert first == second
     assert {name.split(".")[1] for name in first} == {"png", "pdf"}
+    for name, _, figure in itertools.islice(draw(run, standing(run), []), 3):
+        assert save_figure(figure, tmp_path / f"{name}.png") == first[f"{name}.png"]
+        figure.set_layout_engine("none")
+        assert save_figure(figure, tmp_path / f"{name}.pdf") == first[f"{name}.pdf"]
 
 
 def test_markdown_shows_every_figure_that_is_there(final) -> None:
@@ -181,3 +202,79 @@ def test_a_search_without_a_finished_trial_has_a_report_too(made) -> None:
     written = write_report(made.run)
     assert written.figures == []
     assert f"fer-tune resume {made.path}" in written.html.read_text()
+
+
+def test_what_papers_leave_open_is_listed_with_our_reason(made) -> None:
+    settings = made.run.settings
+    chosen = {"batch_size": "not given; 64 is common"}
+    published = {
+        name: [entry.model_copy(update={"chosen": chosen}) for entry in entries]
+        for name, entries in settings.published.items()
+    }
+    made.run.folder.write_settings(settings.model_copy(update={"published": published}))
+    text = text_of(made)
+    assert "| qutub-atay-2023/cnn_baseline | batch_size | 64 | not given; 64 is common |" in text
+
+
+def test_the_report_knows_the_hygiene_of_a_dataset_that_has_moved(made, models) -> None:
+    made.refit([[0.6, 0.61]])
+    run_test(made.run, **models)
+    settings = made.run.settings
+    moved = settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"path": "/nowhere"})})
+    made.run.folder.write_settings(moved)
+    assert "source: drawn by a test" in text_of(made)
+
+
+def test_models_on_train_and_val_are_told(made) -> None:
+    made.refit([[0.6, 0.61]])
+    plan = plan_final(made.run)
+    write_json(plan, made.run.folder.final_file)
+    assert f"Next: `fer-tune refit {made.path} --on train+val`" in text_of(made)
+    for seed in plan.seeds:
+        made.fake.refit_joined(made.run.folder, plan.configs[0].config_id, seed)
+    text = text_of(made)
+    assert f"Next: `fer-tune test {made.path}`" in text
+    assert "on train and val together, the epoch fixed before as the median best epoch on train alone: " in text
+
+
+def test_published_configurations_that_were_not_refitted_are_named(made) -> None:
+    made.refit([[0.6, 0.61]])
+    left = [entry.published.name for entry in made.run.published]
+    origins = {refit.config.origin for refit in made.run.refits}
+    text = text_of(made)
+    for name in left:
+        assert ("Not refitted, and so not compared on the held-out split: " in text) == bool(set(left) - origins)
+        assert name in text
+
+
+def test_tables_for_latex_hold_the_figures_of_the_report(final) -> None:
+    _, result, written = final
+    text = (written.html.parent / "tables.tex").read_text()
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") >= 6
+    accuracy = result.accuracy
+    assert f"accuracy & {percent(accuracy.value)} & {percent(accuracy.low)} to {percent(accuracy.high)}" in text
+    assert r"cnn\_baseline" in text
+    assert "cnn_" not in text.replace(r"cnn\_", "")  # nothing is left unescaped
+    for row in np.sum(result.confusion, axis=0):
+        assert " & ".join(map(str, row)) in text
+
+
+def test_the_model_card_tells_use_figures_and_limits(final) -> None:
+    _, result, written = final
+    text = (written.html.parent / "model_card.md").read_text()
+    assert text.startswith(f"# Model card: {result.config_id}")
+    assert written.answer in text
+    assert "Not meant to judge" in text
+    assert ", ".join(result.classes) in text
+    assert f"seeds {', '.join(map(str, result.seeds))}" in text
+    assert "fer-tune predict" in text
+    assert "learning_rate" in text
+
+
+def test_figures_of_an_earlier_report_do_not_stay(made) -> None:
+    (made.path / "trials.parquet").unlink()  # nothing to draw
+    stale = made.path / "report" / "figures" / "confusion.png"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"of another test")
+    write_report(made.run)
+    assert not stale.exists()

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from analysis.axes import SearchAxis, points, search_axes
-from analysis.budget import rank_agreement, savings, savings_sentences
+from analysis.budget import rank_agreement, regret_sentence, savings, savings_sentences
 from analysis.importance import FEWEST, importances
-from fer_tune.run_folder import TRIAL_COLUMNS, write_table
+from analysis.refit_plan import plan_refits
+from fer_tune.run_folder import TRIAL_COLUMNS, write_json, write_table
 
 SPACE = {
     "learning_rate": {"log_uniform": [1e-4, 1e-1]},
@@ -121,6 +122,28 @@ def test_early_ranking_is_compared_with_the_last_one(made) -> None:
         assert -1 <= row.spearman <= 1
         assert 0 <= row.lost <= row.trials // 3
     assert found[1].spearman > 0.5  # the made-up curves are ordered by their ceilings
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.62, "2.0 points of validation accuracy above"), (0.5, "stays 10.0 points of validation accuracy below")],
+)
+def test_regret_is_told_from_stopped_trials_that_were_refitted(made, value: float, words: str) -> None:
+    rows = []
+    for name, status, accuracy, rate in (("a", "completed", 0.6, 0.1), ("b", "stopped", 0.4, 0.2)):
+        row = {"trial_id": name, "backbone": "cnn_residual", "origin": "sampled", "status": status, "epochs": 3}
+        row |= {"best_val_accuracy": accuracy, "config.backbone": "cnn_residual", "config.learning_rate": rate}
+        rows.append(row)
+    write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
+    assert regret_sentence(made.run) == ""
+    plan = plan_refits(made.run, top=1, seeds=1, published=False)
+    write_json(plan, made.run.folder.refit_file)
+    made.fake.refit(made.run.folder, plan.configs[0].config_id, plan.seeds[0], 0.6)
+    assert "--stopped" in savings_sentences(made.run)[-1]
+    plan = plan_refits(made.run, published=False, stopped=1)
+    write_json(plan, made.run.folder.refit_file)
+    made.fake.refit(made.run.folder, plan.configs[1].config_id, plan.seeds[0], value)
+    assert words in savings_sentences(made.run)[-1]
 
 
 def test_a_search_without_early_stopping_says_so(made) -> None:

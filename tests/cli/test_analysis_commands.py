@@ -152,7 +152,7 @@ def test_refit_on_train_and_val(fake: FakeRun, pool: type[Pool]) -> None:
     assert {result.trained_on for refit in run(fake).finals for result in refit.results} == {"train+val"}
 
 
-@pytest.mark.parametrize("option", [("--top", 1), ("--seeds", 1), ("--epochs", 3), ("--published",)])
+@pytest.mark.parametrize("option", [("--top", 1), ("--seeds", 1), ("--epochs", 3), ("--published",), ("--stopped", 1)])
 def test_refit_on_train_and_val_refuses_what_chooses(fake: FakeRun, pool: type[Pool], option: Any) -> None:
     with pytest.raises(UserError, match=f"leave out {option[0]}"):
         call("refit", fake.path, "--on", "train+val", *option)
@@ -161,6 +161,17 @@ def test_refit_on_train_and_val_refuses_what_chooses(fake: FakeRun, pool: type[P
 def test_refit_on_what_is_no_split(fake: FakeRun, pool: type[Pool]) -> None:
     with pytest.raises(UserError, match=r"--on test: train or train\+val"):
         call("refit", fake.path, "--on", "test")
+
+
+def test_refit_stopped(fake: FakeRun, pool: type[Pool]) -> None:
+    def stopped() -> int:
+        status = {row["trial_id"]: row["status"] for row in run(fake).rows}
+        return sum(status[refit.config.trial_id] == "stopped" for refit in run(fake).refits)
+
+    call("refit", fake.path, "--top", 1, "--seeds", 1)
+    assert stopped() == 0
+    call("refit", fake.path, "--stopped", 2)
+    assert stopped() == 2
 
 
 def test_refit_resources(fake: FakeRun, pool: type[Pool], tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ HAVE_ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript"
 
 @pytest.mark.skipif(HAVE_ONNX, reason="onnx is installed")
 def test_onnx_that_is_not_installed_is_named(made: FakeRun, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="needs the package onnx"):
+    with pytest.raises(UserError, match="needs onnx and onnxscript, not installed"):
         call("export", made.path, "--format", "onnx", "--out", tmp_path)
 
 
