@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -69,3 +72,21 @@ def test_a_search_is_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.Monkey
     outside = [file for file in tmp_path.rglob("*") if file.is_file() and "leaderboard" in file.read_text("latin-1")]
     assert all(file.is_relative_to(folder.path) for file in outside)  # what must be uploaded stays with the run
     assert list(folder.wandb.rglob("staging/*"))
+
+
+def test_an_offline_run_is_read_by_wandbs_own_terminal_program(run_folder: Path) -> None:
+    record_run(
+        run_folder,
+        mode="offline",
+        job_type="refit",
+        name="refit",
+        group="smoke",
+        config={"seed": 3},
+        history=[{"epoch": 1, "val_accuracy": 0.4}],
+        summary={"best_val_accuracy": 0.6},
+    )
+    (folder,) = run_folder.glob("wandb/offline-run-*")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json", str(folder)]
+    shown = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert shown["summary"]["best_val_accuracy"] == 0.6
+    assert shown["config"]["seed"] == 3
