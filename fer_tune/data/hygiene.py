@@ -16,6 +16,7 @@ import numpy as np
 
 from fer_tune.data import near
 from fer_tune.data.readers.base import Fault, Pixels
+from fer_tune.data.readers.images import EMPTY
 
 ORDER: tuple[str, ...] = ("test", "val", "train")
 """The order in which splits must be read, so that what a split may not repeat is known when it is read."""
@@ -151,6 +152,7 @@ class Hygiene:
         return {
             "found": len(entries) + len(self.unreadable[split]),
             "unreadable": len(self.unreadable[split]),
+            "zero_bytes": sum(fault.reason == EMPTY for fault in self.unreadable[split]),
             "blank": sum(entry.split == split for g in self.groups.values() if g.blank for entry in g.entries),
             "extra_copies": sum(len(group) - 1 for group in within if group),
             "groups_with_conflicting_labels": sum(_conflicting(group) for group in within),

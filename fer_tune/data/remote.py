@@ -3,6 +3,9 @@
 ``s3://``, ``gs://``, ``abfss://`` and ``hdfs://`` are read by pyarrow, anything else by fsspec where its package is
 installed. The cache is ``$FER_TUNE_CACHE``, else ``~/.cache/fer_tune`` (or below ``$XDG_CACHE_HOME``); a dataset's
 folder in it is named after its content hash, so that another content is another folder. Delete it to free the space.
+
+``URI#HASH`` with the content hash stands for exactly that content: it is taken from the cache without a look at the
+network, and another content is refused. So the trials of a search all read the same, and outlive a lost connection.
 """
 
 from __future__ import annotations
@@ -18,10 +21,11 @@ from typing import Any
 import pyarrow as pa
 from filelock import FileLock
 
-from fer_tune.data.card import CARD_FILE, LOOKED_FOR, SPLITS, DatasetCard, parse_card, split_file
+from fer_tune.data.card import CARD_FILE, LOOKED_FOR, SPLITS, DatasetCard, parse_card, read_card, split_file
 from fer_tune.errors import UserError
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)")  # pathlib makes s3:/bucket of s3://bucket
+_PINNED = re.compile(r"(.+)#([0-9a-f]{64})")
 _CHUNK = 8 << 20  # bytes copied at once
 
 Verify = Callable[[Path, DatasetCard], None]
@@ -45,6 +49,11 @@ def without_file_scheme(text: str) -> str:
     return text if match is None else f"/{match[2]}"
 
 
+def pinned(uri: str, content_hash: str) -> str:
+    """Return the URI that stands for the content of that hash alone."""
+    return f"{_parted(uri)[0]}#{content_hash}"
+
+
 def cache_folder() -> Path:
     """Return the folder of the cache on this machine."""
     if chosen := os.environ.get("FER_TUNE_CACHE"):
@@ -55,16 +64,21 @@ def cache_folder() -> Path:
 def fetch(uri: str, verify: Verify | None = None) -> Path:
     """Return the local folder of the prepared dataset at ``uri``, fetched if it is not there yet.
 
-    The card is read anew every time, so that a dataset that was replaced is noticed. Processes of a machine wait for
-    the one that fetches. What is fetched is compared with the hashes of the card before it gets its name in the cache.
+    The card is read anew every time unless the URI is pinned, so that a dataset that was replaced is noticed.
+    Processes of a machine wait for the one that fetches. What is fetched is compared with the hashes of the card
+    before it gets its name in the cache.
 
     Args:
         uri: of the folder with ``dataset.json``.
         verify: compares the fetched files with the card; the splits' own hashes where None.
 
     Raises:
-        UserError: it cannot be reached or read, is no prepared dataset or a damaged one, or the cache is full.
+        UserError: it cannot be reached or read, is no prepared dataset, a damaged one or not the pinned one, or the
+            cache is full.
     """
+    uri, wanted = _parted(uri)
+    if wanted and (kept := _kept(wanted)):
+        return kept
     filesystem, path = _filesystem(uri)
     try:
         with filesystem.open_input_stream(f"{path}/{CARD_FILE}") as stream:
@@ -74,6 +88,8 @@ def fetch(uri: str, verify: Verify | None = None) -> Path:
     except OSError as error:
         raise UserError(f"{uri}: cannot be read: {error}") from None
     card = parse_card(content, f"{uri}/{CARD_FILE}")
+    if wanted and card.content_hash != wanted:
+        raise UserError(f"{uri}: its content was replaced since this run began; put the same dataset there again")
     cache = cache_folder()
     folder = cache / f"{re.sub(r'[^A-Za-z0-9._-]', '_', card.name)}-{card.content_hash[:16]}"
     try:
@@ -87,6 +103,24 @@ def fetch(uri: str, verify: Verify | None = None) -> Path:
             "in FER_TUNE_CACHE"
         ) from None
     return folder
+
+
+def _parted(uri: str) -> tuple[str, str]:
+    """Return the URI and the content hash it is pinned to, or an empty string."""
+    match = _PINNED.fullmatch(uri)
+    return (match[1], match[2]) if match else (uri, "")
+
+
+def _kept(content_hash: str) -> Path | None:
+    """Return the folder of the cache with that content, if there is one."""
+    for folder in cache_folder().glob(f"*-{content_hash[:16]}"):
+        try:
+            card = read_card(folder)
+        except UserError:
+            continue
+        if card.content_hash == content_hash and _is_whole(folder, card):
+            return folder
+    return None
 
 
 def _fetch(

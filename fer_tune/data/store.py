@@ -98,7 +98,7 @@ class PreparedDataset:
     Attributes:
         path: the folder on this machine; for a URI, where it was fetched to.
         card: what it holds.
-        location: what another machine can open it by: the URI, else the path.
+        location: what another machine can open it by: the URI, pinned to this content, else the path.
     """
 
     path: Path
@@ -126,7 +126,7 @@ class PreparedDataset:
             size, expected = file.stat().st_size, card.split_bytes.get(split)
             if size != expected:
                 raise _damaged(file, f"{size} bytes, but {CARD_FILE} says {expected}")
-        return cls(folder, card, uri or str(folder))
+        return cls(folder, card, remote.pinned(uri, card.content_hash) if uri else str(folder))
 
     def train(self) -> Split:
         """Map the training split."""

@@ -23,7 +23,10 @@ def hygiene_sentences(card: DatasetCard) -> list[str]:
     for split, facts in report["splits"].items():
         dropped += [f"{count:,} of {split}, {reason}" for reason, count in facts["dropped"].items()]
         if facts["unreadable"]:
-            dropped.append(f"{facts['unreadable']:,} of {split}, unreadable")
+            empty = facts.get("zero_bytes", 0)
+            dropped.append(
+                f"{facts['unreadable']:,} of {split}, unreadable{f' ({empty:,} of 0 bytes)' if empty else ''}"
+            )
     if report["unreadable_rows"]:
         dropped.append(f"{report['unreadable_rows']:,} unreadable entries")
     lines.append(f"dropped: {'; '.join(dropped) or 'nothing'}")

@@ -63,7 +63,9 @@ def test_skip_unreadable(folders, tmp_path):
     sorted((folders / "test" / "fear").iterdir())[0].write_bytes(b"")
     with pytest.raises(UserError, match="1 of 106 images cannot be read"):
         run("prepare", folders, "--out", tmp_path / "out")
-    assert "1 of test, unreadable" in run("prepare", folders, "--out", tmp_path / "out", "--skip-unreadable")
+    assert "1 of test, unreadable (1 of 0 bytes)" in run(
+        "prepare", folders, "--out", tmp_path / "out", "--skip-unreadable"
+    )
 
 
 def test_val_fraction_and_seed(folders, tmp_path):

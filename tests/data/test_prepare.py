@@ -94,7 +94,8 @@ def test_skip_unreadable_leaves_them_out_and_counts_them(folders, tmp_path):
     file.write_bytes(b"")
     card = prepare(folders, tmp_path / "out", skip_unreadable=True)
     assert card.images("train") + card.images("val") == 69
-    assert sum(facts["unreadable"] for facts in card.hygiene["splits"].values()) == 1
+    for field in ("unreadable", "zero_bytes"):
+        assert sum(facts[field] for facts in card.hygiene["splits"].values()) == 1
     assert file.name in (tmp_path / "out" / "hygiene.csv").read_text()
 
 

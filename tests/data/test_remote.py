@@ -47,7 +47,7 @@ def test_a_uri_is_fetched_once_and_opened_as_the_folder_is(store, tmp_path):
     here = PreparedDataset.open(tmp_path / "tiny")
     np.testing.assert_array_equal(data.train().images, here.train().images)
     assert data.open_test().sources == here.open_test().sources
-    assert (data.card, data.location) == (here.card, URI)
+    assert (data.card, data.location) == (here.card, f"{URI}#{here.card.content_hash}")
     assert data.path == cached(tmp_path)[0]
     assert data.path.name == f"tiny-{here.card.content_hash[:16]}"
     PreparedDataset.open(Path(URI))  # pathlib leaves one slash out
@@ -74,6 +74,20 @@ def test_a_dataset_that_was_replaced_is_fetched_anew(store, tmp_path):
     first.verify(), second.verify()
 
 
+def test_a_location_stands_for_one_content_and_needs_no_network_again(store, tmp_path):
+    first = PreparedDataset.open(URI)
+    tiny_dataset(tmp_path / "other", n_train=70, n_val=14, n_test=14, size=12, seed=1)
+    store[0].rm("/bucket/tiny", recursive=True)
+    with pytest.raises(UserError, match=r"no dataset\.json there"):
+        PreparedDataset.open(URI)
+    again = PreparedDataset.open(first.location)
+    assert (again.path, again.location) == (first.path, first.location)
+    shutil.rmtree(first.path)
+    store[0].put(f"{tmp_path / 'other'}/", "/bucket/tiny/", recursive=True)
+    with pytest.raises(UserError, match=rf"{URI}: its content was replaced since this run began"):
+        PreparedDataset.open(first.location)
+
+
 @pytest.fixture
 def bucket(tmp_path, monkeypatch):
     """A prepared dataset at s3://bucket/tiny, where the bucket is a folder that pyarrow reads."""
@@ -88,7 +102,7 @@ def test_filesystems_of_pyarrow_serve_as_those_of_fsspec_do(bucket, tmp_path):
     data = PreparedDataset.open(bucket)
     data.verify()
     assert data.path.parent == tmp_path / "cache"
-    assert data.location == bucket
+    assert data.location.startswith(f"{bucket}#")
 
 
 def test_schemes_of_pyarrow_are_asked_of_pyarrow():

@@ -11,6 +11,8 @@ from PIL import Image, UnidentifiedImageError
 from fer_tune.data.readers.base import Fault, Pixels, UnreadableError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+EMPTY = "empty file (0 bytes)"
+"""What is said of a file without content."""
 _GREY = frozenset({"1", "L", "LA"})
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})  # 8 bits a channel, or fewer
 
@@ -39,7 +41,7 @@ def decode(path: Path, channels: int | None = None) -> Pixels:
             mode = "L" if channels == 1 or (channels is None and file.mode in _GREY) else "RGB"
             return np.asarray(image if image.mode == mode else image.convert(mode))
     except UnidentifiedImageError:
-        raise UnreadableError("not an image" if path.stat().st_size else "empty file (0 bytes)") from None
+        raise UnreadableError("not an image" if path.stat().st_size else EMPTY) from None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise UnreadableError(str(error) or type(error).__name__) from None
 
