@@ -106,7 +106,7 @@ class DatasetRef(BaseModel):
     """Which prepared dataset a run used; the hash ties the run to its exact content."""
 
     model_config = ConfigDict(extra="forbid")
-    path: str
+    path: str  # of a folder, or a URI pinned to the content
     name: str
     content_hash: str
     classes: list[str]

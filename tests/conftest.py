@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+_CACHE = tempfile.TemporaryDirectory(prefix="fer-tune-tests-")
 
 # Before anything imports torch, Ray or wandb: they read these once. Ray's workers inherit them.
 os.environ.update(
@@ -26,6 +29,7 @@ os.environ.update(
         "RAY_worker_niceness": "0",  # Ray's default of 15 starves the workers on a busy machine
         "TUNE_FUNCTION_THREAD_TIMEOUT_S": "120",
         "MPLBACKEND": "Agg",
+        "FER_TUNE_CACHE": _CACHE.name,  # datasets behind URIs, never in the developer's home
         "FER_TUNE_TEST_SESSION": str(os.getpid()),  # inherited by whatever the tests start
     }
 )

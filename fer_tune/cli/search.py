@@ -19,7 +19,9 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def command(
-    data: Annotated[Path, typer.Option(help="A prepared dataset (from `fer-tune data prepare`).")],
+    data: Annotated[
+        Path, typer.Option(help="A prepared dataset (`fer-tune data prepare`): a folder or a URI such as s3://.")
+    ],
     backbone: Annotated[list[str], typer.Option(help="timm name; repeat it for one study each.")],
     trials: Annotated[int, typer.Option(min=1, help="Trials per backbone.")] = 20,
     epochs: Annotated[int, typer.Option(min=1, help="Most epochs of one trial.")] = 12,

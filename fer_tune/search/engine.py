@@ -45,7 +45,7 @@ _EXPERIMENT = "tune"
 class SearchOptions:
     """What a user asks of a search; None means chosen from the machine."""
 
-    data: Path
+    data: Path | str  # a folder or a URI
     backbones: list[str]
     trials: int = 20
     epochs: int = 12
@@ -106,7 +106,7 @@ def search(options: SearchOptions) -> Ended:
             name=run.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             dataset=DatasetRef(
-                path=str(data.path),
+                path=data.location,
                 name=data.card.name,
                 content_hash=data.card.content_hash,
                 classes=data.card.classes,

@@ -185,7 +185,7 @@ def test_no_wandb_and_no_published(ray_local, data, spaces, tmp_path):
 def test_a_target_ends_a_warm_started_search_and_resume_goes_beyond_it(ray_local, run, data, spaces, tmp_path):
     ended = search(
         SearchOptions(
-            data=data,
+            data=f"local://{data}",  # a URI: fetched into a cache, opened there by every trial
             backbones=["cnn_residual"],
             trials=3,
             epochs=2,
@@ -213,6 +213,7 @@ def test_a_target_ends_a_warm_started_search_and_resume_goes_beyond_it(ray_local
     assert [row["origin"] for row in trials] == [f"two/{best['trial_id']}", "sampled", "sampled"]
     assert trials[0]["config.learning_rate"] == best["config.learning_rate"]
     settings = ended.run.settings()
+    assert settings.dataset.path == f"local://{data}#{settings.dataset.content_hash}"
     assert (settings.sampler, settings.scheduler, settings.target_accuracy) == ("random", "none", 0.001)
 
 
