@@ -49,7 +49,7 @@ def test_the_upload_is_the_code_and_small(runtime_env: dict[str, Any], tmp_path:
         file.relative_to(ROOT).as_posix()
         for package in PACKAGES
         for file in (ROOT / package).rglob("*")
-        if file.suffix in (".py", ".yaml", ".jinja", ".html", ".css", ".md") and file.is_file()
+        if file.suffix in (".py", ".yaml", ".j2", ".html", ".css", ".md", ".sh") and file.is_file()
     }
     assert code <= names
     assert {name.split("/")[0] for name in names if "/" in name} == set(PACKAGES)
@@ -71,12 +71,29 @@ def test_what_lies_beside_the_code_stays_here(runtime_env: dict[str, Any], tmp_p
         "fer2013.csv",
         ".env",
         ".venv/bin/python",
+        ".git/config",
+        ".mypy_cache/3.11/cache.db",
+        ".pytest_cache/v/cache",
+        ".ruff_cache/0.9/x",
+        "demo/runs/demo/search.yaml",
+        "wandb/offline-run-1/run.wandb",
+        "clusters/__pycache__/wait_for.cpython-311.pyc",
     ):
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text("x", encoding="utf-8")
     shutil.copy(ROOT / ".gitignore", project)
     names, _ = upload(project, runtime_env, tmp_path / "package.zip")
     assert names == {"fer_tune/config.py", "fer_tune/data/store.py", "search_spaces/mine.yaml", "my_space.yaml"}
+
+
+def test_its_variables_are_on_purpose_and_no_secrets(runtime_env: dict[str, Any]) -> None:
+    """Everything in a runtime environment can be read by every user of the cluster."""
+    assert runtime_env["env_vars"] == {
+        "PYTHONUNBUFFERED": "1",
+        "RAY_JOB_STOP_SIGNAL": "SIGINT",
+        "RAY_JOB_STOP_WAIT_TIME_S": "60",
+    }
+    assert runtime_env.keys() == {"working_dir", "excludes", "env_vars"}  # nothing is installed, per job or per trial
 
 
 def test_the_search_may_add_its_own_variables(runtime_env: dict[str, Any]) -> None:
