@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import timm
+import torch
 from torch import nn
 
 from fer_tune.errors import UserError, nearest
 from fer_tune.models import cnns, vgg
-from fer_tune.models.image_sizes import check_image_size, takes_image_size
+from fer_tune.models.image_sizes import check_image_size, patch_size, takes_image_size
 from fer_tune.models.weights import load_weights
 
 OURS: tuple[str, ...] = (*cnns.NAMES, *vgg.NAMES)
 """The backbones that timm lacks; importing this module registers them with it."""
+
+_LARGE = 64  # pixels: even a network that halves the image six times has something left
 
 
 @functools.cache
@@ -67,10 +70,8 @@ def create_model(
     check_backbone(name)
     pretrained = pretrained and weights is None
     arguments: dict[str, Any] = {"num_classes": num_classes, "in_chans": in_chans, "drop_rate": drop_rate}
-    if image_size is not None:
-        check_image_size(name, image_size)
-        if takes_image_size(name):
-            arguments["img_size"] = image_size
+    if image_size is not None and takes_image_size(name):
+        arguments["img_size"] = image_size
     if drop_path_rate > 0:
         arguments["drop_path_rate"] = drop_path_rate
     if pretrained and not timm.is_model_pretrained(name):
@@ -83,11 +84,36 @@ def create_model(
         raise
     except Exception as error:  # the hub, the network and the disk fail in many ways
         if not pretrained:
+            if image_size is not None:
+                check_image_size(name, image_size)  # the likeliest cause, told in its own words
             raise
         raise UserError(
             f"backbone {name}: its ImageNet weights could not be had ({type(error).__name__}: {error}). "
             "Without a network, give a local checkpoint (`weights: FILE`) or train from scratch (`pretrained: false`)"
         ) from error
+    if image_size is not None:
+        _check_fit(model, name, in_chans, image_size)
     if weights is not None:
         load_weights(model, weights, name)
     return model
+
+
+def _check_fit(model: nn.Module, name: str, in_chans: int, image_size: int) -> None:
+    """Refuse an image size that does not suit the network, in little more time than one small image takes.
+
+    :func:`check_image_size` would build the network once more for each size, which every trial would pay for.
+    """
+    patch = patch_size(model) if takes_image_size(name) else 0
+    if patch and (image_size % patch or image_size < 2 * patch):
+        check_image_size(name, image_size)
+    if image_size >= _LARGE:
+        return
+    model.eval()  # statistics stay as they are, and nothing is drawn at random
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, in_chans, image_size, image_size))
+    except Exception:  # each network fails in its own way where its features come to nothing
+        check_image_size(name, image_size)
+        raise
+    finally:
+        model.train()

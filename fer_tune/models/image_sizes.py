@@ -7,7 +7,6 @@ numbers, and an image of the size in question is passed through it (some tenths 
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -45,6 +44,9 @@ def takes_image_size(name: str) -> bool:
 @functools.cache
 def sight(name: str, size: int) -> Sight:
     """Return what the backbone ``name`` makes of square images of ``size`` pixels."""
+    plain = _plain_patch(name) if takes_image_size(name) else 0
+    if plain:
+        return _patches(plain, size)
     try:
         model, features = _pass(name, size)
     except Exception as error:  # each network fails in its own way where its features come to nothing
@@ -55,17 +57,21 @@ def sight(name: str, size: int) -> Sight:
         except Exception:  # it cannot be passed through at all, so that says nothing about the size
             return Sight(0)
         return Sight(0, f"its layers leave nothing of such an image ({str(error).splitlines()[0][:100]})")
-    patch = _patch_size(model)
+    patch = patch_size(model)
     if takes_image_size(name) and patch and size % patch:
-        return Sight(0, f"it cuts images into patches of {patch}x{patch} pixels, which must fill them exactly")
-    if features.ndim == 3:  # (1, tokens, channels): a transformer without stages
-        cells = math.isqrt(features.shape[1] - int(getattr(model, "num_prefix_tokens", 0)))
-        if cells < 2:
-            return Sight(cells, "it sees a single patch, so that attention has nothing to compare")
-        return Sight(cells)
+        return _patches(patch, size)
     if features.ndim == 4:
         return Sight(int(features.shape[1 if getattr(model, "output_fmt", "NCHW") == "NHWC" else 2]))
     return Sight(0)
+
+
+def _patches(patch: int, size: int) -> Sight:
+    """Return what a transformer makes of an image that it cuts into patches of ``patch`` pixels a side."""
+    if size % patch:
+        return Sight(0, f"it cuts images into patches of {patch}x{patch} pixels, which must fill them exactly")
+    if size < 2 * patch:
+        return Sight(1, "it sees a single patch, so that attention has nothing to compare")
+    return Sight(size // patch)
 
 
 def smallest_useful_size(name: str) -> int | None:
@@ -97,8 +103,18 @@ def _pass(name: str, size: int) -> tuple[nn.Module, Tensor]:
 
 
 @functools.cache
+def _plain_patch(name: str) -> int:
+    """Return the side of the patches of a transformer whose last features are still one per patch; 0 for others."""
+    size = _default_size(name)
+    model, features = _pass(name, size)
+    patch = patch_size(model)
+    tokens = features.shape[1] - int(getattr(model, "num_prefix_tokens", 0)) if features.ndim == 3 else 0
+    return patch if patch and tokens == (size // patch) ** 2 else 0
+
+
+@functools.cache
 def _patch(name: str) -> int:
-    return _patch_size(_pass(name, _default_size(name))[0]) or 32
+    return _plain_patch(name) or patch_size(_pass(name, _default_size(name))[0]) or 32
 
 
 def _default_size(name: str) -> int:
@@ -106,7 +122,8 @@ def _default_size(name: str) -> int:
     return 224 if config is None else max(config.input_size[1:])
 
 
-def _patch_size(model: nn.Module) -> int:
+def patch_size(model: nn.Module) -> int:
+    """Return the side of the patches that a transformer cuts images into; 0 for other networks."""
     size = getattr(getattr(model, "patch_embed", None), "patch_size", 0)
     return int(max(size)) if isinstance(size, tuple | list) else int(size or 0)
 
