@@ -1,0 +1,97 @@
+"""What a search would take, told on a terminal with the reasons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fer_tune.search.sizing import KEPT
+
+if TYPE_CHECKING:
+    from fer_tune.search.engine import SearchOptions
+    from fer_tune.search.sizing import Estimate
+
+
+def report(estimate: Estimate) -> str:
+    """Return the estimate as text for a terminal."""
+    options, resources = estimate.options, estimate.resources
+    backbones = ", ".join(cost.backbone for cost in estimate.costs)
+    rows = [
+        (
+            "trials",
+            f"{estimate.trials}: {options.trials} of {backbones}" + (" each" if len(estimate.costs) > 1 else ""),
+        ),
+        ("at a time", f"{min(resources.concurrent, estimate.trials)}, {_why_so_many(estimate)}"),
+        ("each trial", _why_so_much(estimate)),
+        ("epochs", _why_so_long(estimate)),
+    ]
+    for cost in estimate.costs:
+        shown = "; ".join(
+            f"{_clock(probe.epoch_seconds)} at batch {probe.batch_size}, {probe.image_size} px" for probe in cost.probes
+        )
+        rows.append((f"an epoch of {cost.backbone}", shown if estimate.comparable else "-"))
+    if estimate.comparable:
+        rows.append(("time", f"about {_clock(estimate.seconds)}" + _budget(options)))
+        if resources.gpus:
+            rows.append(("GPU hours", f"about {estimate.gpu_hours:.1f}"))
+    else:
+        rows.append(("time", "unknown: trials get GPUs, and this machine has none to time steps on; run it on a node"))
+    rows.append(("storage", f"up to {_size(estimate.storage_bytes)}, {KEPT} checkpoints of each trial"))
+    width = max(len(name) for name, _ in rows)
+    told = [f"{name:{width}}  {text}" for name, text in rows]
+    told.append(
+        f"Steps timed alone on this machine's {'GPU' if estimate.device == 'cuda' else 'CPU'}, nothing frozen; trials "
+        "side by side slow each other down where they share memory or cores. Nothing was started."
+    )
+    return "\n".join(told)
+
+
+def _why_so_many(estimate: Estimate) -> str:
+    options, resources = estimate.options, estimate.resources
+    if estimate.trials < resources.concurrent:
+        return "all of them"
+    if resources.concurrent == options.concurrent:
+        return "as asked (--concurrent)"
+    what = f"{estimate.gpus:g} GPUs and {estimate.cpus:g} CPUs" if resources.gpus else f"{estimate.cpus:g} CPUs"
+    return f"as many as fit on {what}"
+
+
+def _why_so_much(estimate: Estimate) -> str:
+    options, resources = estimate.options, estimate.resources
+    if options.cpus_per_trial is not None:
+        cpus = "as asked"
+    elif resources.gpus:
+        cpus = "the share of a GPU, at most 8"
+    else:
+        cpus = "so that at most four trials run side by side"
+    if options.gpus_per_trial is not None:
+        gpus = "as asked"
+    else:
+        gpus = "one, since Ray has GPUs" if resources.gpus else "Ray has none"
+    workers = "" if resources.workers == 1 else f", for each of {resources.workers} workers"
+    return f"{resources.cpus:g} CPUs ({cpus}), {resources.gpus:g} GPUs ({gpus}){workers}"
+
+
+def _why_so_long(estimate: Estimate) -> str:
+    options = estimate.options
+    if options.scheduler == "none":
+        return f"{options.epochs} per trial"
+    return (
+        f"{estimate.epochs:.1f} of {options.epochs} per trial on average: "
+        f"ASHA lets one in {options.reduction_factor} go on after {min(options.grace_period, options.epochs)}, "
+        "and so forth"
+    )
+
+
+def _budget(options: SearchOptions) -> str:
+    return "" if options.time_budget_seconds is None else f" (at most {_clock(options.time_budget_seconds)}, as asked)"
+
+
+def _clock(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
