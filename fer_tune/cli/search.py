@@ -47,6 +47,9 @@ def command(
     wandb: Annotated[str, typer.Option(help="auto, online, offline or disabled.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the run folder at the end, and nothing else.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line per event, for programs.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run, and what it would take, from some timed steps.")
+    ] = False,
 ) -> None:
     """Search learning rate, batch size, augmentation, freeze depth and more, per backbone.
 
@@ -86,6 +89,12 @@ def command(
         warm_start_top=warm_start_top,
         wandb=wandb,  # type: ignore[arg-type]
     )
+    if dry_run:
+        from fer_tune.search.sizing import estimate
+        from fer_tune.search.sizing_report import report
+
+        typer.echo(report(estimate(options)))
+        return
     conclude(run_search(options))
 
 

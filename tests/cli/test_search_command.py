@@ -215,3 +215,21 @@ def test_sync_fails_when_runs_are_left(monkeypatch, tmp_path, capsys):
     shown = capsys.readouterr()
     assert "1 runs uploaded" in shown.out
     assert "offline-run-x" in shown.err
+
+
+def test_a_dry_run_tells_what_it_would_take_and_starts_nothing(monkeypatch, asked, capsys):
+    import fer_tune.search.sizing as sizing
+    from fer_tune.search.hardware import Resources
+
+    def estimate(options: engine.SearchOptions) -> sizing.Estimate:
+        cost = sizing.BackboneCost("cnn_simpler", (sizing.Probe(64, 48, 10.0, 2**20),))
+        epochs = sizing.expected_epochs(options)
+        return sizing.Estimate(options, Resources(1, 0, 1, 2), 2.0, 0.0, "cpu", (100, 10), epochs, (cost,))
+
+    monkeypatch.setattr(sizing, "estimate", estimate)
+    assert call(monkeypatch, *BASE, "--trials", "7", "--scheduler", "none", "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "7 of cnn_simpler" in shown
+    assert "about 7 min" in shown  # 7 trials of 12 epochs of 10 s, two at a time
+    assert "Nothing was started." in shown
+    assert "options" not in asked
