@@ -92,6 +92,7 @@ def prepare(
                     progress(done, total)
         if faults and not skip_unreadable:
             raise _unreadable(source, faults, total + len(raw.faults))
+        _check_left(source, divided, hygiene)
         near_twins = hygiene.near_groups()
         write_findings(writer.folder / LIST_FILE, hygiene, raw.faults, near_twins)
         return writer.finish(
@@ -100,6 +101,17 @@ def prepare(
             splits={"policy": raw.policy, **about_splits},
             hygiene={**hygiene.report(near_twins), "unreadable_rows": len(raw.faults), "notes": raw.notes},
         )
+
+
+def _check_left(source: Path, divided: dict[str, list[Sample]], hygiene: Hygiene) -> None:
+    """Raise a UserError where all images of a split were dropped."""
+    for split, facts in hygiene.report()["splits"].items():
+        if divided[split] and not facts["kept"]:
+            dropped = ", ".join(f"{count:,} {reason}" for reason, count in facts["dropped"].items())
+            raise UserError(
+                f"{source}: nothing is left of {split}: of {facts['found']:,} images {dropped or 'none'} and "
+                f"{facts['unreadable']:,} unreadable were dropped; --keep-duplicates keeps those that stand elsewhere"
+            )
 
 
 def _loaded(raw: RawDataset, sample: Sample, channels: int | None) -> Pixels:

@@ -170,3 +170,13 @@ def test_progress_reaches_the_total(folders, tmp_path):
     seen = []
     prepare(folders, tmp_path / "out", progress=lambda done, total: seen.append((done, total)))
     assert seen == [(i, 105) for i in range(1, 106)]
+
+
+def test_split_of_which_nothing_is_left_is_told(tmp_path):
+    root = draw_fer2013_folders(tmp_path / "fer2013", 2, private=True)
+    for file in (root / "test").rglob("PublicTest_*"):
+        (twin,) = (root / "test" / file.parent.name).glob("PrivateTest_*")
+        shutil.copy(twin, file)
+    with pytest.raises(UserError, match=r"nothing is left of val: of 7 images 7 also in test and 0 unreadable were"):
+        prepare(root, tmp_path / "out")
+    assert prepare(root, tmp_path / "out", keep_duplicates=True).images("val") == 7
