@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from fer_tune.data.store import PreparedDataset
 from fer_tune.errors import UserError, nearest
 from fer_tune.run_folder import TrainedOn
 
+AT_ONCE = 2048  # images in memory at a time
+
 
 @dataclass(frozen=True)
 class Network:
@@ -43,17 +46,22 @@ class Network:
 
         return load_model(self.settings[number], self.card, self.files[number], device)
 
-    def predict(self, images: ImageList, device: str, views: str = "none") -> NDArray[np.float32]:
-        """Return the probabilities of every seed, (S, N, C)."""
+    def predict(
+        self, parts: Iterable[ImageList], device: str, views: str = "none"
+    ) -> Iterator[tuple[ImageList, NDArray[np.float32]]]:
+        """Yield each part with the probabilities of every seed, (S, N, C)."""
         from fer_tune.training.evaluation import predict
 
-        found = []
-        for number, settings in enumerate(self.settings):
-            options: dict[str, Any] = {"views": views} if views != "none" else {}
-            if getattr(settings, "image_size", None):
-                options["image_size"] = settings.image_size
-            found.append(predict(self.load(number, device), images, self.card, device, **options))
-        return np.stack(found)
+        models: list[Any] = []
+        for images in parts:
+            models = models or [self.load(number, device) for number in range(len(self.seeds))]
+            found = []
+            for model, settings in zip(models, self.settings, strict=True):
+                options: dict[str, Any] = {"views": views} if views != "none" else {}
+                if getattr(settings, "image_size", None):
+                    options["image_size"] = settings.image_size
+                found.append(predict(model, images, self.card, device, **options))
+            yield images, np.stack(found)
 
 
 def network(run: Run, config_id: str | None = None, seed: int | None = None) -> Network:
@@ -110,7 +118,7 @@ def _chosen(run: Run, config_id: str | None) -> Chosen:
     raise UserError(f"--config {config_id}: no refit of it has ended in {run.folder.path}; {hint}")
 
 
-def read_source(source: Path, card: DatasetCard, split: str = "val") -> ImageList:
+def read_source(source: Path, card: DatasetCard, split: str = "val") -> Iterator[ImageList]:
     """Read what is to be predicted: an image, a folder of images with the folders in it, or a prepared dataset.
 
     Files are decoded and resized as `fer-tune data prepare` does; faces are not looked for or cropped.
@@ -120,11 +128,15 @@ def read_source(source: Path, card: DatasetCard, split: str = "val") -> ImageLis
         card: of the dataset that the models were trained on; the images are brought to its shape.
         split: ``train`` or ``val``, of a prepared dataset.
 
+    Yields:
+        Parts of at most `AT_ONCE` images, so that a folder of any size fits in memory.
+
     Raises:
         UserError: nothing is there, an image cannot be read, or a dataset has another shape.
     """
     if (source / CARD_FILE).is_file():
-        return _dataset(source, card, split)
+        yield _dataset(source, card, split)
+        return
     if source.is_dir():
         files = images_below(source)[0]
         if not files:
@@ -133,7 +145,9 @@ def read_source(source: Path, card: DatasetCard, split: str = "val") -> ImageLis
         files = [source]
     else:
         raise UserError(f"{source}: no such file or folder")
-    return ImageList(np.stack([_image(file, card) for file in files]), None, [str(file) for file in files])
+    for start in range(0, len(files), AT_ONCE):
+        part = files[start : start + AT_ONCE]
+        yield ImageList(np.stack([_image(file, card) for file in part]), None, [str(file) for file in part])
 
 
 def _dataset(source: Path, card: DatasetCard, split: str) -> ImageList:
@@ -144,6 +158,11 @@ def _dataset(source: Path, card: DatasetCard, split: str) -> ImageList:
         raise UserError(
             f"{source}: its images are {data.card.shape}, the run's {card.shape} (height, width, channels); "
             f"prepare it with --size {card.height} --channels {card.channels}"
+        )
+    if data.card.classes != card.classes:
+        raise UserError(
+            f"{source}: its classes are {', '.join(data.card.classes)}, the run's {', '.join(card.classes)}; "
+            "predict the image files instead"
         )
     own = data.train() if split == "train" else data.val()
     return ImageList(own.images, own.labels, own.sources)

@@ -26,13 +26,16 @@ def command(
 
     Images are resized as the dataset was; faces are not looked for, so crop them as the dataset's are.
     """
+    import pandas as pd
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     from analysis import load_run
     from analysis.saving import save_table
+    from analysis.statistics import wilson
     from analysis.using import network, prediction_table, read_source
+    from fer_tune.data.card import read_card
     from fer_tune.errors import UserError
 
     if out is not None and out.suffix not in (".csv", ".parquet", ".md"):
@@ -40,16 +43,17 @@ def command(
     if views not in ("none", "flip", "ten_crop"):
         raise UserError(f"--views {views}: none, flip or ten_crop")
     models = network(load_run(run), config, seed)
-    images = read_source(source, models.card, split)
     if device is None:
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    probabilities = models.predict(images, device, views)
     classes = models.card.classes
     known = (source / "dataset.json").is_file()
-    labels = [classes[label] for label in images.labels] if known else None
-    frame = prediction_table(images, probabilities, classes, min(top_k, len(classes)), labels=labels)
+    frames = []
+    for images, probabilities in models.predict(read_source(source, models.card, split), device, views):
+        labels = [classes[label] for label in images.labels] if known else None
+        frames.append(prediction_table(images, probabilities, classes, min(top_k, len(classes)), labels=labels))
+    frame = pd.concat(frames, ignore_index=True)
     console = Console(soft_wrap=True, highlight=False)
     if out is not None:
         save_table(frame, out)
@@ -70,8 +74,12 @@ def command(
     elif out is not None:
         console.print(f"written: {out}", markup=False)
     if known:
-        right = (frame["label"] == frame["top_1"]).mean()
-        console.print(f"right: {100 * right:.1f} % of {len(frame):,} images that played a part in training or choosing")
+        found = wilson(int((frame["label"] == frame["top_1"]).sum()), len(frame))
+        interval = f"95 % interval {100 * found.low:.1f} to {100 * found.high:.1f}"
+        part = ""
+        if read_card(source).content_hash == models.card.content_hash:
+            part = "; these images played a part in training or choosing"
+        console.print(f"right: {100 * found.estimate:.1f} % of {len(frame):,} images ({interval}{part})")
     told = f"{models.config_id}, mean of {len(models.seeds)} seeds" if len(models.seeds) > 1 else models.config_id
     console.print(f"({told}, trained on {models.trained_on})", markup=False)
 

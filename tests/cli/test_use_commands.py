@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from analysis import load_run
+from analysis import load_run, using
 from analysis.refit_plan import plan_refits
 from analysis.using import network
 from fer_tune.cli import compare, export, predict
@@ -103,14 +103,36 @@ def test_a_folder_with_folders_in_it(made: FakeRun, faces: Path, tmp_path: Path)
     assert frame[[f"p_{name}" for name in made.classes]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
 
 
+def test_more_images_than_memory_holds_are_read_in_parts(
+    made: FakeRun, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("predict", made.path, faces, "--out", tmp_path / "whole.csv")
+    monkeypatch.setattr(using, "AT_ONCE", 1)
+    call("predict", made.path, faces, "--out", tmp_path / "parts.csv")
+    whole, parts = pd.read_csv(tmp_path / "whole.csv"), pd.read_csv(tmp_path / "parts.csv")
+    assert list(parts["source"]) == list(whole["source"])
+    assert parts["p_happy"].to_numpy() == pytest.approx(whole["p_happy"].to_numpy(), abs=1e-5)
+
+
 def test_a_prepared_dataset_with_its_labels(made: FakeRun, tmp_path: Path) -> None:
     out = tmp_path / "found.md"
     shown = call("predict", made.path, made.dataset, "--out", out)
     assert len(out.read_text().splitlines()) == 2 + 21
     assert "label" in out.read_text().splitlines()[0]
-    assert "right:" in shown
+    assert "played a part in training or choosing" in shown
+    frame_labels = [line.split(" | ")[1:3] for line in out.read_text().splitlines()[2:]]
+    right = sum(label == top for label, top in frame_labels)
+    assert f"right: {100 * right / 21:.1f} % of 21 images (95 % interval" in shown
     call("predict", made.path, made.dataset, "--split", "train", "--out", out)
     assert len(out.read_text().splitlines()) == 2 + 14
+
+
+def test_another_dataset_is_predicted_when_its_shape_fits(made: FakeRun, tmp_path: Path) -> None:
+    tiny_dataset(tmp_path / "other", n_train=7, n_val=7, n_test=7, seed=3)
+    assert "played a part" not in call("predict", made.path, tmp_path / "other")
+    tiny_dataset(tmp_path / "larger", n_train=7, n_val=7, n_test=7, size=32)
+    with pytest.raises(UserError, match="prepare it with --size 24 --channels 1"):
+        call("predict", made.path, tmp_path / "larger")
 
 
 def test_the_held_out_split_is_not_opened(made: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
