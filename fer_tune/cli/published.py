@@ -119,6 +119,8 @@ def _check_weights(config: TrialConfig, dataset: PreparedDataset, console: Conso
 
     if config.weights is None:
         build_model(config, dataset.card)
+        if config.freeze_depth and not config.pretrained:
+            console.print(f"note: {config.freeze_depth} stages are frozen at random weights, so they learn nothing")
         return
     fresh = config.model_copy(update={"weights": None, "pretrained": False})
     console.print(str(load_weights(build_model(fresh, dataset.card), config.weights, config.backbone)), markup=False)

@@ -80,6 +80,13 @@ def test_run_trains_as_published_and_records_it(tiny: Path, tmp_path: Path) -> N
     assert f"{100 * found['best_val_accuracy']:.2f} %" in again.stdout
 
 
+def test_run_says_that_random_weights_are_frozen(tiny: Path, tmp_path: Path) -> None:
+    name = "ostim-2024/mobilenetv3_small"
+    result = run(tiny, tmp_path / "out", "--epochs", "1", "--no-pretrained", name=name)
+    assert len(rows(result)) == 1
+    assert "note: 5 stages are frozen at random weights" in result.stdout
+
+
 def test_run_never_reads_the_test_split(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from fer_tune.data.store import PreparedDataset
 
