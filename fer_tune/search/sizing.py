@@ -2,7 +2,8 @@
 
 The estimate is made where it is asked for: it times training steps of each backbone on this machine's device, with the
 data, the augmentation and the threads that a trial has, at the ends of the searched batch sizes and at each searched
-image size.  Everything else is arithmetic, told beside its result.
+image size.  Everything else is arithmetic, told beside its result.  Published configurations count as if they were
+drawn from the space, though some have larger images; frozen stages, which make a step cheaper, are not counted on.
 """
 
 from __future__ import annotations
