@@ -71,7 +71,7 @@ def test_predictions_give_the_recorded_metrics_in_scikit_learn(made, models) -> 
         predicted = rows[columns].idxmax(axis=1).str.removeprefix("p_")
         names = [name.removeprefix("p_") for name in columns]
         p = rows[columns].to_numpy(dtype=float)
-        p /= p.sum(axis=1, keepdims=True)
+        p = p / p.sum(axis=1, keepdims=True)
         for average in ("macro", "weighted"):
             values = sk.precision_recall_fscore_support(truth, predicted, average=average, zero_division=0)
             for name, value in zip(("precision", "recall", "f1"), values[:3], strict=True):

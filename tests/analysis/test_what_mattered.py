@@ -132,7 +132,8 @@ def test_regret_is_told_from_stopped_trials_that_were_refitted(made, value: floa
     rows = []
     for name, status, accuracy, rate in (("a", "completed", 0.6, 0.1), ("b", "stopped", 0.4, 0.2)):
         row = {"trial_id": name, "backbone": "cnn_residual", "origin": "sampled", "status": status, "epochs": 3}
-        row |= {"best_val_accuracy": accuracy, "config.backbone": "cnn_residual", "config.learning_rate": rate}
+        row |= {"best_val_accuracy": accuracy, "config.backbone": "cnn_residual", "config.epochs": 9}
+        row["config.learning_rate"] = rate
         rows.append(row)
     write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
     assert regret_sentence(made.run) == ""
