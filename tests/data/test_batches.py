@@ -155,3 +155,15 @@ def test_what_does_not_fit_on_the_accelerator_is_gathered_from_the_map(data, mon
     for (a, labels), (b, same) in zip(resident.train(20, 0.5, 1, 1), mapped.train(20, 0.5, 1, 1), strict=True):
         assert torch.equal(a, b)
         assert torch.equal(labels, same)
+
+
+def test_images_are_drawn_as_often_as_they_are_weighted(data):
+    labels = torch.from_numpy(data.train().labels)
+    weights = torch.where(labels == 2, 9.0, 0.0).double() + (labels == 4).double()
+    batches = Batches(data.train(), data.card, CPU, sampling=weights)
+    _, drawn = collect(batches.train(20, 0.0, seed=1, epoch=1))
+    assert len(drawn) == 100
+    assert set(drawn.tolist()) == {2, 4}
+    assert int((drawn == 2).sum()) > 75  # nine in ten by their weight
+    _, again = collect(batches.train(20, 0.0, seed=1, epoch=1))
+    assert torch.equal(drawn, again)
