@@ -47,6 +47,12 @@ def test_the_program_names_every_command() -> None:
         "refit",
         "test",
         "report",
+        "published",
+        "watch",
+        "sync",
+        "predict",
+        "export",
+        "compare",
     }
     for path, _ in COMMANDS:
         assert all(re.search(rf"\b{name}\b", shown) for name in path[:1])

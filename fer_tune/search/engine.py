@@ -90,7 +90,7 @@ def search(options: SearchOptions) -> Ended:
     data.verify()
     spaces = _spaces(options)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    _check_weights(spaces, data)
+    _check_weights(spaces, data, options.published)
     wandb = resolve_mode(options.wandb)
     backbones = list(spaces)
     warm_start = best_of(options.warm_start, backbones, options.warm_start_top) if options.warm_start else {}
@@ -175,12 +175,33 @@ def _spaces(options: SearchOptions) -> dict[str, SearchSpace]:
     return {name: from_files.get(name) or load_space(name) for name in dict.fromkeys(options.backbones)}
 
 
-def _check_weights(spaces: dict[str, SearchSpace], data: PreparedDataset) -> None:
-    """Load the weights that trials start from, so that missing ones are told once, before the search starts."""
+def _check_weights(spaces: dict[str, SearchSpace], data: PreparedDataset, published: bool = True) -> None:
+    """Load the weights that trials start from, so that missing ones are told once, before the search starts.
+
+    Raises:
+        UserError: weights that the space fixes or may draw cannot be had, or those of a published configuration.
+    """
     for backbone, space in spaces.items():
-        start = {name: space.fixed[name] for name in ("pretrained", "weights") if space.fixed.get(name)}
-        if start:
-            build_model(trial_config({"backbone": backbone, "epochs": 1, **start}), data.card)
+        starts = [{name: space.fixed.get(name) for name in ("pretrained", "weights")}]
+        for name in ("pretrained", "weights"):
+            drawn = space.parameters.get(name)
+            starts += [{name: value} for value in (drawn.values if drawn else ())]
+        for start in starts:
+            _load(backbone, start, data)
+        for entry in space.published_for(data.card.name) if published else ():
+            settings = space.settings(entry.config)
+            start = {name: settings.get(name) for name in ("pretrained", "weights")}
+            if start not in starts:
+                try:
+                    _load(backbone, start, data)
+                except UserError as error:
+                    raise UserError(f"{error}; or leave the published {entry.name} out by --no-published") from None
+
+
+def _load(backbone: str, start: dict[str, Any], data: PreparedDataset) -> None:
+    given = {name: value for name, value in start.items() if value}
+    if given:
+        build_model(trial_config({"backbone": backbone, "epochs": 1, **given}), data.card)
 
 
 def _new_run_folder(options: SearchOptions, data: PreparedDataset) -> RunFolder:

@@ -165,7 +165,7 @@ def estimate(options: SearchOptions) -> Estimate:
     data = PreparedDataset.open(options.data)
     data.verify()
     spaces = _spaces(options)
-    _check_weights(spaces, data)
+    _check_weights(spaces, data, options.published)
     with ray_session(dashboard=options.workers_per_trial > 1):
         resources = Resources.choose(
             options.cpus_per_trial, options.gpus_per_trial, options.workers_per_trial, options.concurrent

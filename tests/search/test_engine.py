@@ -245,6 +245,29 @@ def test_weights_that_are_not_there_are_told_before_the_search(data, tmp_path):
     assert not (tmp_path / "broken").exists()
 
 
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [
+        (
+            "search: {learning_rate: {uniform: [1e-4, 1e-3]}, weights: {choice: [/absent.pt, /other.pt]}}",
+            r"/absent\.pt",
+        ),
+        (
+            "search: {learning_rate: {uniform: [1e-4, 1e-3]}}\n"
+            "published: [{name: paper/x, source: p, dataset: tiny, config: {learning_rate: 1e-3, weights: /absent.pt}}]",
+            r"/absent\.pt.*paper/x out by --no-published",
+        ),
+    ],
+    ids=["drawn", "published"],
+)
+def test_weights_that_may_be_drawn_or_are_published_are_looked_for_too(data, tmp_path, space, told):
+    options = from_weights(data, tmp_path)
+    (tmp_path / "space.yaml").write_text(f"backbone: cnn_simpler\n{space}\n")
+    with pytest.raises(UserError, match=told):
+        search(options)
+    assert not (tmp_path / "broken").exists()
+
+
 def test_a_trial_that_cannot_be_run_is_failed_and_the_search_goes_on(ray_local, data, tmp_path, monkeypatch):
     monkeypatch.setattr("fer_tune.search.engine._check_weights", lambda *_: None)  # as where a node lacks the file
     ended = search(from_weights(data, tmp_path))
