@@ -45,7 +45,7 @@ demo: $(STAMP) ## Search, refit, test and report on an embedded dataset, into de
 	$(FER_TUNE) search --data demo/data --backbone cnn_simpler --backbone cnn_separable \
 		--trials $(DEMO_TRIALS) --epochs $(DEMO_EPOCHS) --storage demo/runs --name demo
 	$(FER_TUNE) refit demo/runs/demo --top 2 --seeds 3
-	$(FER_TUNE) test demo/runs/demo
+	$(FER_TUNE) test demo/runs/demo --no-tta
 	$(FER_TUNE) report demo/runs/demo
 
 .PHONY: test

@@ -135,6 +135,7 @@ class Session:
             return  # a trial that is tried again goes on in its run
         self._asked[run_id] = (init, rows)
         failure: Exception | None = None
+        before, tried_again = self.mode, False
         while self.mode != "disabled" and not self._abandoned:
             try:
                 run = self._init(run_id, init)
@@ -144,9 +145,14 @@ class Session:
                 break
             except Exception as error:
                 failure = failure or error
-                self.mode = "offline" if self.mode == "online" else "disabled"
+                if self.mode == "online":
+                    self.mode = "offline"
+                elif tried_again:
+                    self.mode = "disabled"
+                else:  # the end of another session may have torn W&B down under this one
+                    tried_again = True
                 self._restart()
-        if failure is not None:
+        if failure is not None and self.mode != before:
             self._warn_of_fall(failure)
 
     def _init(self, run_id: str, init: dict[str, Any]) -> Run:

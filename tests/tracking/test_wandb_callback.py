@@ -221,6 +221,25 @@ def test_no_process_is_left_and_a_second_search_still_works(run_folder: Path) ->
     assert set(read_runs(run_folder)) == {"smoke-a", "smoke-b"}
 
 
+def test_a_wandb_that_is_torn_down_under_a_start_is_started_again(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    init, failures = wandb.init, [RuntimeError("Cannot schedule tasks after join()")]
+
+    def torn_down(**settings: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return init(**settings)
+
+    monkeypatch.setattr(wandb, "init", torn_down)
+    tracker, one = callback(run_folder), trial()
+    play(tracker, one, [result(1), result(2, finished=True)])
+    tracker.on_experiment_end([one])
+    assert failures == []
+    assert tracker.warning is None
+    assert len(read_runs(run_folder)["smoke-t1"].history) == 2
+
+
 def test_two_searches_at_once_do_not_end_each_other(run_folder: Path) -> None:
     trackers, one = [callback(run_folder), WandbCallback(run_folder, "other", "tiny", "offline")], trial()
     for tracker in trackers:
