@@ -121,7 +121,9 @@ class _Enough(Exception):  # noqa: N818 - no error: the epoch that was fixed in 
     """Ends a training from its `on_epoch`; its checkpoint is written by then."""
 
 
-def train_one(task: RefitTask, data: Path, *, train: Train | None = None, device: str, threads: int) -> RefitResult:
+def train_one(
+    task: RefitTask, data: Path | str, *, train: Train | None = None, device: str, threads: int
+) -> RefitResult:
     """Train ``task`` in this process, going on from its checkpoint if it has one; write its result last.
 
     Args:
@@ -265,7 +267,7 @@ def _write_failure(ending: Ending) -> None:
 class RayPool:
     """Runs each task as a Ray task with its share of the CPUs and GPUs; needs a running Ray."""
 
-    def __init__(self, data: Path, cpus: float, gpus: float, train: Train | None = None) -> None:
+    def __init__(self, data: Path | str, cpus: float, gpus: float, train: Train | None = None) -> None:
         import ray
 
         have = ray.cluster_resources()

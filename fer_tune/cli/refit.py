@@ -79,7 +79,7 @@ def command(
         highlight=False,
     )
     if tasks:
-        _train(loaded, plan, tasks, dataset.path, cpus, gpus, console, f"fer-tune refit {run}{_option(on)}")
+        _train(loaded, plan, tasks, dataset.location, cpus, gpus, console, f"fer-tune refit {run}{_option(on)}")
     console.print(refit_table(loaded.refits))
     refits = loaded.finals if on == "train+val" else loaded.refits
     failed = [result for refit in refits for result in refit.failed]
@@ -117,7 +117,7 @@ def _train(
     run: Run,
     plan: RefitPlan | FinalPlan,
     tasks: list[RefitTask],
-    data: Path,
+    data: str,
     cpus: float,
     gpus: float,
     console: Console,

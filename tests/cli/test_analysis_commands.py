@@ -194,7 +194,7 @@ def test_refit_data_that_was_moved(fake: FakeRun, pool: type[Pool], tmp_path: Pa
     with pytest.raises(UserError, match="data"):
         call("refit", fake.path)
     call("refit", fake.path, "--data", tmp_path / "moved", "--top", 1, "--seeds", 1)
-    assert pool.asked[0] == tmp_path / "moved"
+    assert pool.asked[0] == str(tmp_path / "moved")
 
 
 def test_refit_names_failures_and_exits_with_one(fake: FakeRun, pool: type[Pool], monkeypatch) -> None:

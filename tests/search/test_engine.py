@@ -254,7 +254,7 @@ def test_weights_that_are_not_there_are_told_before_the_search(data, tmp_path):
         ),
         (
             "search: {learning_rate: {uniform: [1e-4, 1e-3]}}\n"
-            "published: [{name: paper/x, source: p, dataset: tiny, config: {learning_rate: 1e-3, weights: /absent.pt}}]",
+            "published: [{name: paper/x, source: p, dataset: tiny, config: {learning_rate: 1, weights: /absent.pt}}]",
             r"/absent\.pt.*paper/x out by --no-published",
         ),
     ],
