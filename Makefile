@@ -75,7 +75,7 @@ bench: $(STAMP) ## Measure speed and memory (tests/benchmarks)
 .PHONY: lock
 lock: $(STAMP) ## Resolve the versions anew into requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header \
-		--group dev --extra dashboard --extra onnx pyproject.toml --output-file requirements.lock
+		--group dev --extra dashboard --extra onnx --extra workspace pyproject.toml --output-file requirements.lock
 
 .PHONY: clean
 clean: ## Remove the demo, caches and builds; keeps .venv, data/ and runs/

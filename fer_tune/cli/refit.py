@@ -134,10 +134,12 @@ def _train(
     from fer_tune.search.ray_session import ray_session
 
     file = run.folder.refit_file if isinstance(plan, RefitPlan) else run.folder.final_file
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop` ends it as Ctrl-C does
+    before = signal.getsignal(signal.SIGTERM)
     warnings: set[str | None] = set()
     try:
         with ray_session():
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop` ends it as Ctrl-C does; Ray's
+            # start sets a handler of its own, which prints a stack trace
             pool = RayPool(data, cpus, gpus)
             write_json(plan, file)
             with RefitProgress(console, tasks) as progress, closing(run_refits(tasks, pool)) as endings:

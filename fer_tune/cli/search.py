@@ -62,8 +62,8 @@ def command(
     _one_of("--sampler", sampler, get_args(Sampler))
     _one_of("--scheduler", scheduler, get_args(Scheduler))
     show_as(quiet=quiet, as_json=as_json)
-    from fer_tune.search.engine import SearchOptions
     from fer_tune.search.engine import search as run_search
+    from fer_tune.search.options import SearchOptions
 
     options = SearchOptions(
         data=data,

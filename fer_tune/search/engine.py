@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 import pyarrow.parquet as pq
@@ -16,57 +16,26 @@ from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from fer_tune.config import trial_config
 from fer_tune.data.store import PreparedDataset
 from fer_tune.errors import UserError
-from fer_tune.run_folder import DatasetRef, RunFolder, Sampler, Scheduler, SearchSettings
+from fer_tune.run_folder import DatasetRef, RunFolder, SearchSettings
 from fer_tune.search.hardware import Resources, describe, package_versions
+from fer_tune.search.options import SearchOptions, check_weights, chosen_spaces
 from fer_tune.search.progress import Progress
 from fer_tune.search.ray_session import ray_session
 from fer_tune.search.recorder import Recorder
 from fer_tune.search.scheduler import METRIC, BackboneASHA, KeepRungs
 from fer_tune.search.searcher import StudySearcher
-from fer_tune.search.space import SearchSpace, load_space
+from fer_tune.search.space import SearchSpace
 from fer_tune.search.stopping import ALIKE, Limits, failing_alike, interruptible
 from fer_tune.search.warm_start import best_of
 from fer_tune.tracking.mode import resolve_mode
 from fer_tune.tracking.record import record_search
 from fer_tune.tracking.wandb_callback import WandbCallback
-from fer_tune.training.evaluation import build_model
+from fer_tune.training import checkpoint
 from fer_tune.training.ray_worker import TrialSetup, run_trial
 
-if TYPE_CHECKING:
-    from fer_tune.tracking.mode import Choice
-
 _EXPERIMENT = "tune"
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """What a user asks of a search; None means chosen from the machine."""
-
-    data: Path | str  # a folder or a URI
-    backbones: list[str]
-    trials: int = 20
-    epochs: int = 12
-    time_budget_seconds: float | None = None
-    name: str | None = None
-    storage: Path = field(default_factory=lambda: Path("runs"))
-    seed: int = 0
-    cpus_per_trial: float | None = None
-    gpus_per_trial: float | None = None
-    workers_per_trial: int = 1
-    concurrent: int | None = None
-    spaces: list[str] = field(default_factory=list)  # files instead of the shipped spaces
-    sampler: Sampler = "tpe"
-    scheduler: Scheduler = "asha"
-    grace_period: int = 2
-    reduction_factor: int = 3
-    target_accuracy: float | None = None
-    published: bool = True
-    warm_start: Path | None = None  # an earlier run
-    warm_start_top: int = 3
-    wandb: Choice = "auto"
 
 
 @dataclass(frozen=True)
@@ -88,9 +57,9 @@ def search(options: SearchOptions) -> Ended:
     """
     data = PreparedDataset.open(options.data)
     data.verify()
-    spaces = _spaces(options)
+    spaces = chosen_spaces(options)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    _check_weights(spaces, data, options.published)
+    check_weights(spaces, data, options.published)
     wandb = resolve_mode(options.wandb)
     backbones = list(spaces)
     warm_start = best_of(options.warm_start, backbones, options.warm_start_top) if options.warm_start else {}
@@ -163,45 +132,6 @@ def resume(path: Path) -> Ended:
             spaces = {name: SearchSpace.from_resolved(space) for name, space in settings.spaces.items()}
             tuner = _tuner(run, settings, spaces)
         return _fit(tuner, run, settings)
-
-
-def _spaces(options: SearchOptions) -> dict[str, SearchSpace]:
-    from_files = {space.backbone: space for space in (load_space(file) for file in options.spaces)}
-    for backbone in from_files:
-        if backbone not in options.backbones:
-            raise UserError(
-                f"--space: the file for {backbone} is of no use, since --backbone names {', '.join(options.backbones)}"
-            )
-    return {name: from_files.get(name) or load_space(name) for name in dict.fromkeys(options.backbones)}
-
-
-def _check_weights(spaces: dict[str, SearchSpace], data: PreparedDataset, published: bool = True) -> None:
-    """Load the weights that trials start from, so that missing ones are told once, before the search starts.
-
-    Raises:
-        UserError: weights that the space fixes or may draw cannot be had, or those of a published configuration.
-    """
-    for backbone, space in spaces.items():
-        starts = [{name: space.fixed.get(name) for name in ("pretrained", "weights")}]
-        for name in ("pretrained", "weights"):
-            drawn = space.parameters.get(name)
-            starts += [{name: value} for value in (drawn.values if drawn else ())]
-        for start in starts:
-            _load(backbone, start, data)
-        for entry in space.published_for(data.card.name) if published else ():
-            settings = space.settings(entry.config)
-            start = {name: settings.get(name) for name in ("pretrained", "weights")}
-            if start not in starts:
-                try:
-                    _load(backbone, start, data)
-                except UserError as error:
-                    raise UserError(f"{error}; or leave the published {entry.name} out by --no-published") from None
-
-
-def _load(backbone: str, start: dict[str, Any], data: PreparedDataset) -> None:
-    given = {name: value for name, value in start.items() if value}
-    if given:
-        build_model(trial_config({"backbone": backbone, "epochs": 1, **given}), data.card)
 
 
 def _new_run_folder(options: SearchOptions, data: PreparedDataset) -> RunFolder:
@@ -284,7 +214,7 @@ def _tuner(run: RunFolder, settings: SearchSettings, spaces: dict[str, SearchSpa
             name=_EXPERIMENT,
             storage_path=str(run.path),
             callbacks=callbacks,
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=checkpoint.KEPT),
             failure_config=tune.FailureConfig(max_failures=3),
             verbose=0,
         ),

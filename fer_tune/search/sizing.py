@@ -25,11 +25,11 @@ import torch
 from fer_tune.config import TrialConfig, trial_config
 from fer_tune.data.batches import Batches
 from fer_tune.data.store import PreparedDataset
-from fer_tune.search.engine import SearchOptions, _check_weights, _spaces
 from fer_tune.search.hardware import Resources
+from fer_tune.search.options import SearchOptions, check_weights, chosen_spaces
 from fer_tune.search.ray_session import ray_session
 from fer_tune.training import checkpoint
-from fer_tune.training.evaluation import build_model
+from fer_tune.training.evaluation import EVALUATION_BATCH, build_model
 from fer_tune.training.objective import Objective
 from fer_tune.training.optimisers import build_optimizer
 from fer_tune.training.step import Step
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 _WARM_UP, _STEPS = 2, 8
 _SECONDS = 10.0  # after which a probe that has three steps takes no more
-KEPT = 2  # checkpoints per trial, as the engine asks of Tune
-_EVALUATED = 256  # images of a forward pass, as fer_tune.training.evaluation takes
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ class Estimate:
     @property
     def storage_bytes(self) -> int:
         """Of the checkpoints that stay: two per trial, or one where no trial sees a second epoch."""
-        kept = min(KEPT, self.options.epochs)
+        kept = min(checkpoint.KEPT, self.options.epochs)
         return sum(self.options.trials * kept * cost.checkpoint_bytes for cost in self.costs)
 
 
@@ -164,8 +162,8 @@ def estimate(options: SearchOptions) -> Estimate:
     """
     data = PreparedDataset.open(options.data)
     data.verify()
-    spaces = _spaces(options)
-    _check_weights(spaces, data, options.published)
+    spaces = chosen_spaces(options)
+    check_weights(spaces, data, options.published)
     with ray_session(dashboard=options.workers_per_trial > 1):
         resources = Resources.choose(
             options.cpus_per_trial, options.gpus_per_trial, options.workers_per_trial, options.concurrent
@@ -238,13 +236,13 @@ def _timed(config: TrialConfig, data: PreparedDataset, workers: int, device: tor
     def looks() -> Iterator[None]:
         with torch.inference_mode():
             while True:
-                for images, _ in validation.evaluation(_EVALUATED, 0, workers):
+                for images, _ in validation.evaluation(EVALUATION_BATCH, 0, workers):
                     model(images)
                     yield
 
     step_seconds = _lap(steps(), device)
     model.eval()
-    looks_an_epoch = math.ceil(math.ceil(len(validation) / workers) / _EVALUATED)
+    looks_an_epoch = math.ceil(math.ceil(len(validation) / workers) / EVALUATION_BATCH)
     seconds = training.steps(config.batch_size) * step_seconds + looks_an_epoch * _lap(looks(), device)
     state: dict[str, Any] = {"optimizer": optimizer.state_dict(), "history": []}
     if config.ema_decay:

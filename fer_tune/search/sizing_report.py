@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fer_tune.search.sizing import KEPT
+from fer_tune.training.checkpoint import KEPT
 
 if TYPE_CHECKING:
-    from fer_tune.search.engine import SearchOptions
+    from fer_tune.search.options import SearchOptions
     from fer_tune.search.sizing import Estimate
 
 

@@ -21,10 +21,11 @@ def sync_hint(run_folder: Path | str) -> str:
 def unsynced(run_folder: Path) -> list[Path]:
     """Return the folders of offline runs that have not been uploaded, oldest first.
 
-    W&B puts a file ``*.wandb.synced`` beside the record of a run once the server has all of it.
+    W&B puts a file ``*.wandb.synced`` beside the record of a run once the server has all of it.  A folder without a
+    record is what a W&B that died as it started leaves: the run went on in another folder, here is nothing to upload.
     """
     found = sorted((run_folder / "wandb").glob("offline-run-*"))
-    return [folder for folder in found if not any(folder.glob("*.wandb.synced"))]
+    return [folder for folder in found if any(folder.glob("*.wandb")) and not any(folder.glob("*.wandb.synced"))]
 
 
 def upload(run_folder: Path) -> tuple[int, list[Path]]:

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+KEPT = 2  # checkpoints of a trial that Ray keeps: a death while the newest is copied leaves the one before
 BEST = "best.safetensors"
 _STATE = "state.pt"
 

@@ -26,6 +26,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from fer_tune.config import FIELDS, trial_config
 from fer_tune.data.store import PreparedDataset
 from fer_tune.errors import UserError
+from fer_tune.training import checkpoint
 from fer_tune.training.loop import train
 
 
@@ -74,7 +75,7 @@ def _fit_group(arguments: dict[str, Any], setup: TrialSetup) -> None:
         run_config=ray.train.RunConfig(
             name="train",  # a stable name: a restarted trial finds its own checkpoints
             storage_path=storage.trial_fs_path,
-            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=checkpoint.KEPT),
             failure_config=ray.train.FailureConfig(max_failures=2),  # a worker or node that dies
             callbacks=[TuneReportCallback()],  # type: ignore[list-item]  # Ray passes it on to both
         ),

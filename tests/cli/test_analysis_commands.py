@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ class Pool:
 
     asked: tuple[Path, float, float]
     fail = False
-    interrupt = False
+    interrupt: signal.Signals | None = None
     fake: FakeRun
 
     def __init__(self, data: Path, cpus: float, gpus: float) -> None:
@@ -56,7 +57,7 @@ class Pool:
 
     def wait(self, seconds: float) -> list[Ending]:
         if self.interrupt:
-            raise KeyboardInterrupt
+            signal.raise_signal(self.interrupt)
         task = self.tasks.pop(0)
         if self.fail and task.seed == 1002:
             return [Ending(task, None, "RuntimeError: boom", "trace")]
@@ -84,7 +85,12 @@ class Pool:
 def pool(fake: FakeRun, monkeypatch: pytest.MonkeyPatch) -> type[Pool]:
     @contextmanager
     def no_ray() -> Any:
+        before = signal.signal(signal.SIGTERM, rays_own)
         yield
+        signal.signal(signal.SIGTERM, before)
+
+    def rays_own(*_: Any) -> None:
+        raise SystemExit("ray.init sets a handler of its own")
 
     monkeypatch.setattr(analysis.refit, "RayPool", Pool)
     monkeypatch.setattr(fer_tune.search.ray_session, "ray_session", no_ray)
@@ -205,11 +211,14 @@ def test_refit_names_failures_and_exits_with_one(fake: FakeRun, pool: type[Pool]
     assert f"next: fer-tune refit {fake.path}" in shown
 
 
-def test_refit_interrupted_says_how_to_go_on(fake: FakeRun, pool: type[Pool], monkeypatch) -> None:
-    monkeypatch.setattr(pool, "interrupt", True)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_refit_interrupted_says_how_to_go_on(fake: FakeRun, pool: type[Pool], monkeypatch, number: Any) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(pool, "interrupt", number)
     shown = call("refit", fake.path, "--top", 1, "--seeds", 2, code=130)
     assert f"go on with: fer-tune refit {fake.path}" in shown
     assert run(fake).refit_plan.seeds == [1001, 1002]
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.fixture

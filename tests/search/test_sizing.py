@@ -14,8 +14,8 @@ from drawing import tiny_dataset
 
 from fer_tune.errors import UserError
 from fer_tune.search import sizing
-from fer_tune.search.engine import SearchOptions
 from fer_tune.search.hardware import Resources
+from fer_tune.search.options import SearchOptions
 from fer_tune.search.scheduler import BackboneASHA
 from fer_tune.search.sizing import BackboneCost, Estimate, Probe, estimate, expected_epochs
 from fer_tune.search.sizing_report import report

@@ -73,7 +73,8 @@ def read_runs(run_folder: Path) -> dict[str, RecordedRun]:
 
     A run whose W&B died before it wrote anything is left out.
     """
-    found = map(read_run, sorted((run_folder / "wandb").glob("offline-run-*")))
+    folders = sorted((run_folder / "wandb").glob("offline-run-*"))
+    found = [read_run(folder) for folder in folders if any(folder.glob("*.wandb"))]
     return {run.run.run_id: run for run in found if run.run is not None}
 
 

@@ -1,0 +1,89 @@
+"""What a user asks of a search, and the checks of it that need neither Ray nor a run folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_tune.config import trial_config
+from fer_tune.errors import UserError
+from fer_tune.search.space import SearchSpace, load_space
+from fer_tune.training.evaluation import build_model
+
+if TYPE_CHECKING:
+    from fer_tune.data.store import PreparedDataset
+    from fer_tune.run_folder import Sampler, Scheduler
+    from fer_tune.tracking.mode import Choice
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What a user asks of a search; None means chosen from the machine."""
+
+    data: Path | str  # a folder or a URI
+    backbones: list[str]
+    trials: int = 20
+    epochs: int = 12
+    time_budget_seconds: float | None = None
+    name: str | None = None
+    storage: Path = field(default_factory=lambda: Path("runs"))
+    seed: int = 0
+    cpus_per_trial: float | None = None
+    gpus_per_trial: float | None = None
+    workers_per_trial: int = 1
+    concurrent: int | None = None
+    spaces: list[str] = field(default_factory=list)  # files instead of the shipped spaces
+    sampler: Sampler = "tpe"
+    scheduler: Scheduler = "asha"
+    grace_period: int = 2
+    reduction_factor: int = 3
+    target_accuracy: float | None = None
+    published: bool = True
+    warm_start: Path | None = None  # an earlier run
+    warm_start_top: int = 3
+    wandb: Choice = "auto"
+
+
+def chosen_spaces(options: SearchOptions) -> dict[str, SearchSpace]:
+    """Return the search space of each backbone: from the user's file, or the shipped one.
+
+    Raises:
+        UserError: a space is not there or faulty, or is that of a backbone not searched.
+    """
+    from_files = {space.backbone: space for space in (load_space(file) for file in options.spaces)}
+    for backbone in from_files:
+        if backbone not in options.backbones:
+            raise UserError(
+                f"--space: the file for {backbone} is of no use, since --backbone names {', '.join(options.backbones)}"
+            )
+    return {name: from_files.get(name) or load_space(name) for name in dict.fromkeys(options.backbones)}
+
+
+def check_weights(spaces: dict[str, SearchSpace], data: PreparedDataset, published: bool = True) -> None:
+    """Load the weights that trials start from, so that missing ones are told once, before the search starts.
+
+    Raises:
+        UserError: weights that the space fixes or may draw cannot be had, or those of a published configuration.
+    """
+    for backbone, space in spaces.items():
+        starts = [{name: space.fixed.get(name) for name in ("pretrained", "weights")}]
+        for name in ("pretrained", "weights"):
+            drawn = space.parameters.get(name)
+            starts += [{name: value} for value in (drawn.values if drawn else ())]
+        for start in starts:
+            _load(backbone, start, data)
+        for entry in space.published_for(data.card.name) if published else ():
+            settings = space.settings(entry.config)
+            start = {name: settings.get(name) for name in ("pretrained", "weights")}
+            if start not in starts:
+                try:
+                    _load(backbone, start, data)
+                except UserError as error:
+                    raise UserError(f"{error}; or leave the published {entry.name} out by --no-published") from None
+
+
+def _load(backbone: str, start: dict[str, Any], data: PreparedDataset) -> None:
+    given = {name: value for name, value in start.items() if value}
+    if given:
+        build_model(trial_config({"backbone": backbone, "epochs": 1, **given}), data.card)
