@@ -79,7 +79,7 @@ def fetch(uri: str, verify: Verify | None = None) -> Path:
     uri, wanted = _parted(uri)
     if wanted and (kept := _kept(wanted)):
         return kept
-    filesystem, path = _filesystem(uri)
+    filesystem, path = filesystem_of(uri)
     try:
         with filesystem.open_input_stream(f"{path}/{CARD_FILE}") as stream:
             content = stream.read()
@@ -165,7 +165,7 @@ def _verify(folder: Path, card: DatasetCard) -> None:
         Split(folder, split, card).verify()
 
 
-def _filesystem(uri: str) -> tuple[Any, str]:
+def filesystem_of(uri: str) -> tuple[Any, str]:
     """Return a pyarrow filesystem, and the path in it that ``uri`` names."""
     from pyarrow import fs
 

@@ -94,7 +94,7 @@ def bucket(tmp_path, monkeypatch):
     tiny_dataset(tmp_path / "bucket" / "tiny", n_train=7, n_val=7, n_test=7)
     monkeypatch.setenv("FER_TUNE_CACHE", str(tmp_path / "cache"))
     folder = fs.SubTreeFileSystem(str(tmp_path / "bucket"), fs.LocalFileSystem())
-    monkeypatch.setattr(remote, "_filesystem", lambda uri: (folder, uri.removeprefix("s3://bucket/")))
+    monkeypatch.setattr(remote, "filesystem_of", lambda uri: (folder, uri.removeprefix("s3://bucket/")))
     return "s3://bucket/tiny"
 
 
