@@ -36,8 +36,7 @@ def check_shared(run: Path) -> None:
         return
     uri = store_of(run)
     if uri:
-        storage = uri.rsplit("/", 1)[0] if "?" not in uri else uri
-        answers = _ask(others, storage, "")
+        answers = _ask(others, uri, "")
     else:
         marker = next(path for path in (run, *run.parents) if path.is_dir()) / f".seen-by-all-{uuid.uuid4().hex}"
         marker.touch()
@@ -66,7 +65,7 @@ def _ask(nodes: dict[str, str], storage: str, marker: str) -> dict[str, str]:
     asked = {}
     for node, address in nodes.items():
         strategy = NodeAffinitySchedulingStrategy(node, soft=False)
-        look = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=strategy)(_look)
+        look = ray.remote(_look).options(num_cpus=0, max_retries=0, scheduling_strategy=strategy)
         asked[look.remote(storage, marker)] = address
     done, late = ray.wait(list(asked), num_returns=len(asked), timeout=_PATIENCE)
     for reference in late:

@@ -39,6 +39,11 @@ def small(name: str) -> bool:
     return not (name.endswith(_ON_DEMAND) or name.startswith(("wandb/", "export/")))
 
 
+def with_wandb(name: str) -> bool:
+    """Tell whether a file is small, or belongs to a W&B run that was recorded offline."""
+    return small(name) or name.startswith("wandb/")
+
+
 def everything(name: str) -> bool:
     """Want every file."""
     return True
@@ -85,8 +90,8 @@ class Mirror:
             for name in [name for name in files if name.startswith(inside) and name not in there]:
                 if self._signature(name) == files[name].get("local"):  # removed there, and not changed here
                     (self.folder / name).unlink(missing_ok=True)
-                    self._here.discard(name)
                 del files[name]
+            self._here = set(self._names())
 
     def fetch(self, name: str) -> bool:
         """Bring one file, however large, unless it is here; tell whether there is one now."""

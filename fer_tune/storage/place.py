@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +21,6 @@ _CHUNK = 8 << 20  # bytes copied at once
 _AT_ONCE = 64 << 20  # bytes of a file that is read before any of it is sent
 _GROWING = (".journal", ".jsonl")  # a line at a time is appended to them
 _WHOLE = ("s3", "gcs", "abfs")  # an object appears when the last byte has come, and not before
-
-_abandoned: list[Any] = []
 
 
 class Stat(NamedTuple):
@@ -109,10 +109,8 @@ class Place:
 
     def delete(self, name: str) -> None:
         """Remove a file; one that is not there is no error."""
-        try:
+        with suppress(FileNotFoundError):
             self.filesystem.delete_file(f"{self.path}/{name}")
-        except FileNotFoundError:
-            pass
 
 
 def put(store: Any, path: str, source: Path) -> None:
@@ -152,8 +150,8 @@ def _write(store: Any, path: str, source: Path) -> None:
                 left -= len(chunk)
                 stream.write(chunk)
         except BaseException:
-            # Closing it, as its end does too, would complete the upload with what has come so far (Arrow 26).
-            _abandoned.append(stream)
+            # Closing it, as its destruction does too, would complete the upload with what has come so far (Arrow 26).
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(stream))
             raise
         stream.close()
 

@@ -120,16 +120,44 @@ def _send_the_rest(mirror: Mirror) -> None:
     )
 
 
-def refreshed(folder: Path, under: str = "") -> None:
-    """Bring what has changed in the store of the run at ``folder``, below ``under`` in it; nothing for a plain folder.
+def refreshed(folder: Path) -> None:
+    """Bring what has changed in the store below ``folder``, a run's or one in it; a plain folder is what it is.
 
     Raises:
         UserError: the store cannot be reached.
     """
-    mirror = _mirror(folder)
-    if mirror is not None:
+    found = mirror_of(folder)
+    if found is not None:
+        mirror, under = _kept.get(found[0].uri, found[0]), found[1]
         with _reached(mirror.uri):
             outage.patiently(mirror.uri, lambda: mirror.pull(small, under))
+
+
+@contextmanager
+def working_copy(uri: str) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """Yield a copy, on this node, of a folder in a store, with all that is in it, and a function that sends it back.
+
+    Where the store is away, sending is left to the next call; at the end it is waited for. The copy is then removed.
+    After an error in the block it stays, for another try on this node.
+
+    Raises:
+        OSError: the store was away for longer than `PATIENCE`.
+    """
+    mirror = Mirror(uri)
+    outage.patiently(uri, lambda: mirror.pull(everything))
+    mirror.folder.mkdir(parents=True, exist_ok=True)
+
+    def send() -> None:
+        try:
+            mirror.push()
+        except OSError as error:
+            outage.failed(uri, error)
+        else:
+            outage.reached(uri)
+
+    yield mirror.folder, send
+    outage.patiently(uri, mirror.push)
+    mirror.drop()
 
 
 def needed(file: Path) -> Path:
@@ -146,10 +174,15 @@ def needed(file: Path) -> Path:
     return file
 
 
+def uri_of(path: str | Path) -> str:
+    """Return the URI of the run at ``path``, itself a URI or the local copy of one; empty for any other folder."""
+    mirror = _mirror(path)
+    return "" if mirror is None else mirror.uri
+
+
 def shown(path: str | Path) -> str:
     """Return how a user names the run at ``path``: by its URI where it is the local copy of one."""
-    mirror = _mirror(path)
-    return str(path) if mirror is None else mirror.uri
+    return uri_of(path) or str(path)
 
 
 def store_of(path: Path) -> str:
