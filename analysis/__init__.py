@@ -4,7 +4,7 @@ The door for notebooks is :func:`load_run`, which needs neither Ray nor Weights 
 
     from analysis import compare, load_run
 
-    run = load_run("runs/resnet18-fer2013")
+    run = load_run("runs/resnet18-fer2013")              # or "s3://bucket/runs/resnet18-fer2013"
     run.trials.sort_values("best_val_accuracy").tail()   # pandas frames: trials, epochs
     run.best_config                                      # settings of the best trial by validation
     run.published, run.refits, run.tests, run.comparison

@@ -29,6 +29,7 @@ from fer_tune.config import TrialConfig, trial_config
 from fer_tune.data.store import PreparedDataset, Split
 from fer_tune.errors import UserError
 from fer_tune.run_folder import write_json
+from fer_tune.storage.runs import needed
 
 _SAME = 0.005
 """How far a validation accuracy may lie from the recorded one: other devices and precisions round otherwise."""
@@ -158,7 +159,8 @@ class _Models:
         self.seeds = [result.seed for result in chosen.refit.completed]
         self._settings = [seed_config(run, chosen.refit, seed) for seed in self.seeds]
         self._files = [
-            run.folder.refit_seed(config_id, seed, chosen.trained_on) / "best.safetensors" for seed in self.seeds
+            needed(run.folder.refit_seed(config_id, seed, chosen.trained_on) / "best.safetensors")
+            for seed in self.seeds
         ]
 
     def check(self, validation: Split) -> None:

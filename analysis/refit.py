@@ -6,7 +6,7 @@ import contextlib
 import os
 import traceback
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ from fer_tune.run_folder import (
     write_json,
     write_table,
 )
+from fer_tune.storage.runs import refreshed, store_of, working_copy
 
 ATTEMPTS = 2  # a refit that fails is tried once more
 
@@ -121,8 +122,32 @@ class _Enough(Exception):  # noqa: N818 - no error: the epoch that was fixed in 
     """Ends a training from its `on_epoch`; its checkpoint is written by then."""
 
 
+def train_one_away(
+    task: RefitTask, data: Path | str, *, store: str, train: Train | None = None, device: str, threads: int
+) -> RefitResult:
+    """Train ``task`` on any node, in a copy of its folder that is brought from the store and sent back every epoch.
+
+    Args:
+        task: what to train.
+        data: the prepared dataset.
+        store: URI of the task's folder.
+        train: see `train_one`.
+        device: a torch device.
+        threads: CPU threads of torch; 0 leaves them.
+    """
+    with working_copy(store) as (folder, send):
+        own = replace(task, folder=folder)
+        return train_one(own, data, train=train, device=device, threads=threads, after_epoch=send)
+
+
 def train_one(
-    task: RefitTask, data: Path | str, *, train: Train | None = None, device: str, threads: int
+    task: RefitTask,
+    data: Path | str,
+    *,
+    train: Train | None = None,
+    device: str,
+    threads: int,
+    after_epoch: Callable[[], None] = lambda: None,
 ) -> RefitResult:
     """Train ``task`` in this process, going on from its checkpoint if it has one; write its result last.
 
@@ -132,6 +157,7 @@ def train_one(
         train: what trains; `fer_tune.training.loop.train` by default.
         device: a torch device.
         threads: CPU threads of torch; 0 leaves them.
+        after_epoch: called when the epoch's checkpoint is in the task's folder.
     """
     import torch
 
@@ -152,6 +178,7 @@ def train_one(
     def record(metrics: dict[str, Any], _: Path) -> None:
         rows[int(metrics["epoch"])] = _epoch_row(task, metrics)
         write_table([rows[epoch] for epoch in sorted(rows)], EPOCH_COLUMNS, file)
+        after_epoch()
         if metrics["epoch"] == task.stop_epoch:
             raise _Enough
 
@@ -277,7 +304,9 @@ class RayPool:
         device = "cuda" if gpus > 0 else "cpu"
         threads = max(1, round(cpus))
 
-        def remote(task: RefitTask) -> RefitResult:
+        def remote(task: RefitTask, store: str) -> RefitResult:
+            if store:
+                return train_one_away(task, data, store=store, train=train, device=device, threads=threads)
             return train_one(task, data, train=train, device=device, threads=threads)
 
         self._remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(remote)
@@ -285,7 +314,7 @@ class RayPool:
 
     def submit(self, task: RefitTask) -> None:
         """See `Pool`."""
-        self._running[self._remote.remote(task)] = task
+        self._running[self._remote.remote(task, store_of(task.folder))] = task
 
     def wait(self, seconds: float) -> list[Ending]:
         """See `Pool`."""
@@ -297,6 +326,7 @@ class RayPool:
             task = self._running.pop(reference)
             try:
                 endings.append(Ending(task, ray.get(reference)))
+                refreshed(task.folder)
             except ray.exceptions.RayError as error:  # the task raised, or its process or node died
                 cause = getattr(error, "cause", None) or error
                 reason = f"{type(cause).__name__}: {cause}".strip().splitlines()[0]

@@ -27,6 +27,7 @@ from fer_tune.run_folder import (
     SearchSettings,
     TrainedOn,
 )
+from fer_tune.storage.runs import open_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -272,12 +273,14 @@ class Run:
 
 
 def load_run(path: str | Path) -> Run:
-    """Open the run folder at ``path`` for reading.
+    """Open the run at ``path``, a run folder or the URI of one such as ``s3://bucket/runs/name``, for reading.
+
+    What has changed behind a URI is brought to this machine first; the weights of models only when they are used.
 
     Raises:
-        UserError: there is no run folder, or a newer fer-tune wrote it.
+        UserError: there is no run, its store cannot be reached, or a newer fer-tune wrote it.
     """
-    folder = RunFolder.open(path)
+    folder = open_run(path)
     return Run(folder, folder.settings())
 
 

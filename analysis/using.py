@@ -24,6 +24,7 @@ from fer_tune.data.readers.images import SUFFIXES, decode, images_below
 from fer_tune.data.store import PreparedDataset
 from fer_tune.errors import UserError, nearest
 from fer_tune.run_folder import TrainedOn
+from fer_tune.storage.runs import needed
 
 AT_ONCE = 2048  # images in memory at a time
 
@@ -87,7 +88,7 @@ def network(run: Run, config_id: str | None = None, seed: int | None = None) -> 
     name = chosen.refit.config.config_id
     files = [run.folder.refit_seed(name, result.seed, chosen.trained_on) / "best.safetensors" for result in results]
     for file in files:
-        if not file.is_file():
+        if not needed(file).is_file():
             raise UserError(f"{file}: missing; remove {file.parent} and train it again with `fer-tune refit`")
     return Network(
         name,

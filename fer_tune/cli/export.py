@@ -7,8 +7,10 @@ from pathlib import Path
 import typer
 
 from fer_tune.cli.refit import RUN
+from fer_tune.cli.stored import stored
 
 
+@stored
 def command(
     run: Path = RUN,
     kind: str = typer.Option("safetensors", "--format", help="safetensors or onnx (needs the extra `onnx`)."),

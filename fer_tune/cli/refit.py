@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from fer_tune.cli.stored import stored
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -14,10 +16,11 @@ if TYPE_CHECKING:
     from analysis.refit import RefitTask
     from fer_tune.run_folder import FinalPlan, RefitPlan
 
-RUN = typer.Argument(..., help="The run's folder, as `fer-tune search` made it.", metavar="RUN")
+RUN = typer.Argument(..., help="The run's folder, as `fer-tune search` made it, or its URI.", metavar="RUN")
 DATA = typer.Option(None, "--data", help="Where the prepared dataset is now, if it was moved.", metavar="DIR")
 
 
+@stored
 def command(
     run: Path = RUN,
     top: int | None = typer.Option(None, "--top", help="Configurations to refit: the best by validation. [default: 3]"),
@@ -132,6 +135,7 @@ def _train(
     from analysis.refit import RayPool, run_refits
     from fer_tune.run_folder import RefitPlan, write_json
     from fer_tune.search.ray_session import ray_session
+    from fer_tune.search.shared_folder import check_shared
 
     file = run.folder.refit_file if isinstance(plan, RefitPlan) else run.folder.final_file
     before = signal.getsignal(signal.SIGTERM)
@@ -140,6 +144,7 @@ def _train(
         with ray_session():
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop` ends it as Ctrl-C does; Ray's
             # start sets a handler of its own, which prints a stack trace
+            check_shared(run.folder.path)
             pool = RayPool(data, cpus, gpus)
             write_json(plan, file)
             with RefitProgress(console, tasks) as progress, closing(run_refits(tasks, pool)) as endings:

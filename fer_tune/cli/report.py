@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from fer_tune.cli.refit import RUN
+from fer_tune.cli.stored import stored
 
 
+@stored
 def command(run: Path = RUN) -> None:
     """Write RUN/report: report.html, report.md and figures (png and pdf); says what is still to be done."""
     from rich.console import Console

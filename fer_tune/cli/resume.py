@@ -9,7 +9,7 @@ import typer
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    run: Annotated[Path, typer.Argument(help="The run folder, or its URI.")],
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the run folder at the end, and nothing else.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line per event, for programs.")] = False,
 ) -> None:

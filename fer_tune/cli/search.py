@@ -27,7 +27,7 @@ def command(
     epochs: Annotated[int, typer.Option(min=1, help="Most epochs of one trial.")] = 12,
     time_budget: Annotated[str | None, typer.Option(help="Stop after this time, e.g. 30m or 2h.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run folder.")] = None,
-    storage: Annotated[Path, typer.Option(help="Where run folders go; every node must see it.")] = Path("runs"),
+    storage: Annotated[Path, typer.Option(help="A folder that every node sees, or an s3:// URI.")] = Path("runs"),
     seed: Annotated[int, typer.Option(min=0, help="Of the sampler, and of every trial's training.")] = 0,
     cpus_per_trial: Annotated[float | None, typer.Option(min=0.1, help="CPUs, and threads, of one worker.")] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(min=0, help="GPUs of one worker, such as 0.25.")] = None,
@@ -101,10 +101,11 @@ def command(
 def conclude(ended: Ended) -> None:
     """Print the leaderboard and the next command; exit with 130 after an interrupt, 1 when trials failed alike."""
     from fer_tune.search.progress import output
+    from fer_tune.storage.runs import shown as named
 
-    shown, path = output(), ended.run.path
+    shown, path = output(), named(ended.run.path)
     if shown == "json":
-        facts = {"event": "search", "run": str(path), "finished": ended.finished, "interrupted": ended.interrupted}
+        facts = {"event": "search", "run": path, "finished": ended.finished, "interrupted": ended.interrupted}
         typer.echo(json.dumps({**facts, "reason": ended.reason}))
     elif shown == "text":
         from fer_tune.cli.leaderboard import print_leaderboard
@@ -118,13 +119,13 @@ def conclude(ended: Ended) -> None:
         typer.echo(f"{ended.reason}. Go on with: fer-tune resume {path}", err=True)
         raise typer.Exit(1)
     if shown == "quiet":
-        typer.echo(str(path))
+        typer.echo(path)
     elif shown == "text":
         from fer_tune.tracking.sync import sync_hint
 
         if not ended.finished:
             typer.echo(f"{ended.reason}. Go on with: fer-tune resume {path}")
-        if hint := sync_hint(path):
+        if hint := sync_hint(ended.run.path):
             typer.echo(hint)
         typer.echo(f"run folder: {path}\nnext: fer-tune refit {path}")
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import typer
 
 from fer_tune.cli.refit import DATA, RUN
+from fer_tune.cli.stored import stored
 
 
+@stored
 def command(
     run: Path = RUN,
     again: bool = typer.Option(False, "--again", help="Open the held-out split once more; the report counts it."),

@@ -10,7 +10,7 @@ import typer
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    run: Annotated[Path, typer.Argument(help="The run folder, or its URI.")],
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
     once: Annotated[bool, typer.Option(help="Look once and end, as it does when piped.")] = False,
 ) -> None:
@@ -18,13 +18,12 @@ def command(
     from rich.console import Console
     from rich.live import Live
 
-    from fer_tune.run_folder import RunFolder
     from fer_tune.search.board import board
     from fer_tune.search.watched import read_snapshot
+    from fer_tune.storage.runs import open_run
 
-    folder = RunFolder.open(run)
     console = Console(highlight=False, soft_wrap=False)
-    snapshot = read_snapshot(folder)
+    snapshot = read_snapshot(open_run(run))
     if once or not console.is_terminal:
         console.print(board(snapshot))
         return
@@ -32,7 +31,7 @@ def command(
         with Live(board(snapshot), console=console, auto_refresh=False) as live:
             while snapshot.ended < snapshot.total:
                 time.sleep(every)
-                snapshot = read_snapshot(folder)
+                snapshot = read_snapshot(open_run(run))
                 live.update(board(snapshot), refresh=True)
     except KeyboardInterrupt:
         pass

@@ -26,9 +26,13 @@ from fer_tune.search.ray_session import ray_session
 from fer_tune.search.recorder import Recorder
 from fer_tune.search.scheduler import METRIC, BackboneASHA, KeepRungs
 from fer_tune.search.searcher import StudySearcher
+from fer_tune.search.shared_folder import check_shared
 from fer_tune.search.space import SearchSpace
-from fer_tune.search.stopping import ALIKE, Limits, failing_alike, interruptible
+from fer_tune.search.stopping import ALIKE, Limits, ask_to_stop, failing_alike, interruptible
 from fer_tune.search.warm_start import best_of
+from fer_tune.storage.moved import moved_to
+from fer_tune.storage.runs import kept, new_run, open_run, tune_storage
+from fer_tune.storage.uris import local_path, run_uri
 from fer_tune.tracking.mode import resolve_mode
 from fer_tune.tracking.record import record_search
 from fer_tune.tracking.wandb_callback import WandbCallback
@@ -101,18 +105,20 @@ def search(options: SearchOptions) -> Ended:
             versions=package_versions(),
             hardware=describe(),
         )
+        check_shared(run.path)
         run.path.mkdir(parents=True)
         run.write_settings(settings)
-        return _fit(_tuner(run, settings, spaces), run, settings)
+        with kept(run.path, when_lost=ask_to_stop):
+            return _fit(_tuner(run, settings, spaces), run, settings)
 
 
-def resume(path: Path) -> Ended:
+def resume(path: Path | str) -> Ended:
     """Go on with a search that was interrupted, from Tune's last snapshot and the trials' last checkpoints.
 
     Raises:
         UserError: no such run, its dataset is gone or changed, or it never got as far as a snapshot.
     """
-    run = RunFolder.open(path)
+    run = open_run(path)
     settings = run.settings()
     data = PreparedDataset.open(settings.dataset.path)
     data.verify()
@@ -124,24 +130,30 @@ def resume(path: Path) -> Ended:
         )
     setup = _setup(settings)
     with ray_session(dashboard=settings.workers_per_trial > 1):
-        if tune.Tuner.can_restore(str(run.tune)):
-            trainable = _trainable(settings, setup)
-            tuner = tune.Tuner.restore(str(run.tune), trainable, resume_unfinished=True)
-        else:  # it died before Tune's first snapshot: nothing to keep
-            run.study_file.unlink(missing_ok=True)
-            spaces = {name: SearchSpace.from_resolved(space) for name, space in settings.spaces.items()}
-            tuner = _tuner(run, settings, spaces)
-        return _fit(tuner, run, settings)
+        check_shared(run.path)
+        with kept(run.path, when_lost=ask_to_stop):
+            return _fit(_restored(run, settings, setup), run, settings)
+
+
+def _restored(run: RunFolder, settings: SearchSettings, setup: TrialSetup) -> tune.Tuner:
+    moved_to(run.path)  # Tune's state names the folder where the search began
+    storage = tune_storage(run.path)
+    place, filesystem = f"{storage['storage_path']}/{_EXPERIMENT}", storage.get("storage_filesystem")
+    if tune.Tuner.can_restore(place, filesystem):
+        trainable = _trainable(settings, setup)
+        return tune.Tuner.restore(place, trainable, resume_unfinished=True, storage_filesystem=filesystem)
+    run.study_file.unlink(missing_ok=True)  # it died before Tune's first snapshot: nothing to keep
+    return _tuner(run, settings, {name: SearchSpace.from_resolved(space) for name, space in settings.spaces.items()})
 
 
 def _new_run_folder(options: SearchOptions, data: PreparedDataset) -> RunFolder:
-    if "://" in str(options.storage) or str(options.storage).startswith(("s3:/", "gs:/")):
-        raise UserError(f"--storage {options.storage}: run folders go to a folder that all nodes see, not to a URI")
-    storage = options.storage.expanduser().resolve()
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     name = options.name or f"{data.card.name}-{'-'.join(options.backbones[:2])}-{stamp}"
     if "/" in name or name in (".", ".."):
         raise UserError(f"--name {name}: a run's name is the name of a folder; take the slashes out")
+    if uri := run_uri(options.storage):
+        return new_run(uri, name)
+    storage = local_path(options.storage).expanduser().resolve()
     try:
         storage.mkdir(parents=True, exist_ok=True)
         probe = storage / f".writable-{os.getpid()}"
@@ -212,7 +224,7 @@ def _tuner(run: RunFolder, settings: SearchSettings, spaces: dict[str, SearchSpa
         ),
         run_config=tune.RunConfig(
             name=_EXPERIMENT,
-            storage_path=str(run.path),
+            **tune_storage(run.path),
             callbacks=callbacks,
             checkpoint_config=tune.CheckpointConfig(num_to_keep=checkpoint.KEPT),
             failure_config=tune.FailureConfig(max_failures=3),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune import Callback
 
 from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, RECALLS, TRIAL_COLUMNS, RunFolder, Status, write_table
+from fer_tune.storage.moved import where_now
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
@@ -29,6 +30,9 @@ class Recorder(Callback):
         self._epochs: dict[str, dict[int, dict[str, Any]]] = {}
         self._written = 0.0
         self._changed = False
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _folder=where_now(state["_folder"]))
 
     def get_state(self) -> dict[str, Any]:
         """What Tune saves."""

@@ -23,6 +23,8 @@ from fer_tune.run_folder import Candidate, Sampler
 from fer_tune.search.samplers import make_sampler
 from fer_tune.search.scheduler import METRIC
 from fer_tune.search.space import SearchSpace, origin
+from fer_tune.storage.moved import where_now
+from fer_tune.storage.runs import store_of
 
 
 def open_studies(file: Path, backbones: list[str], seed: int, sampler: Sampler = "tpe") -> dict[str, optuna.Study]:
@@ -116,13 +118,22 @@ class StudySearcher(Searcher):
             study.tell(number, state=TrialState.PRUNED)
 
     def save(self, checkpoint_path: str) -> None:
-        """Write what Tune's snapshot needs."""
-        state = {"suggested": self._suggested, "numbers": self._numbers, "told": self._told}
+        """Write what Tune's snapshot needs.
+
+        Of a run in a store that is the journal too: the copy of it there may be some seconds older than the snapshot.
+        """
+        state: dict[str, Any] = {"suggested": self._suggested, "numbers": self._numbers, "told": self._told}
+        if store_of(self._journal.parent):
+            state["journal_lines"] = self._journal.read_bytes()
         Path(checkpoint_path).write_bytes(pickle.dumps(state))
 
     def restore(self, checkpoint_path: str) -> None:
         """Go on from a snapshot; trials that the study started after it are failed, published ones tried again."""
         state = pickle.loads(Path(checkpoint_path).read_bytes())
+        lines = state.pop("journal_lines", b"")
+        if len(lines) > (self._journal.stat().st_size if self._journal.is_file() else 0):
+            self._journal.write_bytes(lines)
+            self._studies = None  # to be read anew
         self._suggested, self._numbers, self._told = state["suggested"], state["numbers"], state["told"]
         for backbone, space in self._spaces.items():
             known = {number for name, number in self._numbers.values() if name == backbone}
@@ -134,6 +145,10 @@ class StudySearcher(Searcher):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_studies": None}  # opened again from the journal where it is unpickled
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._journal = where_now(self._journal.parent) / self._journal.name
 
     def _study(self, backbone: str) -> optuna.Study:
         if self._studies is None:

@@ -17,6 +17,7 @@ from ray.tune import Callback
 
 from fer_tune.search.recorder import why_it_died
 from fer_tune.search.scheduler import METRIC
+from fer_tune.storage.outage import outage
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
@@ -89,6 +90,7 @@ def interruptible(time_budget: float | None) -> Iterator[list[int]]:
 
     def stop(number: int, frame: Any) -> None:
         seen.append(number)
+        outage.hurry()  # a store that is away must not hold up the end
         if len(seen) > 1 or not _tune_listens():
             sys.exit(130)
         ask_to_stop()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from fer_tune.errors import UserError
-from fer_tune.run_folder import Candidate, RunFolder
+from fer_tune.run_folder import Candidate
+from fer_tune.storage.runs import open_run
 
 _NOT_SETTINGS = ("backbone", "epochs", "seed")  # the new search's own
 
@@ -18,14 +19,14 @@ def best_of(path: Path, backbones: list[str], top: int) -> dict[str, list[Candid
     The earlier run may be of another dataset or have been interrupted; its failed trials are left out.
 
     Args:
-        path: its run folder.
+        path: its run folder, or the URI of one.
         backbones: of the new search; those that the earlier one lacks get no candidates.
         top: how many of each.
 
     Raises:
         UserError: no such run, or it has a trial of none of these backbones.
     """
-    run = RunFolder.open(path)
+    run = open_run(path)
     rows = pq.read_table(run.trials_file).to_pylist() if run.trials_file.is_file() else []
     rows = [row for row in rows if row["status"] != "failed" and row["best_val_accuracy"] is not None]
     rows.sort(key=lambda row: row["best_val_accuracy"], reverse=True)

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from fer_tune.run_folder import RunFolder
 from fer_tune.search.board import Best, Running, Snapshot, clock
+from fer_tune.storage.runs import shown
 
 _SILENT = 600.0  # seconds without a word, while trials run, after which a person should look
 
@@ -63,9 +64,10 @@ def read_snapshot(run: RunFolder) -> Snapshot:
 
 def _notes(run: RunFolder, ended: int, total: int, running: list[dict[str, Any]], quiet: float) -> list[str]:
     if ended >= total:
-        return [f"the search has ended; next: fer-tune refit {run.path}"]
+        return [f"the search has ended; next: fer-tune refit {shown(run.path)}"]
     if quiet > _SILENT:
-        return [f"nothing written for {clock(quiet)}; if it was interrupted, go on with: fer-tune resume {run.path}"]
+        again = f"fer-tune resume {shown(run.path)}"
+        return [f"nothing written for {clock(quiet)}; if it was interrupted, go on with: {again}"]
     return [] if running or ended else ["no trial has reported yet"]
 
 

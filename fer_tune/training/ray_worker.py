@@ -75,6 +75,7 @@ def _fit_group(arguments: dict[str, Any], setup: TrialSetup) -> None:
         run_config=ray.train.RunConfig(
             name="train",  # a stable name: a restarted trial finds its own checkpoints
             storage_path=storage.trial_fs_path,
+            storage_filesystem=storage.storage_filesystem,  # the path alone is that of a store without its scheme
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=checkpoint.KEPT),
             failure_config=ray.train.FailureConfig(max_failures=2),  # a worker or node that dies
             callbacks=[TuneReportCallback()],  # type: ignore[list-item]  # Ray passes it on to both
