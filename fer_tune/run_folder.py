@@ -41,8 +41,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fer_tune.errors import UserError
 
 Status = Literal["completed", "stopped", "failed", "running"]
-Sampler = Literal["tpe", "random", "gp"]
-Scheduler = Literal["asha", "none"]
+Sampler = Literal["tpe", "random", "gp", "cmaes", "grid"]
+Scheduler = Literal["asha", "median", "none"]
+Objective = Literal["val_accuracy", "seconds", "latency", "parameters"]
 TrainedOn = Literal["train", "train+val"]
 
 METRICS: tuple[str, ...] = (
@@ -97,9 +98,20 @@ TRIAL_COLUMNS: dict[str, pa.DataType] = {
     "learning_rate": pa.float64(),
     "peak_memory_mib": pa.float64(),
     "seconds": pa.float64(),  # wall time of all its epochs
+    "epoch_seconds": pa.float64(),  # median wall time of an epoch
+    "latency_ms": pa.float64(),  # milliseconds to classify one image; null where it was no objective
+    "parameters": pa.int64(),  # of the network; null likewise
     "images_per_second": pa.float64(),  # mean over its epochs
     "error": pa.string(),  # null, or why it failed
 }
+
+OBJECTIVE_COLUMNS: dict[Objective, str] = {
+    "val_accuracy": "best_val_accuracy",
+    "seconds": "epoch_seconds",
+    "latency": "latency_ms",
+    "parameters": "parameters",
+}
+"""Objective of a search -> the column of trials.parquet that holds it; all but accuracy are to be small."""
 
 
 class DatasetRef(BaseModel):
@@ -143,10 +155,12 @@ class SearchSettings(BaseModel):
     time_budget_seconds: float | None = None
     target_accuracy: float | None = None  # the search ends once a trial reaches it on validation
     seed: int = 0
+    objectives: list[Objective] = ["val_accuracy"]  # validation accuracy, and at most one beside it
     sampler: Sampler = "tpe"
     scheduler: Scheduler = "asha"
     grace_period: int = 1  # epochs before a trial may be stopped
     reduction_factor: int = 3
+    brackets: int = 1  # of ASHA
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
     workers_per_trial: int = 1

@@ -14,18 +14,21 @@ import optuna
 import pyarrow.parquet as pq
 from ray import tune
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 
 from fer_tune.data.store import PreparedDataset
 from fer_tune.errors import UserError
-from fer_tune.run_folder import DatasetRef, RunFolder, SearchSettings
+from fer_tune.run_folder import Candidate, DatasetRef, RunFolder, SearchSettings
+from fer_tune.search.fresh import FreshProcesses
 from fer_tune.search.hardware import Resources, describe, package_versions
+from fer_tune.search.median import BackboneMedian
+from fer_tune.search.objectives import second_of
 from fer_tune.search.options import SearchOptions, check_weights, chosen_spaces
 from fer_tune.search.progress import Progress
 from fer_tune.search.ray_session import ray_session
 from fer_tune.search.recorder import Recorder
-from fer_tune.search.scheduler import METRIC, BackboneASHA, KeepRungs
-from fer_tune.search.searcher import StudySearcher
+from fer_tune.search.scheduler import METRIC, BackboneASHA, KeepScheduler
+from fer_tune.search.searcher import StudySearcher, planned_trials
 from fer_tune.search.shared_folder import check_shared
 from fer_tune.search.space import SearchSpace
 from fer_tune.search.stopping import ALIKE, Limits, ask_to_stop, failing_alike, interruptible
@@ -75,6 +78,7 @@ def search(options: SearchOptions) -> Ended:
         published = {name: space.published_for(data.card.name) for name, space in spaces.items()}
         if not options.published:
             published = {name: [] for name in spaces}
+        first = {name: [*published[name], *warm_start.get(name, [])] for name in spaces}
         settings = SearchSettings(
             name=run.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -85,15 +89,17 @@ def search(options: SearchOptions) -> Ended:
                 classes=data.card.classes,
             ),
             backbones=backbones,
-            trials=options.trials,
+            trials=max(planned_trials(spaces, first, options.trials, options.sampler).values()),
             epochs=options.epochs,
             time_budget_seconds=options.time_budget_seconds,
             target_accuracy=options.target_accuracy,
             seed=options.seed,
+            objectives=list(options.objectives),
             sampler=options.sampler,
             scheduler=options.scheduler,
             grace_period=options.grace_period,
             reduction_factor=options.reduction_factor,
+            brackets=options.brackets,
             cpus_per_trial=resources.cpus,
             gpus_per_trial=resources.gpus,
             workers_per_trial=resources.workers,
@@ -171,7 +177,11 @@ def _new_run_folder(options: SearchOptions, data: PreparedDataset) -> RunFolder:
 
 def _setup(settings: SearchSettings) -> TrialSetup:
     return TrialSetup(
-        settings.dataset.path, settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial
+        settings.dataset.path,
+        settings.cpus_per_trial,
+        settings.gpus_per_trial,
+        settings.workers_per_trial,
+        measure=bool({"latency", "parameters"} & set(settings.objectives)),
     )
 
 
@@ -185,18 +195,41 @@ def _trainable(settings: SearchSettings, setup: TrialSetup) -> Any:
     return tune.with_resources(trainable, resources)
 
 
+def _first(settings: SearchSettings) -> dict[str, list[Candidate]]:
+    return {name: [*settings.published[name], *settings.warm_start.get(name, [])] for name in settings.backbones}
+
+
+def _planned(settings: SearchSettings) -> int:
+    """Return the number of trials of all backbones."""
+    if settings.sampler != "grid":
+        return settings.trials * len(settings.backbones)
+    spaces = {name: SearchSpace.from_resolved(space) for name, space in settings.spaces.items()}
+    return sum(planned_trials(spaces, _first(settings), settings.trials, settings.sampler).values())
+
+
+def _scheduler(settings: SearchSettings) -> tuple[TrialScheduler, list[tune.Callback]]:
+    """Return the scheduler, and the callback that carries what it knows through a resume."""
+    if settings.scheduler == "none":
+        return FreshProcesses(), []  # every trial runs to its end
+    chosen = (
+        BackboneMedian(settings.grace_period)
+        if settings.scheduler == "median"
+        else BackboneASHA(
+            settings.backbones, settings.epochs, settings.grace_period, settings.reduction_factor, settings.brackets
+        )
+    )
+    return chosen, [KeepScheduler(chosen)]
+
+
 def _tuner(run: RunFolder, settings: SearchSettings, spaces: dict[str, SearchSpace]) -> tune.Tuner:
-    total = settings.trials * len(spaces)
+    total = _planned(settings)
+    scheduler, keepers = _scheduler(settings)
     callbacks: list[tune.Callback] = [
         Limits(settings.target_accuracy),
         Recorder(run.path),
         Progress(total, settings.epochs, settings.concurrent, settings.time_budget_seconds),
+        *keepers,
     ]
-    scheduler: TrialScheduler = FIFOScheduler()  # every trial runs to its end
-    if settings.scheduler == "asha":
-        asha = BackboneASHA(list(spaces), settings.epochs, settings.grace_period, settings.reduction_factor)
-        scheduler = asha
-        callbacks.append(KeepRungs(asha))
     if settings.wandb != "disabled":
         callbacks.append(WandbCallback(run.path, settings.name, settings.dataset.name, settings.wandb))
     return tune.Tuner(
@@ -206,12 +239,14 @@ def _tuner(run: RunFolder, settings: SearchSettings, spaces: dict[str, SearchSpa
             mode="max",
             search_alg=StudySearcher(
                 spaces,
-                {name: [*settings.published[name], *settings.warm_start.get(name, [])] for name in spaces},
+                _first(settings),
                 settings.trials,
                 settings.epochs,
                 settings.seed,
                 run.study_file,
                 settings.sampler,
+                settings.scheduler,
+                second_of(settings.objectives),
             ),
             scheduler=scheduler,
             num_samples=total,
@@ -246,7 +281,7 @@ def _fit(tuner: tune.Tuner, run: RunFolder, settings: SearchSettings) -> Ended:
     # Tune calls a trial that an interrupt cut short TERMINATED; our own record knows that it did not end.
     rows = pq.read_table(run.trials_file, columns=["status", "error", "best_val_accuracy"]).to_pylist()
     ended = sum(row["status"] != "running" for row in rows)
-    if ended >= settings.trials * len(settings.backbones):
+    if ended >= _planned(settings):
         return Ended(run, finished=True, interrupted=False)
     if interrupted:
         return Ended(run, finished=False, interrupted=True)

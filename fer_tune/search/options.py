@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from fer_tune.config import trial_config
 from fer_tune.errors import UserError
+from fer_tune.search.choices import check_sampler, check_scheduler
+from fer_tune.search.objectives import check_objectives
 from fer_tune.search.space import SearchSpace, load_space
 from fer_tune.training.evaluation import build_model
 
 if TYPE_CHECKING:
     from fer_tune.data.store import PreparedDataset
-    from fer_tune.run_folder import Sampler, Scheduler
+    from fer_tune.run_folder import Objective, Sampler, Scheduler
     from fer_tune.tracking.mode import Choice
 
 
@@ -34,10 +36,12 @@ class SearchOptions:
     workers_per_trial: int = 1
     concurrent: int | None = None
     spaces: list[str] = field(default_factory=list)  # files instead of the shipped spaces
+    objectives: tuple[Objective, ...] = ("val_accuracy",)
     sampler: Sampler = "tpe"
     scheduler: Scheduler = "asha"
     grace_period: int = 2
     reduction_factor: int = 3
+    brackets: int = 1
     target_accuracy: float | None = None
     published: bool = True
     warm_start: Path | None = None  # an earlier run
@@ -49,15 +53,20 @@ def chosen_spaces(options: SearchOptions) -> dict[str, SearchSpace]:
     """Return the search space of each backbone: from the user's file, or the shipped one.
 
     Raises:
-        UserError: a space is not there or faulty, or is that of a backbone not searched.
+        UserError: a space is not there or faulty, or is that of a backbone not searched; or the sampler, the
+            scheduler or the objectives cannot work as asked, see :mod:`fer_tune.search.choices`.
     """
+    check_scheduler(options)
     from_files = {space.backbone: space for space in (load_space(file) for file in options.spaces)}
     for backbone in from_files:
         if backbone not in options.backbones:
             raise UserError(
                 f"--space: the file for {backbone} is of no use, since --backbone names {', '.join(options.backbones)}"
             )
-    return {name: from_files.get(name) or load_space(name) for name in dict.fromkeys(options.backbones)}
+    spaces = {name: from_files.get(name) or load_space(name) for name in dict.fromkeys(options.backbones)}
+    check_sampler(options, spaces)
+    check_objectives(options.objectives, options.sampler, spaces)
+    return spaces
 
 
 def check_weights(spaces: dict[str, SearchSpace], data: PreparedDataset, published: bool = True) -> None:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ray.tune import Callback
 
 from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, RECALLS, TRIAL_COLUMNS, RunFolder, Status, write_table
+from fer_tune.search.objectives import typical_seconds
 from fer_tune.storage.moved import where_now
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
+_MEASURED = ("latency_ms", "parameters")  # where they are objectives: once per trial, by fer_tune.training.footprint
 _EVERY = 5.0  # seconds between two writes of the tables
 
 
@@ -68,9 +70,10 @@ class Recorder(Callback):
             **{name: result.get(name) for name in RECALLS},
         }
         row["finished"] = bool(result.get("finished"))
+        row |= {name: result[name] for name in _MEASURED if name in result}
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Close the row: completed, stopped early by ASHA, or failed with a reason."""
+        """Close the row: completed, stopped early, or failed with a reason."""
         row = self._row(trial)
         self._close(row, "failed" if row.get("error") else "completed" if row.get("finished") else "stopped")
 
@@ -126,6 +129,7 @@ class Recorder(Callback):
             row |= {name: best[name] for name in TRIAL_COLUMNS if name in METRICS}
             row |= {"best_val_accuracy": best["val_accuracy"], "best_epoch": best["epoch"]}
             row["seconds"] = sum(epoch["seconds"] for epoch in epochs)
+            row["epoch_seconds"] = typical_seconds([epoch["seconds"] for epoch in epochs])
             row["images_per_second"] = sum(epoch["images_per_second"] for epoch in epochs) / len(epochs)
         return row
 

@@ -1,17 +1,21 @@
-"""ASHA on epochs, one set of rungs per backbone, that survives a resume.
+"""What stops poor trials: schedulers on epochs, apart for each backbone, that survive a resume.
 
 Tune does not save its scheduler.  After a restore the rungs of stock ASHA are empty, late results of resumed trials
 fill the lowest ones, and nearly every new trial is stopped at its first epoch (measured with Ray 2.60).  Here a
-callback, whose state Tune does save, carries the rungs.
+callback, whose state Tune does save, carries what a scheduler knows.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ray.tune import Callback
 from ray.tune.schedulers import AsyncHyperBandScheduler
 from ray.tune.schedulers.async_hyperband import _Bracket
+
+from fer_tune.search.fresh import FreshProcesses
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
@@ -20,14 +24,30 @@ if TYPE_CHECKING:
 METRIC = "best_val_accuracy"
 
 
-class BackboneASHA(AsyncHyperBandScheduler):
+class Resumable(Protocol):
+    """A scheduler that can hand over what it knows."""
+
+    def known(self) -> dict[str, Any]:
+        """Return what it has learnt, as plain data."""
+
+    def take_up(self, known: dict[str, Any]) -> None:
+        """Go on from what :meth:`known` returned."""
+
+
+class BackboneASHA(FreshProcesses, AsyncHyperBandScheduler):
     """Asynchronous successive halving (Li et al. 2020): trials are compared with those of their own backbone only.
 
     At the rungs ``grace_period * reduction_factor ** k`` a trial goes on if its best validation accuracy so far is
     among the top ``1 / reduction_factor`` that reached the rung.  Trials that reach ``epochs`` end by themselves.
+
+    With several brackets a trial belongs to one, and is compared with those of that one; bracket ``s`` has its first
+    rung at ``grace_period * reduction_factor ** s``, for settings that start slowly.  As in Ray, a bracket gets trials
+    in proportion to e to the power of its number of rungs; but in turn, not at random, so that a seed repeats them.
     """
 
-    def __init__(self, backbones: list[str], epochs: int, grace_period: int, reduction_factor: int) -> None:
+    def __init__(
+        self, backbones: list[str], epochs: int, grace_period: int, reduction_factor: int, brackets: int = 1
+    ) -> None:
         super().__init__(
             time_attr="epoch",  # not training_iteration, which starts again after a restore
             max_t=epochs,
@@ -35,35 +55,82 @@ class BackboneASHA(AsyncHyperBandScheduler):
             reduction_factor=reduction_factor,
             stop_last_trials=False,
         )
-        self._rungs_of = {
-            backbone: _Bracket(min(grace_period, epochs), epochs, reduction_factor, 0, stop_last_trials=False)
+        self._brackets_of = {
+            backbone: [
+                _Bracket(min(grace_period, epochs), epochs, reduction_factor, index, stop_last_trials=False)
+                for index in range(brackets)
+            ]
             for backbone in backbones
         }
+        self._bracket_of: dict[str, int] = {}  # trial id -> index of its bracket
+        self._counts = {backbone: [0] * brackets for backbone in backbones}  # trials of each bracket
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "_rungs_of" in state:  # a search begun before there were brackets
+            brackets = {name: [bracket] for name, bracket in state.pop("_rungs_of").items()}
+            state |= {"_brackets_of": brackets, "_bracket_of": {}, "_counts": {name: [0] for name in brackets}}
+        self.__dict__.update(state)
 
     def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
-        """Put the trial under its backbone's rungs; a trial added again by a resume finds its old records there."""
-        self._trial_info[trial.trial_id] = self._rungs_of[trial.config["backbone"]]
+        """Put the trial under a bracket of its backbone; one added again by a resume finds its old records there."""
+        backbone = trial.config["backbone"]
+        if trial.trial_id not in self._bracket_of:
+            index = self._next(backbone)
+            self._bracket_of[trial.trial_id] = index
+            self._counts[backbone][index] += 1
+        self._trial_info[trial.trial_id] = self._brackets_of[backbone][self._bracket_of[trial.trial_id]]
+
+    def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
+        """Decide at a rung; its bracket is looked up again, since a resume may bring that back after the trial."""
+        self.on_trial_add(tune_controller, trial)
+        return str(super().on_trial_result(tune_controller, trial, result))
 
     def rungs(self) -> dict[str, list[tuple[int, dict[str, float]]]]:
-        """Return backbone -> [(epoch, trial_id -> best validation accuracy there)], highest rung first."""
-        return {name: [(int(e), dict(r)) for e, r in bracket._rungs] for name, bracket in self._rungs_of.items()}
+        """Return backbone -> [(epoch, trial_id -> best validation accuracy there)], by bracket, highest rung first."""
+        return {
+            name: [(int(epoch), dict(records)) for bracket in brackets for epoch, records in bracket._rungs]
+            for name, brackets in self._brackets_of.items()
+        }
 
-    def restore_rungs(self, rungs: dict[str, list[tuple[int, dict[str, float]]]]) -> None:
-        """Take up what :meth:`rungs` returned."""
-        for name, records in rungs.items():
-            self._rungs_of[name]._rungs = [(epoch, dict(recorded)) for epoch, recorded in records]
+    def known(self) -> dict[str, Any]:
+        """Return the rungs, and which bracket each trial belongs to."""
+        return {"rungs": self.rungs(), "bracket_of": dict(self._bracket_of), "counts": self._counts}
+
+    def take_up(self, known: dict[str, Any]) -> None:
+        """Take up what :meth:`known` returned."""
+        for name, records in known["rungs"].items():
+            rungs = iter(records)
+            for bracket in self._brackets_of[name]:
+                own = islice(rungs, len(bracket._rungs))
+                bracket._rungs = [(epoch, dict(recorded)) for epoch, recorded in own]
+        self._bracket_of = dict(known.get("bracket_of", {}))
+        self._counts = {name: list(known.get("counts", self._counts)[name]) for name in self._counts}
+
+    def shares(self) -> list[float]:
+        """Return the share of the trials that each bracket gets."""
+        weights = [math.exp(len(bracket._rungs)) for bracket in next(iter(self._brackets_of.values()))]
+        return [weight / sum(weights) for weight in weights]
+
+    def _next(self, backbone: str) -> int:
+        """Return the bracket that lags furthest behind its share."""
+        counts = self._counts[backbone]
+        owed = [(sum(counts) + 1) * share for share in self.shares()]
+        return max(range(len(counts)), key=lambda index: owed[index] - counts[index])
 
 
-class KeepRungs(Callback):
-    """Carries the rungs through Tune's snapshots; it must be pickled together with the scheduler that it names."""
+class KeepScheduler(Callback):
+    """Carries what a scheduler knows through Tune's snapshots; it must be pickled together with that scheduler."""
 
-    def __init__(self, scheduler: BackboneASHA) -> None:
+    def __init__(self, scheduler: Resumable) -> None:
         self._scheduler = scheduler
 
     def get_state(self) -> dict[str, Any]:
         """What Tune saves."""
-        return {"rungs": self._scheduler.rungs()}
+        return self._scheduler.known()
 
     def set_state(self, state: dict[str, Any]) -> None:
         """What Tune restores."""
-        self._scheduler.restore_rungs(state["rungs"])
+        self._scheduler.take_up(state)
+
+
+KeepRungs = KeepScheduler  # its name in the snapshots of searches that were begun with an earlier version

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from fer_tune.run_folder import Candidate, Sampler
+from fer_tune.run_folder import Candidate, Objective, Sampler, Scheduler
+from fer_tune.search.grid import LOST, grid_trials
+from fer_tune.search.objectives import told, value_of
 from fer_tune.search.samplers import make_sampler
 from fer_tune.search.scheduler import METRIC
 from fer_tune.search.space import SearchSpace, origin
@@ -27,18 +30,40 @@ from fer_tune.storage.moved import where_now
 from fer_tune.storage.runs import store_of
 
 
-def open_studies(file: Path, backbones: list[str], seed: int, sampler: Sampler = "tpe") -> dict[str, optuna.Study]:
+def open_studies(
+    file: Path, backbones: Iterable[str], seed: int, *, second: Mapping[str, Objective | None] | None = None
+) -> dict[str, optuna.Study]:
     """Open the study of every backbone in the journal ``file``, making those that are not there.
 
-    The sampler's random numbers go on from the number of trials already drawn.
+    Args:
+        file: the journal.
+        backbones: names of the studies.
+        seed: of the sampler that a study has until another is set.
+        second: backbone -> what its study minimises beside maximising validation accuracy; read for new studies only.
     """
     storage = JournalStorage(JournalFileBackend(str(file)))
     studies = {}
-    for index, backbone in enumerate(backbones):
-        study = optuna.create_study(study_name=backbone, storage=storage, direction="maximize", load_if_exists=True)
-        study.sampler = make_sampler(sampler, seed + 1_000 * index + len(study.get_trials(deepcopy=False)))
-        studies[backbone] = study
+    for backbone in backbones:
+        directions = [StudyDirection.MAXIMIZE]
+        if second and second.get(backbone):
+            directions.append(StudyDirection.MINIMIZE)
+        studies[backbone] = optuna.create_study(
+            study_name=backbone,
+            storage=storage,
+            directions=directions,
+            load_if_exists=True,
+            sampler=optuna.samplers.RandomSampler(seed=seed),
+        )
     return studies
+
+
+def planned_trials(
+    spaces: Mapping[str, SearchSpace], first: Mapping[str, Sequence[Candidate]], trials: int, sampler: Sampler
+) -> dict[str, int]:
+    """Return backbone -> its number of trials: ``trials``, or fewer where a grid has no more points."""
+    if sampler != "grid":
+        return dict.fromkeys(spaces, trials)
+    return {name: grid_trials(space, first.get(name, ()), trials) for name, space in spaces.items()}
 
 
 class StudySearcher(Searcher):
@@ -47,12 +72,17 @@ class StudySearcher(Searcher):
     Args:
         spaces: backbone -> its space.
         first: backbone -> configurations to try before anything is drawn.
-        trials: trials per backbone.
+        trials: most trials per backbone.
         epochs: most epochs of one trial.
         seed: of the samplers, and of every trial's training.
         journal: the journal file.
         sampler: what draws, see :func:`make_sampler`.
+        scheduler: what stops trials.
+        second: the objective beside validation accuracy, if any, see :mod:`fer_tune.search.objectives`.
     """
+
+    _scheduler: Scheduler = "asha"  # these are the ones that a search begun with an earlier version had
+    _second: Objective | None = None
 
     def __init__(
         self,
@@ -63,23 +93,28 @@ class StudySearcher(Searcher):
         seed: int,
         journal: Path,
         sampler: Sampler = "tpe",
+        scheduler: Scheduler = "asha",
+        second: Objective | None = None,
     ) -> None:
         super().__init__(metric=METRIC, mode="max")
-        self._sampler = sampler
-        self._spaces, self._trials, self._epochs, self._seed, self._journal = spaces, trials, epochs, seed, journal
+        self._sampler, self._scheduler, self._second = sampler, scheduler, second
+        self._spaces, self._epochs, self._seed, self._journal = spaces, epochs, seed, journal
+        self._trials = planned_trials(spaces, first, trials, sampler)
         self._suggested = dict.fromkeys(spaces, 0)
         self._numbers: dict[str, tuple[str, int]] = {}  # Tune's trial id -> backbone, Optuna's trial number
         self._told: dict[str, int] = {}  # Tune's trial id -> last epoch told
-        self._studies: dict[str, optuna.Study] | None = open_studies(journal, list(spaces), seed, sampler)
+        self._seconds: dict[str, dict[int, float]] = {}  # Tune's trial id -> epoch -> how long it took
+        self._studies: dict[str, optuna.Study] | None = self._open_studies()
         for backbone, entries in first.items():
             for entry in entries:
                 spaces[backbone].enqueue(self._studies[backbone], entry)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a string
         """Return the settings of a new trial, or FINISHED once every backbone has its number of trials."""
-        backbone = min(self._suggested, key=lambda name: self._suggested[name])  # the first of those with fewest
-        if self._suggested[backbone] >= self._trials:
+        open_ones = [name for name, count in self._suggested.items() if count < self._trials[name]]
+        if not open_ones:
             return str(Searcher.FINISHED)
+        backbone = min(open_ones, key=lambda name: self._suggested[name])  # the first of those with fewest
         trial = self._study(backbone).ask()
         settings = self._spaces[backbone].suggest(trial)
         trial.set_user_attr("trial_id", trial_id)
@@ -94,12 +129,14 @@ class StudySearcher(Searcher):
             return
         backbone, number = self._numbers[trial_id]
         trial = self._open_trial(backbone, number)
-        if trial is not None:
+        if trial is not None and not self._second_of(backbone):
             trial.report(value, epoch)
         self._told[trial_id] = epoch
+        if self._second == "seconds":
+            self._seconds.setdefault(trial_id, {})[epoch] = float(result["seconds"])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell the study how a trial ended: FAIL, PRUNED if ASHA stopped it, else COMPLETE with its best value."""
+        """Tell the study how a trial ended: FAIL, PRUNED if it was stopped, else COMPLETE with its best value."""
         if trial_id not in self._numbers:
             return
         backbone, number = self._numbers[trial_id]
@@ -108,12 +145,14 @@ class StudySearcher(Searcher):
             self.on_trial_result(trial_id, result)  # Tune does not pass a trial's last result to the searcher
         if self._open_trial(backbone, number) is None:
             return  # the study was ahead of Tune's snapshot
-        value = float(result.get(METRIC, math.nan))
+        values = [float(result.get(METRIC, math.nan))]
+        if second := self._second_of(backbone):
+            values.append(value_of(second, result, self._epoch_seconds(trial_id)))
         study = self._study(backbone)
-        if error or result.get("error") or not math.isfinite(value):
+        if error or result.get("error") or not all(map(math.isfinite, values)):
             study.tell(number, state=TrialState.FAIL)
         elif result.get("finished"):
-            study.tell(number, value)
+            study.tell(number, values)
         else:
             study.tell(number, state=TrialState.PRUNED)
 
@@ -122,7 +161,8 @@ class StudySearcher(Searcher):
 
         Of a run in a store that is the journal too: the copy of it there may be some seconds older than the snapshot.
         """
-        state: dict[str, Any] = {"suggested": self._suggested, "numbers": self._numbers, "told": self._told}
+        names = ("_suggested", "_numbers", "_told", "_seconds")
+        state = {name.removeprefix("_"): getattr(self, name) for name in names}
         if store_of(self._journal.parent):
             state["journal_lines"] = self._journal.read_bytes()
         Path(checkpoint_path).write_bytes(pickle.dumps(state))
@@ -134,12 +174,13 @@ class StudySearcher(Searcher):
         if len(lines) > (self._journal.stat().st_size if self._journal.is_file() else 0):
             self._journal.write_bytes(lines)
             self._studies = None  # to be read anew
-        self._suggested, self._numbers, self._told = state["suggested"], state["numbers"], state["told"]
+        self.__dict__.update({f"_{name}": value for name, value in state.items()})
         for backbone, space in self._spaces.items():
             known = {number for name, number in self._numbers.values() if name == backbone}
             study = self._study(backbone)
             for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 if trial.number not in known:
+                    optuna.Trial(study, trial._trial_id).set_user_attr(LOST, True)
                     study.tell(trial.number, state=TrialState.FAIL)
                     space.enqueue_again(study, trial)
 
@@ -147,13 +188,30 @@ class StudySearcher(Searcher):
         return {**self.__dict__, "_studies": None}  # opened again from the journal where it is unpickled
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        if isinstance(state["_trials"], int):  # a search begun with an earlier version
+            state |= {"_trials": dict.fromkeys(state["_spaces"], state["_trials"]), "_seconds": {}}
         self.__dict__.update(state)
         self._journal = where_now(self._journal.parent) / self._journal.name
 
     def _study(self, backbone: str) -> optuna.Study:
         if self._studies is None:
-            self._studies = open_studies(self._journal, list(self._spaces), self._seed, self._sampler)
+            self._studies = self._open_studies()
         return self._studies[backbone]
+
+    def _open_studies(self) -> dict[str, optuna.Study]:
+        """Open the studies with their samplers, whose random numbers go on from the number of trials drawn."""
+        second = {name: self._second_of(name) for name in self._spaces}
+        studies = open_studies(self._journal, self._spaces, self._seed, second=second)
+        for index, (name, study) in enumerate(studies.items()):
+            seed = self._seed + 1_000 * index + len(study.get_trials(deepcopy=False))
+            study.sampler = make_sampler(self._sampler, seed, self._spaces[name], self._scheduler)
+        return studies
+
+    def _second_of(self, backbone: str) -> Objective | None:
+        return told(self._second, self._spaces[backbone])
+
+    def _epoch_seconds(self, trial_id: str) -> list[float]:
+        return list(self._seconds.get(trial_id, {}).values())
 
     def _open_trial(self, backbone: str, number: int) -> optuna.Trial | None:
         study = self._study(backbone)

@@ -9,7 +9,6 @@ worker group; that is all that differs.
 
 from __future__ import annotations
 
-import gc
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -27,6 +26,8 @@ from fer_tune.config import FIELDS, trial_config
 from fer_tune.data.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.training import checkpoint
+from fer_tune.training.footprint import footprint
+from fer_tune.training.leftover import WORN_OUT, clean_up, default_bound, worn_out
 from fer_tune.training.loop import train
 
 
@@ -38,6 +39,8 @@ class TrialSetup:
     cpus: float  # per worker
     gpus: float  # per worker
     workers: int  # data-parallel workers of one trial
+    measure: bool = False  # the network's latency and size, once per trial
+    leftover_mib: float | None = None  # trials may leave behind in a reused process; a share of the machine's memory
 
 
 def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
@@ -45,8 +48,14 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
 
     A fault that would strike again, such as settings that do not fit or too little memory, ends the trial with a
     result that names it (``error``) and is not retried.  A process or a node that dies is Tune's to retry.
+
+    Results say `WORN_OUT` where the process should run no other trial: the ones before this have left too much memory
+    behind, or this one failed of something else than its settings.
     """
-    arguments = {"config": {name: config[name] for name in FIELDS if name in config}, "setup": setup}
+    bound = default_bound(setup.cpus) if setup.leftover_mib is None else setup.leftover_mib
+    worn = setup.workers == 1 and worn_out(bound)
+    settings = {name: config[name] for name in FIELDS if name in config}
+    arguments = {"config": settings, "setup": setup, "extra": {WORN_OUT: True} if worn else {}}
     try:
         if setup.workers == 1:
             scaling = ray.train.ScalingConfig(num_workers=0, use_gpu=setup.gpus > 0)
@@ -54,11 +63,10 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
         else:
             _fit_group(arguments, setup)
     except (UserError, torch.OutOfMemoryError, ValueError, TypeError, RuntimeError, OSError) as error:
-        tune.report({"epoch": 0, "best_val_accuracy": float("nan"), "finished": True, "error": _told(error, config)})
+        failed = {"epoch": 0, "best_val_accuracy": float("nan"), "finished": True, "error": _told(error, config)}
+        tune.report(failed | {WORN_OUT: worn or not isinstance(error, UserError)})
     finally:
-        gc.collect()  # the next trial of this process starts clean
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        clean_up()  # the next trial of this process starts clean
 
 
 def _fit_group(arguments: dict[str, Any], setup: TrialSetup) -> None:
@@ -84,15 +92,20 @@ def _fit_group(arguments: dict[str, Any], setup: TrialSetup) -> None:
 
 
 def _train_worker(arguments: dict[str, Any]) -> None:
-    """Train on this worker's device; ``arguments`` holds ``config`` (plain values) and ``setup``."""
+    """Train on this worker's device; ``arguments``: ``config`` (plain values), ``setup``, what ``extra`` to report."""
     setup: TrialSetup = arguments["setup"]
     group = dist.is_initialized()
     torch.set_num_threads(max(1, int(setup.cpus)))
     torch.set_float32_matmul_precision("high")  # TF32 on GPUs that have it
     config = trial_config(arguments["config"])
+    data, device = PreparedDataset.open(setup.dataset), get_device()
+    extra: dict[str, Any] = dict(arguments["extra"])
+    if setup.measure and not (group and dist.get_rank()):
+        extra |= footprint(config, data.card, device)
     folder = Path(tempfile.mkdtemp(prefix="fer-tune-"))
 
     def report(metrics: dict[str, Any], checkpoint: Path) -> None:
+        metrics = metrics | extra
         if not group:
             tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(checkpoint))
         elif dist.get_rank() == 0:
@@ -104,7 +117,7 @@ def _train_worker(arguments: dict[str, Any]) -> None:
         saved = ray.train.get_checkpoint() if group else tune.get_checkpoint()
         if saved is not None:
             saved.to_directory(folder)
-        train(config, PreparedDataset.open(setup.dataset), folder, device=get_device(), on_epoch=report)
+        train(config, data, folder, device=device, on_epoch=report)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

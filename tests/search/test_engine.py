@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,6 +12,7 @@ import yaml
 from drawing import tiny_dataset
 from optuna.trial import TrialState
 
+import fer_tune.search.engine as engine
 from fer_tune.config import FIELDS, trial_config
 from fer_tune.data.store import PreparedDataset
 from fer_tune.errors import UserError
@@ -217,6 +219,88 @@ def test_a_target_ends_a_warm_started_search_and_resume_goes_beyond_it(ray_local
     settings = ended.run.settings()
     assert settings.dataset.path == f"local://{data}#{settings.dataset.content_hash}"
     assert (settings.sampler, settings.scheduler, settings.target_accuracy) == ("random", "none", 0.001)
+
+
+FEW = """
+backbone: cnn_simpler
+search:
+  optimizer: {choice: [adam, sgd]}
+  image_size: {choice: [16, 24]}
+  momentum: {choice: [0.8, 0.9], when: {optimizer: sgd}}
+fixed: {batch_size: 35}
+"""
+
+
+def test_a_grid_under_the_median_rule_for_two_objectives_is_kept_over_a_resume(ray_local, data, tmp_path):
+    (tmp_path / "few.yaml").write_text(FEW)
+    ended = search(
+        SearchOptions(
+            data=data,
+            backbones=["cnn_simpler"],
+            trials=20,
+            epochs=2,
+            name="grid",
+            storage=tmp_path,
+            spaces=[str(tmp_path / "few.yaml")],
+            sampler="grid",
+            scheduler="median",
+            objectives=("val_accuracy", "latency"),
+            target_accuracy=0.001,
+            published=False,
+            wandb="disabled",
+        )
+    )
+    assert not ended.finished
+    ended = resume(ended.run.path)
+    assert ended.finished
+    settings, (trials, _) = ended.run.settings(), rows(ended.run)
+    assert (settings.sampler, settings.scheduler, settings.objectives) == (
+        "grid",
+        "median",
+        ["val_accuracy", "latency"],
+    )
+    assert settings.trials == len(trials) == 6  # the grid has no more
+    points = {(row["config.optimizer"], row["config.image_size"], row["config.momentum"]) for row in trials}
+    assert len(points) == 6
+    assert all(row["latency_ms"] > 0 and row["parameters"] > 1000 and row["epoch_seconds"] > 0 for row in trials)
+    (study,) = open_studies(ended.run.study_file, ["cnn_simpler"], 0).values()
+    completed = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
+    by_id = {row["trial_id"]: row for row in trials}
+    for trial in completed:
+        row = by_id[trial.user_attrs["trial_id"]]
+        assert trial.values == [pytest.approx(row["best_val_accuracy"]), pytest.approx(row["latency_ms"])]
+    assert len(completed) == sum(row["status"] == "completed" for row in trials) > 0
+
+
+def test_cmaes_brackets_and_a_fresh_process_for_what_others_left_worn(ray_local, data, spaces, tmp_path, monkeypatch):
+    own = engine._setup
+    monkeypatch.setattr(engine, "_setup", lambda settings: replace(own(settings), leftover_mib=-1e9))
+    ended = search(
+        SearchOptions(
+            data=data,
+            backbones=["cnn_residual"],
+            trials=5,
+            epochs=3,
+            name="cmaes",
+            storage=tmp_path,
+            spaces=spaces[1:],
+            sampler="cmaes",
+            grace_period=1,
+            brackets=2,
+            concurrent=1,
+            published=False,
+            wandb="disabled",
+        )
+    )
+    assert ended.finished
+    settings = ended.run.settings()
+    assert (settings.sampler, settings.brackets) == ("cmaes", 2)
+    (study,) = open_studies(ended.run.study_file, ["cnn_residual"], 0).values()
+    assert sum("cma:generation" in trial.system_attrs for trial in study.trials) >= 3
+    assert all(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in study.trials)  # none was retried
+    (state,) = ended.run.tune.glob("experiment_state-*.json")
+    pids = re.findall(r'\\?"pid\\?": (\d+)', state.read_text())
+    assert len(set(pids)) == 2  # the third trial finds its process worn out, by the bound above, and is its last
 
 
 WEIGHTS = """

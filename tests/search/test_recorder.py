@@ -90,6 +90,23 @@ def test_a_retried_trial_replaces_the_epochs_it_runs_again(tables):
     assert rows["one"]["best_val_accuracy"] == 0.3
 
 
+def test_what_objectives_need_is_a_column(tables):
+    recorder, read = tables
+    one, other = trial("one"), trial("other")
+    for epoch, seconds in ((1, 9.0), (2, 2.0), (3, 1.0)):
+        measured = {"seconds": seconds, "parameters": 1234, "latency_ms": 0.5}
+        recorder.on_trial_result(0, [], one, result(epoch, 0.3) | measured)
+    recorder.on_trial_result(0, [], other, result(1, 0.3))
+    _, rows, _ = read()
+    assert {name: rows["one"][name] for name in ("epoch_seconds", "parameters", "latency_ms", "seconds")} == {
+        "epoch_seconds": 2.0,
+        "parameters": 1234,
+        "latency_ms": 0.5,
+        "seconds": 12.0,
+    }
+    assert (rows["other"]["parameters"], rows["other"]["latency_ms"]) == (None, None)
+
+
 def test_rows_survive_a_snapshot(tables, tmp_path):
     recorder, _ = tables
     recorder.on_trial_result(0, [], trial("one"), result(1, 0.4))

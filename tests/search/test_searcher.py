@@ -131,3 +131,86 @@ def test_an_epoch_is_told_once(tmp_path, epoch):
     search.on_trial_result("a", result(epoch, 0.4))
     search.on_trial_result("a", result(epoch, 0.9))
     assert study(tmp_path).trials[0].intermediate_values == {epoch: 0.4}
+
+
+def with_second(tmp_path, second, sampler="tpe", scheduler="asha"):
+    searched = {**SPACE["search"], "image_size": {"choice": [24, 48]}}
+    space = SearchSpace.from_resolved({**SPACE, "search": searched})
+    journal = tmp_path / "study.journal"
+    return StudySearcher({"cnn_residual": space}, {}, 40, 5, 0, journal, sampler, scheduler, second)
+
+
+def test_a_second_objective_is_told_with_the_accuracy(tmp_path):
+    search = with_second(tmp_path, "latency")
+    for name in ("done", "stopped", "died", "unmeasured"):
+        search.suggest(name)
+    search.on_trial_result("done", result(1, 0.3, latency_ms=2.0))
+    search.on_trial_complete("done", result(2, 0.5, finished=True, latency_ms=2.0))
+    search.on_trial_complete("stopped", result(1, 0.2, latency_ms=3.0))
+    search.on_trial_complete("died", error=True)
+    search.on_trial_complete("unmeasured", result(2, 0.5, finished=True))
+    opened = study(tmp_path)
+    assert [direction.name for direction in opened.directions] == ["MAXIMIZE", "MINIMIZE"]
+    done, stopped, died, unmeasured = opened.trials
+    assert (done.state, done.values) == (TrialState.COMPLETE, [0.5, 2.0])
+    assert (stopped.state, stopped.values) == (TrialState.PRUNED, None)
+    assert {died.state, unmeasured.state} == {TrialState.FAIL}
+    assert opened.best_trials == [done]
+
+
+def test_seconds_are_the_median_epoch_s_also_after_a_resume(tmp_path):
+    search = with_second(tmp_path, "seconds")
+    search.suggest("a")
+    search.on_trial_result("a", result(1, 0.3, seconds=9.0))
+    search.save(str(tmp_path / "snapshot"))
+    resumed = pickle.loads(pickle.dumps(search))
+    resumed.restore(str(tmp_path / "snapshot"))
+    resumed.on_trial_result("a", result(2, 0.4, seconds=2.0))
+    resumed.on_trial_complete("a", result(3, 0.5, finished=True, seconds=1.0))
+    assert study(tmp_path).trials[0].values == [0.5, 2.0]
+
+
+def test_what_no_setting_changes_is_not_told(tmp_path):
+    search = with_second(tmp_path, "parameters")
+    search.suggest("a")
+    search.on_trial_result("a", result(1, 0.3, parameters=100))
+    search.on_trial_complete("a", result(2, 0.5, finished=True, parameters=100))
+    opened = study(tmp_path)
+    assert [direction.name for direction in opened.directions] == ["MAXIMIZE"]
+    assert opened.trials[0].intermediate_values == {1: 0.3, 2: 0.5}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "grid", "random"])
+def test_samplers_draw_with_a_second_objective_and_stopped_trials(tmp_path, sampler):
+    search = with_second(tmp_path, "latency", sampler)
+    for index in range(16):
+        settings = search.suggest(f"t{index}")
+        assert isinstance(settings, dict)
+        latency = settings["image_size"] / 10
+        search.on_trial_complete(f"t{index}", result(5, 0.5, finished=index % 3 == 0, latency_ms=latency))
+    states = [trial.state for trial in study(tmp_path).trials]
+    assert states.count(TrialState.COMPLETE) == 6
+    assert states.count(TrialState.PRUNED) == 10
+
+
+def test_a_small_grid_ends_before_the_other_backbone_does(tmp_path):
+    small = {"backbone": "cnn_residual", "search": {"optimizer": {"choice": ["adamw", "sgd"]}}}
+    large = {**small, "backbone": "cnn_baseline", "search": {"batch_size": {"choice": [8, 16, 32, 64, 128]}}}
+    spaces = {each["backbone"]: SearchSpace.from_resolved(each) for each in (small, large)}
+    search = StudySearcher(spaces, {}, 4, 5, 0, tmp_path / "study.journal", "grid")
+    names = [search.suggest(str(index))["backbone"] for index in range(6)]
+    assert names == ["cnn_residual", "cnn_baseline"] * 2 + ["cnn_baseline"] * 2
+    assert search.suggest("x") == Searcher.FINISHED
+
+
+def test_a_search_begun_with_an_earlier_version_goes_on(tmp_path):
+    search = searcher(tmp_path, trials=2)
+    search.suggest("a")
+    state = search.__getstate__() | {"_trials": 2}
+    for name in ("_seconds", "_scheduler", "_second"):
+        del state[name]
+    revived = StudySearcher.__new__(StudySearcher)
+    revived.__setstate__(state)
+    assert isinstance(revived.suggest("b"), dict)
+    revived.on_trial_complete("b", result(1, 0.5, finished=True))
+    assert revived.suggest("c") == Searcher.FINISHED

@@ -1,0 +1,39 @@
+"""A fresh process for the next trial, where the last one of a reused process tells that it is worn out.
+
+Tune reuses a trial's process without asking anyone; a process that refuses at the next trial's start
+(``Trainable.reset_config``) fails that trial for good, and one that raises costs it one of its retries.  But Tune keeps
+only processes that it knows as started (``TuneController._maybe_cache_trial_actor``, Ray 2.60), so a scheduler, which
+hears of every trial that ends just before, can have it end one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ray.tune.schedulers import FIFOScheduler
+
+from fer_tune.training.leftover import WORN_OUT
+
+if TYPE_CHECKING:
+    from ray.tune.execution.tune_controller import TuneController
+    from ray.tune.experiment import Trial
+
+
+class FreshProcesses(FIFOScheduler):
+    """Runs every trial to its end, and none after it in a process that is worn out; a base for other schedulers."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)  # type: ignore[no-untyped-call]  # Ray's
+
+    def on_trial_complete(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> None:
+        """Have the process ended, not reused, if the trial's last result says so."""
+        super().on_trial_complete(tune_controller, trial, result)
+        if result.get(WORN_OUT):
+            retire(tune_controller, trial)
+
+
+def retire(tune_controller: TuneController, trial: Trial) -> None:
+    """Have Tune end the process of ``trial`` when the trial is over."""
+    process = tune_controller._trial_to_actor.get(trial)
+    if process is not None:
+        tune_controller._started_actors.discard(process)

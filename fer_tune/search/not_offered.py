@@ -1,0 +1,27 @@
+"""Schedulers of Ray that a search does not offer, and why (Ray 2.60).
+
+* ``HyperBandScheduler``, the synchronous one, pauses a trial until all of its bracket have come as far, and halves the
+  bracket as soon as the trials that have been started have (``_Bracket.cur_iter_done``).  Tune starts no trial while
+  paused ones fill its bound on trials side by side (``hb_bohb.py`` says so, and works round it for a searcher of its
+  own).  So there is hardly anything to halve: of 27 trials of at most 9 epochs and a reduction factor of 3, its code,
+  run without a cluster, stopped none with two side by side and 4 with four.  A paused trial that is stopped is told to
+  the searcher without a result (``TuneController.stop_trial``), and the brackets are keyed by trial objects that a
+  resume does not bring back.  `BackboneASHA` with several brackets is its asynchronous form (Li et al. 2020).
+* ``PopulationBasedTraining`` refuses to work with a searcher (``on_trial_add`` raises ValueError), and changes the
+  settings of a trial while it trains: the study, trials.parquet and a refit would name settings with which no trial
+  was trained from start to end.
+"""
+
+from __future__ import annotations
+
+NOT_OFFERED = {
+    "hyperband": (
+        "Ray's Hyperband compares only trials that were started together, a handful here; "
+        "`--scheduler asha --brackets 3` is its asynchronous form"
+    ),
+    "pbt": (
+        "population-based training changes settings while a trial trains, so that no configuration could be refitted, "
+        "and Ray does not let it work with a sampler"
+    ),
+}
+"""Names that a user may try -> why there is no such scheduler, and what to do."""

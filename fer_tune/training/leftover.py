@@ -1,0 +1,59 @@
+"""What trials leave behind in a process that runs one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import math
+import os
+from pathlib import Path
+
+WORN_OUT = "worn_out"
+"""Key of a result: the process that reports it should run no other trial."""
+
+_SHARE = 4  # of the memory that falls to a trial, one part in so many may be left behind
+
+_begun: list[float] = []  # private memory when each trial of this process began, MiB
+
+
+def clean_up() -> None:
+    """Give back what a trial no longer needs: Python's garbage, the C library's free blocks, the GPU's cache.
+
+    Blocks are otherwise kept for good (`allocator`), so that a large trial would look like a leak.
+    """
+    import torch  # not at the top: the driver reads this module's name of a key
+
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def worn_out(bound: float) -> bool:
+    """Return whether the earlier trials of this process have left more than ``bound`` MiB behind; once per trial.
+
+    What is there when the second trial begins is what a process needs: libraries, and what they keep.  Memory that is
+    shared, as the pages of the dataset are, does not count.
+    """
+    _begun.append(private_memory())
+    return len(_begun) > 2 and _begun[-1] - _begun[1] > bound
+
+
+def private_memory() -> float:
+    """Return the resident memory in MiB that this process shares with none; NaN on systems that do not tell.
+
+    Source: ``RssAnon`` in proc_pid_status(5).
+    """
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("RssAnon:"):
+                return float(line.split()[1]) / 1024
+    return math.nan
+
+
+def default_bound(cpus: float) -> float:
+    """Return how much may be left behind in MiB: a quarter of a trial's share of this machine's memory, by its CPUs."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return memory * min(1.0, cpus / (os.cpu_count() or 1)) / _SHARE

@@ -1,0 +1,61 @@
+"""What trials leave behind: seen when it is kept, given back when it is not."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from fer_tune.training import leftover
+from fer_tune.training.leftover import clean_up, default_bound, private_memory, worn_out
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="Linux tells private memory")
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    monkeypatch.setattr(leftover, "_begun", [])
+
+
+def trial(leak: list[bytes], mib: int) -> bool:
+    """A trial that leaves ``mib`` MiB behind; return whether it found its process worn out."""
+    worn = worn_out(bound=100)
+    leak.append(b"x" * (mib * 2**20))
+    clean_up()
+    return worn
+
+
+def test_a_process_that_trials_fill_is_worn_out_once_the_bound_is_passed():
+    leak: list[bytes] = []
+    assert [trial(leak, 60) for _ in range(5)] == [False, False, False, True, True]  # 0, -, 60, 120, 180 MiB
+
+
+def test_what_the_first_trial_leaves_is_what_a_process_needs():
+    leak: list[bytes] = []
+    trial(leak, 300)
+    assert not any(trial(leak, 1) for _ in range(3))
+
+
+def test_what_a_large_trial_gives_back_is_no_leak():
+    """In blocks so small that the C library keeps them, were it not told to give them back."""
+    trial([], 0)
+    trial([], 0)
+    before = private_memory()
+    large = [bytes(1000) for _ in range(100_000)]
+    assert private_memory() > before + 80
+    del large
+    clean_up()
+    assert private_memory() < before + 40
+    assert not worn_out(bound=100)
+
+
+def test_a_system_that_does_not_tell_wears_nothing_out(monkeypatch):
+    monkeypatch.setattr(leftover, "private_memory", lambda: math.nan)
+    assert not any(worn_out(bound=-1) for _ in range(4))
+
+
+def test_the_bound_follows_the_share_of_the_machine(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert default_bound(2) == pytest.approx(default_bound(8) / 4)
+    assert default_bound(16) == default_bound(8)
