@@ -13,6 +13,7 @@ import typer
 from fer_tune.errors import UserError
 
 if TYPE_CHECKING:
+    from fer_tune.run_folder import RunFolder
     from fer_tune.search.engine import Ended
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -34,10 +35,19 @@ def command(
     workers_per_trial: Annotated[int, typer.Option(min=1, help="Data-parallel workers of one trial.")] = 1,
     concurrent: Annotated[int | None, typer.Option(min=1, help="Most trials side by side; as many as fit.")] = None,
     space: Annotated[list[Path] | None, typer.Option(help="A search-space file instead of the shipped one.")] = None,
-    sampler: Annotated[str, typer.Option(help="What draws: tpe, gp (Gaussian process) or random.")] = "tpe",
-    scheduler: Annotated[str, typer.Option(help="asha, or none: every trial runs to its end.")] = "asha",
-    grace_period: Annotated[int, typer.Option(min=1, help="Epochs before ASHA may stop a trial.")] = 2,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="val_accuracy; again for one beside it: seconds (per epoch), latency or parameters."),
+    ] = None,
+    sampler: Annotated[
+        str, typer.Option(help="What draws: tpe, gp (Gaussian process), cmaes (CMA-ES), grid or random.")
+    ] = "tpe",
+    scheduler: Annotated[
+        str, typer.Option(help="What stops poor trials: asha, median, or none: every trial runs to its end.")
+    ] = "asha",
+    grace_period: Annotated[int, typer.Option(min=1, help="Epochs before a trial may be stopped.")] = 2,
     reduction_factor: Annotated[int, typer.Option(min=2, help="ASHA lets one in so many go on at each rung.")] = 3,
+    brackets: Annotated[int, typer.Option(min=1, help="Of ASHA; each starts to stop trials later than the last.")] = 1,
     target_accuracy: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="End the search at this validation accuracy, in [0, 1].")
     ] = None,
@@ -56,11 +66,16 @@ def command(
     Published configurations are tried first; then Optuna's TPE draws, and ASHA stops the poor ones early.
     """
     budget = None if time_budget is None else _seconds(time_budget)
-    from fer_tune.run_folder import Sampler, Scheduler
+    from fer_tune.run_folder import Objective, Sampler, Scheduler
+    from fer_tune.search.not_offered import NOT_OFFERED
 
     _one_of("--wandb", wandb, ("auto", "online", "offline", "disabled"))
     _one_of("--sampler", sampler, get_args(Sampler))
+    if scheduler in NOT_OFFERED:
+        raise UserError(f"--scheduler {scheduler}: there is none: {NOT_OFFERED[scheduler]}")
     _one_of("--scheduler", scheduler, get_args(Scheduler))
+    for asked in objective or ():
+        _one_of("--objective", asked, get_args(Objective))
     show_as(quiet=quiet, as_json=as_json)
     from fer_tune.search.engine import search as run_search
     from fer_tune.search.options import SearchOptions
@@ -79,10 +94,12 @@ def command(
         workers_per_trial=workers_per_trial,
         concurrent=concurrent,
         spaces=[str(file) for file in space or []],
+        objectives=tuple(objective or ("val_accuracy",)),  # type: ignore[arg-type]
         sampler=sampler,  # type: ignore[arg-type]
         scheduler=scheduler,  # type: ignore[arg-type]
         grace_period=grace_period,
         reduction_factor=reduction_factor,
+        brackets=brackets,
         target_accuracy=target_accuracy,
         published=published,
         warm_start=warm_start,
@@ -111,6 +128,7 @@ def conclude(ended: Ended) -> None:
         from fer_tune.cli.leaderboard import print_leaderboard
 
         print_leaderboard(ended.run)
+        _print_front(ended.run)
     if ended.interrupted:
         if shown == "text":
             typer.echo(f"interrupted; nothing finished is lost. Go on with: fer-tune resume {path}")
@@ -128,6 +146,17 @@ def conclude(ended: Ended) -> None:
         if hint := sync_hint(ended.run.path):
             typer.echo(hint)
         typer.echo(f"run folder: {path}\nnext: fer-tune refit {path}")
+
+
+def _print_front(run: RunFolder) -> None:
+    from analysis.pareto import pareto_table, second_objective
+
+    second = second_objective(run.settings())
+    if second and run.trials_file.is_file():
+        import pyarrow.parquet as pq
+        from rich.console import Console
+
+        Console(highlight=False).print(pareto_table(pq.read_table(run.trials_file).to_pylist(), second))
 
 
 def show_as(*, quiet: bool, as_json: bool) -> None:

@@ -14,7 +14,15 @@ from fake_run import FakeRun
 
 import fer_tune.search.engine as engine
 from fer_tune.cli.main import main
-from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, TRIAL_COLUMNS, RunFolder, write_table
+from fer_tune.run_folder import (
+    EPOCH_COLUMNS,
+    METRICS,
+    TRIAL_COLUMNS,
+    DatasetRef,
+    RunFolder,
+    SearchSettings,
+    write_table,
+)
 
 
 @pytest.fixture
@@ -28,6 +36,10 @@ def run_folder(tmp_path: Path) -> RunFolder:
     ]
     write_table(rows, TRIAL_COLUMNS, run.trials_file)
     write_table([], EPOCH_COLUMNS, run.epochs_file)
+    ref = DatasetRef(path="d", name="tiny", content_hash="0", classes=["a", "b"])
+    run.write_settings(
+        SearchSettings(name="r", created="now", dataset=ref, backbones=["cnn_simpler"], trials=12, epochs=3)
+    )
     return run
 
 
@@ -76,8 +88,13 @@ BASE = ("search", "--data", "d", "--backbone", "cnn_simpler")
         (("--space", "a.yaml"), "spaces", ["a.yaml"]),
         (("--grace-period", "4"), "grace_period", 4),
         (("--reduction-factor", "2"), "reduction_factor", 2),
+        (("--brackets", "2"), "brackets", 2),
         (("--sampler", "random"), "sampler", "random"),
+        (("--sampler", "cmaes"), "sampler", "cmaes"),
+        (("--sampler", "grid"), "sampler", "grid"),
         (("--scheduler", "none"), "scheduler", "none"),
+        (("--scheduler", "median"), "scheduler", "median"),
+        (("--objective", "val_accuracy", "--objective", "latency"), "objectives", ("val_accuracy", "latency")),
         (("--target-accuracy", "0.6"), "target_accuracy", 0.6),
         (("--warm-start", "old"), "warm_start", Path("old")),
         (("--warm-start-top", "5"), "warm_start_top", 5),
@@ -126,10 +143,35 @@ def test_giving_up_fails_with_the_reason(monkeypatch, asked, run_folder, capsys)
     assert "next:" not in shown.out
 
 
-@pytest.mark.parametrize("option", ["--sampler", "--scheduler", "--wandb"])
+@pytest.mark.parametrize("option", ["--sampler", "--scheduler", "--objective", "--wandb"])
 def test_an_unknown_choice_is_refused_with_the_choices(monkeypatch, asked, option, capsys):
     assert call(monkeypatch, *BASE, option, "nonsense") == 2
     assert f"{option} nonsense: one of " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "why"), [("hyperband", "--brackets 3` is its asynchronous form"), ("pbt", "could be refitted")]
+)
+def test_a_scheduler_that_is_left_out_is_refused_with_the_reason(monkeypatch, asked, scheduler, why, capsys):
+    assert call(monkeypatch, *BASE, "--scheduler", scheduler) == 2
+    shown = " ".join(capsys.readouterr().err.split())
+    assert f"--scheduler {scheduler}: there is none: " in shown
+    assert why in shown
+    assert "options" not in asked
+
+
+def test_the_end_of_a_search_for_two_objectives_shows_the_front(monkeypatch, asked, run_folder, capsys):
+    call(monkeypatch, *BASE)
+    assert "no trial is better" not in capsys.readouterr().out
+    run_folder.write_settings(run_folder.settings().model_copy(update={"objectives": ["val_accuracy", "latency"]}))
+    rows = pq.read_table(run_folder.trials_file).to_pylist()
+    for index, row in enumerate(rows):
+        row["latency_ms"] = 8.0 if index < 11 else 9.5
+    write_table(rows, TRIAL_COLUMNS, run_folder.trials_file)
+    assert call(monkeypatch, *BASE) == 0
+    shown = capsys.readouterr().out.split("no trial is better in both accuracy and latency")[1]
+    assert [line.split()[0] for line in shown.splitlines()[2:4]] == ["t11", "t10"]
+    assert "t9" not in shown
 
 
 def test_resume_goes_on_with_the_run(monkeypatch, asked, run_folder, capsys):

@@ -1,0 +1,79 @@
+"""The front: no trial on it is beaten in both objectives, and each that is left out is."""
+
+from __future__ import annotations
+
+import math
+import random
+from io import StringIO
+
+from rich.console import Console
+
+from analysis.pareto import pareto_front, pareto_table, second_objective
+from fer_tune.run_folder import DatasetRef, SearchSettings
+
+
+def row(name, accuracy, latency, status="completed", parameters=None):
+    return {
+        "trial_id": name,
+        "backbone": "cnn_simpler",
+        "origin": "sampled",
+        "status": status,
+        "epochs": 3,
+        "best_val_accuracy": accuracy,
+        "latency_ms": latency,
+        "parameters": parameters,
+    }
+
+
+def test_the_front_is_what_no_trial_beats():
+    draw = random.Random(0)
+    speeds = [draw.randint(1, 20) for _ in range(200)]
+    rows = [row(str(index), (speed + draw.randint(0, 20)) / 40, speed) for index, speed in enumerate(speeds)]
+    front = pareto_front(rows, "latency")
+
+    def beats(one, other):
+        at_least = one["best_val_accuracy"] >= other["best_val_accuracy"] and one["latency_ms"] <= other["latency_ms"]
+        return at_least and (one["best_val_accuracy"], one["latency_ms"]) != (
+            other["best_val_accuracy"],
+            other["latency_ms"],
+        )
+
+    assert len(front) > 1
+    assert not any(beats(one, other) for one in rows for other in front)
+    values = {(each["best_val_accuracy"], each["latency_ms"]) for each in front}
+    assert len(values) == len(front)
+    for other in rows:
+        on_it = (other["best_val_accuracy"], other["latency_ms"]) in values
+        assert on_it or any(beats(one, other) for one in front)
+
+
+def test_failed_and_unmeasured_trials_are_not_on_it_and_stopped_ones_are():
+    rows = [
+        row("failed", 0.9, 1.0, "failed"),
+        row("unmeasured", 0.9, None),
+        row("nan", math.nan, 0.5),
+        row("stopped", 0.7, 2.0, "stopped"),
+        row("slower", 0.6, 3.0),
+    ]
+    assert [each["trial_id"] for each in pareto_front(rows, "latency")] == ["stopped"]
+    assert pareto_front([], "latency") == []
+
+
+def test_the_table_shows_both_values():
+    console = Console(width=120, file=StringIO())
+    rows = [row("small", 0.5, 1.0, parameters=12_345), row("large", 0.6125, 2.0, parameters=9_876_543)]
+    console.print(pareto_table(rows, "parameters"))
+    console.print(pareto_table(rows, "latency"))
+    shown = console.file.getvalue()
+    assert "no trial is better in both accuracy and parameters" in shown
+    assert "9,876,543" in shown
+    assert "61.25 %" in shown
+    assert "ms/image" in shown
+
+
+def test_a_search_for_accuracy_alone_has_no_second_objective():
+    ref = DatasetRef(path="d", name="tiny", content_hash="0", classes=["a", "b"])
+    settings = SearchSettings(name="r", created="now", dataset=ref, backbones=["a"], trials=1, epochs=1)
+    assert second_objective(settings) is None
+    both = settings.model_copy(update={"objectives": ["val_accuracy", "latency"]})
+    assert second_objective(both) == "latency"
