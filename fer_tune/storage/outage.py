@@ -72,6 +72,11 @@ class Outage:
             self._deadline = time.monotonic() + _IN_A_HURRY
             self._hurried.set()
 
+    @property
+    def hurried(self) -> bool:
+        """Whether somebody has asked for the end."""
+        return self._hurried.is_set()
+
     def calm(self) -> None:
         """Take `hurry` back, for what begins now."""
         self._deadline = None

@@ -100,7 +100,7 @@ def _without_wandb(name: str) -> bool:
 
 
 def _send_the_rest(mirror: Mirror) -> None:
-    end, delay = time.monotonic() + _AT_END, 0.5
+    end, delay = time.monotonic() + (_AT_END / 6 if outage.hurried else _AT_END), 0.5
     while True:
         try:
             mirror.push()

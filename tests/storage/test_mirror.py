@@ -252,6 +252,37 @@ def test_half_an_upload_is_never_seen(bucket, machine, monkeypatch):
     assert (there.folder / name).read_bytes() == content
 
 
+def test_a_store_whose_files_appear_as_they_are_written_is_written_beside(machine, monkeypatch):
+    """HDFS, and whatever fsspec reads: a file gets its name when it is whole."""
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    here = Mirror("memory://box/runs/r")
+    try:
+        write(here, "search.yaml", "name: r\n")
+        write(here, "refit/c/seed_0/best.safetensors", b"weights")
+        here.push()
+        write(here, "search.yaml", "name: other\n")
+        opened = []
+        open_file = type(memory)._open
+
+        def counting(self, path, *more, **options):
+            opened.append(path)
+            return open_file(self, path, *more, **options)
+
+        monkeypatch.setattr(type(memory), "_open", counting)
+        here.push()
+        (written,) = opened
+        assert "/runs/r/.search.yaml." in written
+        assert set(here.place.listing()) == {"search.yaml", "refit/c/seed_0/best.safetensors"}
+        assert not [path for path in memory.find("/box") if "/." in path]
+        machine("there")
+        assert runs.open_run("memory://box/runs/r").settings_file.read_text() == "name: other\n"
+        assert runs.open_run("memory://box/runs/r").settings_file.read_text() == "name: other\n"
+    finally:
+        memory.rm("/box", recursive=True)
+
+
 def test_a_refit_far_away_works_on_a_copy(bucket, machine, told):
     uri = f"{bucket}/runs/r/refit/c/seed_0"
     with runs.working_copy(uri) as (folder, send):
