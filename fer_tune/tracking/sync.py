@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from fer_tune.errors import UserError
+from fer_tune.storage.runs import shown
 from fer_tune.tracking.mode import key_problem
 
 
@@ -15,7 +16,7 @@ def sync_hint(run_folder: Path | str) -> str:
     """Return one line that says how to upload the runs recorded offline; empty where there are none left."""
     if not unsynced(Path(run_folder)):
         return ""
-    return f"W&B: recorded offline; upload with: fer-tune sync {shlex.quote(str(run_folder))}"
+    return f"W&B: recorded offline; upload with: fer-tune sync {shlex.quote(shown(run_folder))}"
 
 
 def unsynced(run_folder: Path) -> list[Path]:
