@@ -7,7 +7,9 @@ from typing import Any
 from analysis.refit import RefitTask
 from analysis.results import TestResult
 from analysis.run import Run
+from fer_tune.errors import UserError
 from fer_tune.run_folder import METRICS, RefitResult
+from fer_tune.tracking.attached import Attachments
 
 
 def record_refit(run: Run, task: RefitTask, result: RefitResult) -> str | None:
@@ -30,7 +32,42 @@ def record_test(run: Run, result: TestResult) -> str | None:
             f"test_{name}_low": estimate.low,
             f"test_{name}_high": estimate.high,
         }
-    return _record(run, "test", result.config_id, result.config, [], summary, result.backbone)
+    for scores in result.per_class:
+        summary |= {f"test_{name}/{scores.name}": getattr(scores, name).value for name in ("f1", "precision", "recall")}
+    if run.settings.wandb == "disabled":
+        return None
+    attachments, problem = _test_attachments(run, result)
+    warning = _record(
+        run,
+        "test",
+        result.config_id,
+        result.config,
+        [],
+        summary,
+        result.backbone,
+        attachments,
+        (run.settings.name, "test", result.config_id, "".join(filter(str.isdigit, result.when))[:14]),
+    )
+    return warning or problem
+
+
+def _test_attachments(run: Run, result: TestResult) -> tuple[Attachments | None, str | None]:
+    """Return the tables, charts and artifacts of a test, and one line on what went wrong.
+
+    The split is opened and the result is written: nothing here may cost it.
+    """
+    from analysis.attachments import for_test
+    from fer_tune.tracking.mode import images_allowed
+
+    images, problem = False, None
+    try:
+        images = images_allowed()
+    except UserError as error:
+        problem = f"W&B: {error}; recorded without images"
+    try:
+        return for_test(run, result, images=images), problem
+    except Exception as error:
+        return None, f"W&B: tables, charts and artifacts of the test are not recorded: {error}"
 
 
 def _record(
@@ -41,9 +78,12 @@ def _record(
     rows: list[dict[str, Any]],
     summary: dict[str, Any],
     backbone: str,
+    attachments: Attachments | None = None,
+    id_parts: tuple[str, ...] = (),
 ) -> str | None:
     if run.settings.wandb == "disabled":
         return None
+    from fer_tune.tracking.names import run_id
     from fer_tune.tracking.record import record_run
 
     return record_run(
@@ -56,4 +96,6 @@ def _record(
         history=rows,
         summary=summary,
         tags=[backbone, run.settings.dataset.name],
+        attachments=attachments,
+        run_id=run_id(*id_parts) if id_parts else None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,9 +31,11 @@ def resolve_mode(choice: Choice | str = "auto") -> Mode:
     offline. A mode that is given outweighs WANDB_MODE. The server is not asked and the key is never shown.
 
     Raises:
-        UserError: ``choice`` or WANDB_MODE is no such mode, or online is asked for and no usable key is configured.
+        UserError: ``choice`` or WANDB_MODE is no such mode, online is asked for and no usable key is configured, or
+            FER_TUNE_WANDB_FINISH is no number of seconds.
     """
     asked_by = "--wandb"
+    finish_seconds()
     if choice not in get_args(Choice):
         raise UserError(f"--wandb {choice}: no such mode; {_hint(choice, get_args(Choice))}")
     if choice == "auto" and (environment := os.environ.get("WANDB_MODE", "").strip().lower()):
@@ -51,6 +54,39 @@ def resolve_mode(choice: Choice | str = "auto") -> Mode:
     if problem != _NO_KEY:
         logging.getLogger(__name__).warning("W&B: %s; recording offline", problem)
     return "offline"
+
+
+def images_allowed() -> bool:
+    """Return whether photographs of the dataset, and the names of their files, may go into W&B's records.
+
+    Only where FER_TUNE_WANDB_IMAGES says yes.  Faces are personal data and most datasets of them may not be passed
+    on, so silence means no; offline too, as `fer-tune sync` uploads whatever was recorded.
+
+    Raises:
+        UserError: FER_TUNE_WANDB_IMAGES is neither yes nor no.
+    """
+    given = os.environ.get("FER_TUNE_WANDB_IMAGES", "").strip().lower()
+    if given in ("yes", "true", "1"):
+        return True
+    if given in ("", "no", "false", "0"):
+        return False
+    raise UserError(f"FER_TUNE_WANDB_IMAGES={given}: yes or no (the default)")
+
+
+def finish_seconds() -> float:
+    """Return how long the end of a search, a refit or a test waits for W&B: FER_TUNE_WANDB_FINISH, 60 s by default.
+
+    Raises:
+        UserError: FER_TUNE_WANDB_FINISH is no number of seconds.
+    """
+    given = os.environ.get("FER_TUNE_WANDB_FINISH", "").strip() or "60"
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < math.inf:
+        raise UserError(f"FER_TUNE_WANDB_FINISH={given}: a number of seconds above 0, such as 60")
+    return seconds
 
 
 _NO_KEY = "no W&B API key is configured"

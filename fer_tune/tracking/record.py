@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any, Literal, get_args
 
 import pyarrow.parquet as pq
 
-from fer_tune.run_folder import RunFolder, Status
+from fer_tune.run_folder import RunFolder, SearchSettings, Status
+from fer_tune.tracking.attached import Artifact, Attachments, to_search
 from fer_tune.tracking.mode import Mode
+from fer_tune.tracking.names import run_id as stable_id
+from fer_tune.tracking.names import tags as clean_tags
 from fer_tune.tracking.session import Session
-from fer_tune.tracking.wandb_callback import run_id as stable_id
-from fer_tune.tracking.wandb_callback import tags as clean_tags
 
 
 def record_run(
@@ -27,7 +29,9 @@ def record_run(
     history: Iterable[dict[str, Any]] = (),
     summary: dict[str, Any] | None = None,
     tags: list[str] | None = None,
-    finish_timeout: float = 60.0,
+    attachments: Attachments | None = None,
+    run_id: str | None = None,
+    finish_timeout: float | None = None,
 ) -> str | None:
     """Record one finished run under ``run_folder/wandb``, in the group of its search.
 
@@ -41,52 +45,54 @@ def record_run(
         history: a row per epoch, each with ``epoch``.
         summary: its results.
         tags: backbone, dataset, origin.
-        finish_timeout: seconds to wait for uploads.
+        attachments: its tables, charts and artifacts.
+        run_id: a stable id, as `names.run_id` makes it, for a run that may be recorded again; else a new one.
+        finish_timeout: seconds to wait for uploads; `mode.finish_seconds` by default.
 
     Returns:
         One line on what went wrong, or None. W&B never raises from here.
     """
     session = Session(run_folder, mode, finish_timeout=finish_timeout)
-    run_id = f"{job_type}-{uuid.uuid4().hex[:16]}"
+    run_id = run_id or f"{job_type}-{uuid.uuid4().hex[:16]}"
     session.start(run_id, name=name, group=group, job_type=job_type, config=config, tags=tags or [])
     for row in history:
         session.log(run_id, row)
+    if attachments:
+        session.attach(run_id, attachments)
     session.finish(run_id, summary or {})
     session.close()
     return session.warning
 
 
-def record_search(run: RunFolder, mode: Mode, *, finish_timeout: float = 60.0) -> str | None:
+def search_run_id(settings: SearchSettings) -> str:
+    """Return the id of a search's own run: the same after a resume, another for a later search of the same name."""
+    created = "".join(letter for letter in settings.created if letter.isdigit())[:14]
+    return stable_id(created, settings.name, "search")
+
+
+def record_search(run: RunFolder, mode: Mode, *, finish_timeout: float | None = None) -> str | None:
     """Record a search as one W&B run beside those of its trials, from its tables; again after a resume.
 
-    Its history, over the number of trials in the order they began, is the best validation accuracy so far and the
-    epochs spent.  Its summary counts trials by how they ended, and the epochs that stopped trials did not take.  The
-    leaderboard is a table, the resolved settings are an artifact.
+    Its history, over the number of trials in the order they began, is each trial's validation accuracy, the best so
+    far, the epochs spent, and those that stopping early has saved.  Its summary counts trials by how they ended.  The
+    leaderboard is a table, the resolved settings are an artifact; `attached.to_search` adds which settings mattered.
 
     Returns:
         One line on what went wrong, or None. W&B never raises from here.
     """
+    if mode == "disabled":
+        return None
     settings = run.settings()
     trials = pq.read_table(run.trials_file).to_pylist()
-    history: list[dict[str, Any]] = []
-    best, spent = 0.0, 0
-    for number, row in enumerate(trials, 1):
-        best, spent = max(best, row["best_val_accuracy"] or 0.0), spent + (row["epochs"] or 0)
-        history.append({"trials": number, "best_val_accuracy": best, "epochs_spent": spent})
-    stopped = [row for row in trials if row["status"] == "stopped"]
+    history = _search_history(trials, settings.epochs)
+    last = history[-1] if history else {"best_val_accuracy": 0.0, "epochs_spent": 0, "epochs_saved": 0}
     summary: dict[str, Any] = {
-        "best_val_accuracy": best,
-        "epochs_spent": spent,
-        "epochs_saved": sum(settings.epochs - (row["epochs"] or 0) for row in stopped),
+        **{name: last[name] for name in ("best_val_accuracy", "epochs_spent", "epochs_saved")},
         **{f"trials_{status}": sum(row["status"] == status for row in trials) for status in get_args(Status)},
+        "trials_finished": sum(row["status"] != "running" for row in trials),
     }
-    ranked = sorted(
-        (row for row in trials if row["best_val_accuracy"] is not None), key=lambda row: -row["best_val_accuracy"]
-    )
-    shown = ("trial_id", "backbone", "origin", "status", "best_val_accuracy", "best_epoch", "epochs", "seconds")
-    names = [*shown, *(name for name in (trials[0] if trials else ()) if name.startswith("config."))]
     session = Session(run.path, mode, finish_timeout=finish_timeout)
-    name = stable_id(settings.name, "search")
+    name = search_run_id(settings)
     config = {
         key: value
         for key, value in settings.model_dump(mode="json").items()
@@ -103,11 +109,36 @@ def record_search(run: RunFolder, mode: Mode, *, finish_timeout: float = 60.0) -
     )
     for row in history:
         session.log(name, row)
-    session.attach(
-        name,
-        {"leaderboard": [{key: row[key] for key in names} for row in ranked]},
-        {stable_id(settings.name, "settings"): [run.settings_file]},
-    )
+    session.attach(name, _search_attachments(run, settings, trials))
     session.finish(name, summary)
     session.close()
     return session.warning
+
+
+def _search_history(trials: list[dict[str, Any]], epochs: int) -> list[dict[str, Any]]:
+    """Return a row per trial; ``epochs`` is the most that one could take."""
+    history: list[dict[str, Any]] = []
+    best, spent, saved = 0.0, 0, 0
+    for number, trial in enumerate(trials, 1):
+        own, taken = trial["best_val_accuracy"], trial["epochs"] or 0
+        best, spent = max(best, own or 0.0), spent + taken
+        saved += epochs - taken if trial["status"] == "stopped" else 0
+        row = {"trials": number, "best_val_accuracy": best, "epochs_spent": spent, "epochs_saved": saved}
+        history.append(row if own is None else row | {"trial_val_accuracy": own})
+    return history
+
+
+def _search_attachments(run: RunFolder, settings: SearchSettings, trials: list[dict[str, Any]]) -> Attachments:
+    ranked = sorted(
+        (row for row in trials if row["best_val_accuracy"] is not None), key=lambda row: -row["best_val_accuracy"]
+    )
+    shown = ("trial_id", "backbone", "origin", "status", "best_val_accuracy", "best_epoch", "epochs", "seconds")
+    names = [*shown, *(name for name in (trials[0] if trials else ()) if name.startswith("config."))]
+    resolved = Artifact(stable_id(settings.name, "settings"), "settings", {"search.yaml": run.settings_file})
+    found = Attachments({"leaderboard": [{key: row[key] for key in names} for row in ranked]}, {}, [resolved])
+    for more in to_search:
+        try:
+            found |= more(run.path)
+        except Exception as error:  # what others add must not cost the leaderboard
+            logging.getLogger(__name__).warning("W&B: not all of the search is recorded: %s", error)
+    return found

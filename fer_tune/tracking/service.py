@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterator
+import shutil
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
 from typing import TYPE_CHECKING, Any
 
+from fer_tune.tracking.attached import Artifact, Attachments, Chart, ChartKind, Row
 from fer_tune.tracking.mode import Mode
 
 if TYPE_CHECKING:
@@ -23,7 +28,7 @@ def open_run(
     """Open a W&B run under ``folder/wandb``, or go on with the one of that id.
 
     Args:
-        run_id: as W&B takes it, see `wandb_callback.run_id`.
+        run_id: as W&B takes it, see `names.run_id`.
         folder: the run folder.
         mode: online or offline.
         limits: ``init_timeout`` and ``finish_timeout`` in seconds.
@@ -50,6 +55,7 @@ def open_run(
             x_disable_stats=True,
             x_save_requirements=False,
             x_transaction_log_flush_interval=5,  # seconds, of 15: what the death of W&B or of the driver can cost
+            finish_timeout_raises=True,
             **limits,
         ),
         **init,
@@ -59,8 +65,8 @@ def open_run(
     return run
 
 
-def attach(run: Run, folder: Path, tables: dict[str, list[dict[str, Any]]], files: dict[str, list[Path]]) -> None:
-    """Log ``tables`` and ``files`` with a run; files are named where they are, not copied.
+def attach(run: Run, folder: Path, what: Attachments) -> None:
+    """Log tables, charts and artifacts with a run; files are named where they are, not copied.
 
     W&B keeps copies of tables until they are uploaded, in the home folder of whoever runs it; here they go to
     ``folder/wandb``, beside the run that they belong to, unless WANDB_DATA_DIR names a place.
@@ -68,17 +74,108 @@ def attach(run: Run, folder: Path, tables: dict[str, list[dict[str, Any]]], file
     Raises:
         Exception: whatever W&B raises.
     """
+    with _data_in(folder / "wandb"):
+        media: dict[str, Any] = {name: _table(rows) for name, rows in what.tables.items()}
+        media |= {name: _chart(chart) for name, chart in what.charts.items()}
+        if media:
+            run.log(media)
+        for artifact in what.artifacts:
+            _log_artifact(run, artifact)
+
+
+def _table(rows: list[Row], columns: dict[str, str] | None = None) -> Any:
+    """Return rows as a W&B table; ``columns`` is {key in the rows: name in the table}, all of them by default."""
     import wandb
 
-    with _data_in(folder / "wandb"):
-        for name, rows in tables.items():
-            columns: list[str | int] = list(rows[0]) if rows else []
-            run.log({name: wandb.Table(columns=columns, data=[list(row.values()) for row in rows])})
-        for name, paths in files.items():
-            artifact = wandb.Artifact(name, type=name.rsplit("-", 1)[-1])
-            for path in paths:
-                artifact.add_file(str(path), policy="immutable")
-            run.log_artifact(artifact)
+    names = columns or {name: name for name in (rows[0] if rows else ())}
+    data: list[Iterable[Any]] = [[_cell(row[key]) for key in names] for row in rows]
+    return wandb.Table(columns=list(names.values()), data=data, allow_mixed_types=True)
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, bytes):
+        return value
+    import wandb
+    from PIL import Image
+
+    with Image.open(io.BytesIO(value)) as image:
+        image.load()
+        return wandb.Image(image)
+
+
+_CHARTS: dict[ChartKind, tuple[str, dict[str, str], dict[str, str]]] = {
+    # kind -> W&B's name of the chart, {key in the rows: name in the table}, {field of the chart: name in the table}
+    "confusion": (
+        "wandb/confusion_matrix/v1",
+        {"actual": "Actual", "predicted": "Predicted", "count": "nPredictions"},
+        {"Actual": "Actual", "Predicted": "Predicted", "nPredictions": "nPredictions"},
+    ),
+    "curves": (
+        "wandb/area-under-curve/v0",
+        {"class": "class", "x": "x", "y": "y"},
+        {"class": "class", "x": "x", "y": "y"},
+    ),
+    "bars": ("wandb/bar/v0", {"label": "label", "value": "value"}, {"label": "label", "value": "value"}),
+}
+
+
+def _chart(chart: Chart) -> Any:
+    import wandb
+
+    name, columns, fields = _CHARTS[chart.kind]
+    words = {"title": chart.title, "x-axis-title": chart.x_title, "y-axis-title": chart.y_title}
+    told = {key: text for key, text in words.items() if text}
+    return wandb.plot_table(name, _table(chart.rows, columns), fields, told)
+
+
+def _log_artifact(run: Run, artifact: Artifact) -> None:
+    import wandb
+
+    made = wandb.Artifact(artifact.name, type=artifact.type, metadata=artifact.metadata)
+    for name, content in artifact.files.items():
+        if isinstance(content, Path):
+            made.add_file(str(content), name=name, policy="immutable")
+        else:
+            with made.new_file(name, encoding="utf-8") as file:
+                file.write(content)
+    if artifact.used:
+        # What `use_artifact` does with a new artifact, but for its wait for the server, and its refusal when offline:
+        # the record says that the run uses it, and the upload passes that on.
+        run._log_artifact(made, is_user_created=True, use_after_commit=True)
+    else:
+        run.log_artifact(made)
+
+
+def room(folder: Path) -> bool:
+    """Return whether ``folder`` takes more of W&B's records; on a full disk W&B drops them without a word."""
+    return shutil.disk_usage(folder).free >= _ROOM
+
+
+_ROOM = 65536  # bytes; a write in W&B's record is at most half of it
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The record of an offline run at its end, to see later whether all of it was written."""
+
+    run_id: str
+    file: Path
+    size: int  # bytes, before W&B was told of the end; the end makes it grow
+
+    @classmethod
+    def of(cls, run: Run) -> Ending:
+        """Return the ending of an open run, before it is finished."""
+        file = Path(run.settings.sync_file)
+        return cls(run.id, file, file.stat().st_size if file.is_file() else 0)
+
+    def written(self, seconds: float) -> bool:
+        """Return whether the end is in the record, or comes within ``seconds``."""
+        deadline = time.monotonic() + seconds
+        while not (self.file.is_file() and self.file.stat().st_size > self.size):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.05)
+        return True
 
 
 @contextmanager

@@ -18,12 +18,16 @@ from typing import TYPE_CHECKING, Any
 from fer_tune.errors import UserError
 from fer_tune.storage.moved import where_now
 from fer_tune.tracking import service
-from fer_tune.tracking.mode import Mode, key_problem, quieten
+from fer_tune.tracking.attached import Attachments
+from fer_tune.tracking.mode import Mode, finish_seconds, key_problem, quieten
 
 if TYPE_CHECKING:
     from subprocess import Popen
 
     from wandb.sdk.wandb_run import Run
+
+UNFINISHED = "unfinished"
+"""A file in the folder of an online run that the server does not have whole, as `fer-tune sync` looks for."""
 
 _log = logging.getLogger(__name__)
 _open_sessions = 0  # of this process: the last one to close ends W&B's service process
@@ -37,24 +41,34 @@ class Session:
         folder: the run folder.
         mode: online, offline or disabled; disabled does nothing at all and never imports wandb.
         init_timeout: seconds to wait for the server before recording offline.
-        finish_timeout: seconds that :meth:`close` waits for uploads; what is left then stays on disk for `wandb sync`.
+        finish_timeout: seconds that :meth:`close` waits for uploads; what is left then stays on disk for
+            `fer-tune sync`.  `mode.finish_seconds` by default.
     """
 
-    def __init__(self, folder: Path, mode: Mode, *, init_timeout: float = 15.0, finish_timeout: float = 60.0) -> None:
+    def __init__(
+        self, folder: Path, mode: Mode, *, init_timeout: float = 15.0, finish_timeout: float | None = None
+    ) -> None:
         self.folder = folder
         self.mode: Mode = mode  # falls from online to offline to disabled as W&B fails
         self._asked_mode: Mode = mode
         self.warning: str | None = None  # the one warning, once there is one
         self.init_timeout = init_timeout
-        self.finish_timeout = finish_timeout
+        self.finish_timeout = 60.0 if finish_timeout is None else finish_timeout
         self._runs: dict[str, Run] = {}
         self._asked: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}  # open run -> wandb.init's words, rows
         self._finishing: list[threading.Thread] = []
+        self._endings: list[service.Ending] = []  # of the offline runs that are finished
+        self._uploading: set[Path] = set()  # folders of the online runs that the server does not have whole
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._service: Popen[bytes] | None = None  # W&B's own process
         self._failures = 0
         self._abandoned = False
+        if finish_timeout is None:
+            try:
+                self.finish_timeout = finish_seconds()
+            except UserError as error:  # `resolve_mode` refuses it before a search; here it must not cost a result
+                self._warn(f"W&B: {error}")
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the settings alone: open runs belong to this process, and after a resume W&B may be back."""
@@ -68,7 +82,7 @@ class Session:
         """Open a run, or go on with it: the id is stable.
 
         Args:
-            run_id: as W&B takes it, see `run_id`.
+            run_id: as W&B takes it, see `names.run_id`.
             history: rows logged before, by a process that is gone. An offline run begins with them, so that what
                 this one writes is whole by itself; the server has those of an online run.
             init: goes to `wandb.init`; ``step`` is what the history is drawn over, the epoch by default.
@@ -80,9 +94,9 @@ class Session:
         """Add one row, with its epoch, to an open run's history."""
         self._put(lambda: self._log(run_id, row))
 
-    def attach(self, run_id: str, tables: dict[str, list[dict[str, Any]]], files: dict[str, list[Path]]) -> None:
-        """Add tables (name -> rows of one kind) and artifacts (name -> files, which must not change) to an open run."""
-        self._put(lambda: self._guarded(run_id, lambda run: service.attach(run, self.folder, tables, files)))
+    def attach(self, run_id: str, what: Attachments) -> None:
+        """Add tables, charts and artifacts to an open run."""
+        self._put(lambda: self._guarded(run_id, lambda run: service.attach(run, self.folder, what)))
 
     def finish(self, run_id: str, summary: dict[str, Any], exit_code: int = 0) -> None:
         """Write the summary and end the run; ``exit_code`` 0 is shown as finished, others as failed."""
@@ -97,14 +111,18 @@ class Session:
         self._calls.put(lambda: self._end(deadline))
         self._calls.put(None)
         thread.join(self.finish_timeout + 1)
-        if thread.is_alive():
-            self._abandoned = True
+        self._abandoned = thread.is_alive()
+        if self._abandoned or self._uploading:
             self._warn(
                 f"W&B: not done {self.finish_timeout:g} s after the end; what is recorded is kept in "
                 f"{self.folder / 'wandb'}, upload it with `fer-tune sync`"
             )
+        if self._abandoned:
             self.mode = "disabled"
             service.end(self._service)  # else W&B's exit hook would wait for it without end
+        for path in self._uploading.copy():
+            with suppress(OSError):
+                (path / UNFINISHED).touch()
         with _open_sessions_lock:
             global _open_sessions
             _open_sessions -= 1
@@ -163,6 +181,8 @@ class Session:
         rest = {name: value for name, value in init.items() if name != "step"}
         run = service.open_run(run_id, self.folder, self.mode, limits, rest, init.get("step", "epoch"))
         self._service = service.process()
+        if self.mode == "online":
+            self._uploading.add(Path(run.settings.sync_dir))
         return run
 
     def _log(self, run_id: str, row: dict[str, Any]) -> None:
@@ -192,6 +212,8 @@ class Session:
 
     def _restart(self) -> None:
         """Leave W&B's service process, and with it all runs; those still needed open again, offline, as they are."""
+        for run in self._runs.values():
+            self._uploading.discard(Path(run.settings.sync_dir))  # the offline record will be whole
         self._runs.clear()
         service.end(service.process())
 
@@ -199,15 +221,23 @@ class Session:
         def end(run: Run) -> None:
             run.summary.update(summary)
             if self.mode == "offline":
+                self._endings.append(service.Ending.of(run))
                 run.finish(exit_code)
+                if not service.room(self.folder):
+                    self._warn_of_gap(run_id)
                 return
-            thread = threading.Thread(target=_finish_quietly, args=(run, exit_code), daemon=True)
+            thread = threading.Thread(target=self._finish_online, args=(run, exit_code), daemon=True)
             thread.start()  # an upload that waits for the network must not hold up the other runs' data
             self._finishing.append(thread)
 
         self._guarded(run_id, end)
         self._runs.pop(run_id, None)
         self._asked.pop(run_id, None)
+
+    def _finish_online(self, run: Run, exit_code: int) -> None:
+        with suppress(Exception):
+            run.finish(exit_code)
+            self._uploading.discard(Path(run.settings.sync_dir))
 
     def _end(self, deadline: float) -> None:
         for run_id in list(self._asked):
@@ -217,7 +247,20 @@ class Session:
         with _open_sessions_lock:
             last = _open_sessions == 1
         if last:
-            service.end()
+            # Killed while an upload waits: ended in peace, W&B would note a second end of the run, and with two of them
+            # in its record `wandb sync` gives up.
+            late = any(thread.is_alive() for thread in self._finishing)
+            service.end(self._service if late else None)
+        for ending in self._endings:
+            if not ending.written(0 if last else 5):
+                self._warn_of_gap(ending.run_id)
+        self._endings.clear()
+
+    def _warn_of_gap(self, run_id: str) -> None:
+        self._warn(
+            f"W&B: the record of {run_id} is not whole: is the disk of {self.folder / 'wandb'} full? The run's own "
+            "tables have everything"
+        )
 
     def _warn_of_fall(self, error: Exception) -> None:
         then = (
@@ -229,11 +272,6 @@ class Session:
         if self.warning is None:
             self.warning = message
             _log.warning(message)
-
-
-def _finish_quietly(run: Run, exit_code: int) -> None:
-    with suppress(Exception):
-        run.finish(exit_code)
 
 
 def _one_line(error: BaseException) -> str:

@@ -10,22 +10,26 @@ from pathlib import Path
 from fer_tune.errors import UserError
 from fer_tune.storage.runs import shown
 from fer_tune.tracking.mode import key_problem
+from fer_tune.tracking.session import UNFINISHED
 
 
 def sync_hint(run_folder: Path | str) -> str:
-    """Return one line that says how to upload the runs recorded offline; empty where there are none left."""
+    """Return one line that says how to upload what the server does not have; empty where there is nothing left."""
     if not unsynced(Path(run_folder)):
         return ""
     return f"W&B: recorded offline; upload with: fer-tune sync {shlex.quote(shown(run_folder))}"
 
 
 def unsynced(run_folder: Path) -> list[Path]:
-    """Return the folders of offline runs that have not been uploaded, oldest first.
+    """Return the folders of runs that the server does not have whole, oldest first.
 
-    W&B puts a file ``*.wandb.synced`` beside the record of a run once the server has all of it.  A folder without a
-    record is what a W&B that died as it started leaves: the run went on in another folder, here is nothing to upload.
+    These are the offline runs, and the online ones whose upload was cut short at the end of the session.  W&B puts a
+    file ``*.wandb.synced`` beside the record of a run once the server has all of it.  A folder without a record is
+    what a W&B that died as it started leaves: the run went on in another folder, here is nothing to upload.
     """
-    found = sorted((run_folder / "wandb").glob("offline-run-*"))
+    offline = (run_folder / "wandb").glob("offline-run-*")
+    cut_short = (file.parent for file in (run_folder / "wandb").glob(f"run-*/{UNFINISHED}"))
+    found = sorted([*offline, *cut_short], key=lambda folder: folder.name.removeprefix("offline-"))
     return [folder for folder in found if any(folder.glob("*.wandb")) and not any(folder.glob("*.wandb.synced"))]
 
 
@@ -40,12 +44,14 @@ def upload(run_folder: Path) -> tuple[int, list[Path]]:
     Raises:
         UserError: no usable API key is configured.
     """
+    run_folder = run_folder.absolute()
     waiting = unsynced(run_folder)
     if not waiting:
         return 0, []
     if problem := key_problem():
         raise UserError(f"fer-tune sync: {problem}; run `wandb login` or set WANDB_API_KEY")
-    command = [sys.executable, "-m", "wandb", "sync", "--yes", "-n", "1", *map(str, waiting)]
-    subprocess.run(command, check=False)  # its exit code is 0 as well when single runs fail: the marks tell
+    command = [sys.executable, "-m", "wandb", "sync", "--yes", "--include-online", "-n", "1", *map(str, waiting)]
+    # Its exit code is 0 as well when single runs fail: the marks tell.  It writes a log below the folder it runs in.
+    subprocess.run(command, check=False, cwd=run_folder)
     left = unsynced(run_folder)
     return len(waiting) - len(left), left

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +11,7 @@ from ray.tune import Callback
 
 from fer_tune.run_folder import METRICS, Status
 from fer_tune.tracking.mode import Mode
+from fer_tune.tracking.names import run_id, tags
 from fer_tune.tracking.session import Session
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ class WandbCallback(Callback):
         dataset: name of the dataset, a tag.
         mode: what `resolve_mode` returned.
         init_timeout: seconds to wait for the server before going on offline.
-        finish_timeout: seconds to wait for uploads when the search ends.
+        finish_timeout: seconds to wait for uploads when the search ends; `mode.finish_seconds` by default.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class WandbCallback(Callback):
         mode: Mode,
         *,
         init_timeout: float = 15.0,
-        finish_timeout: float = 60.0,
+        finish_timeout: float | None = None,
     ) -> None:
         self.search = search
         self.dataset = dataset
@@ -154,24 +153,6 @@ _REASONS: dict[Status, str] = {
     "failed": "failed",
     "running": "the search ended first",
 }
-
-
-def run_id(*parts: str) -> str:
-    """Join ``parts`` to a W&B run id: stable, at most 100 characters, none that W&B refuses.
-
-    Parts that have to be altered or cut get a digest, so that two of them never share an id.
-    """
-    whole = "-".join(parts)
-    clean = re.sub(r"[^A-Za-z0-9_.-]", "_", whole)
-    if clean == whole and len(whole) <= 100:
-        return whole
-    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
-    return f"{clean[:45]}-{clean[-45:]}-{digest}" if len(clean) > 91 else f"{clean}-{digest}"
-
-
-def tags(*names: str) -> list[str]:
-    """Return the names as W&B takes tags: no empty one, none twice, at most 64 characters each."""
-    return list(dict.fromkeys(name[:64] for name in names if name))
 
 
 def epoch_row(result: dict[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import pytest
 @pytest.fixture(autouse=True)
 def _wandb_of_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No key, no settings and no cache of whoever runs the tests; no address that answers."""
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+    for name in [name for name in os.environ if name.startswith(("WANDB_", "FER_TUNE_WANDB_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("FER_TUNE_WANDB_FINISH", "240")  # on a busy machine W&B may need a minute to start
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import wandb
 from fake_run import FakeRun
 from wandb_reader import read_runs
 
+from fer_tune.tracking import record
+from fer_tune.tracking.attached import Attachments
 from fer_tune.tracking.record import record_run, record_search
 
 
@@ -56,7 +59,11 @@ def test_a_search_is_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.Monkey
     (run,) = read_runs(folder.path).values()
     trials = pq.read_table(folder.trials_file).to_pylist()
     best = max(row["best_val_accuracy"] for row in trials if row["best_val_accuracy"] is not None)
-    assert (run.run.run_id, run.run.job_type, run.run.run_group) == ("whole-search", "search", "whole")
+    assert (run.run.run_id, run.run.job_type, run.run.run_group) == (
+        "20260102030405-whole-search",
+        "search",
+        "whole",
+    )
     assert run.metrics["*"] == "trials"
     points = [row for row in run.history if "epochs_spent" in row]
     assert [row["trials"] for row in points] == list(range(1, len(trials) + 1))
@@ -65,13 +72,54 @@ def test_a_search_is_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.Monkey
     stopped = [row for row in trials if row["status"] == "stopped"]
     assert run.summary["trials_stopped"] == len(stopped)
     assert run.summary["epochs_saved"] == sum(folder.settings().epochs - row["epochs"] for row in stopped)
-    (length,) = (row["leaderboard.nrows"] for row in run.history if "leaderboard.nrows" in row)
-    assert length == sum(row["best_val_accuracy"] is not None for row in trials)
+    assert points[-1]["epochs_saved"] == run.summary["epochs_saved"]
+    accuracies = [row["trial_val_accuracy"] for row in points if "trial_val_accuracy" in row]
+    assert accuracies == [row["best_val_accuracy"] for row in trials if row["best_val_accuracy"] is not None]
+    assert run.summary["trials_finished"] == len(trials)
+    leaderboard = run.table("leaderboard")
+    assert [row["best_val_accuracy"] for row in leaderboard] == sorted(accuracies, reverse=True)
     assert "whole-settings" in run.artifacts
     assert run.config["sampler"] == "tpe"
     outside = [file for file in tmp_path.rglob("*") if file.is_file() and "leaderboard" in file.read_text("latin-1")]
     assert all(file.is_relative_to(folder.path) for file in outside)  # what must be uploaded stays with the run
     assert list(folder.wandb.rglob("staging/*"))
+
+
+def test_the_program_adds_which_settings_mattered(tmp_path: Path) -> None:
+    importlib.import_module("fer_tune.cli.main")  # it composes the packages
+    folder = FakeRun(tmp_path / "whole", backbones=("cnn_residual",), trials=24, seed=1).write()
+    assert record_search(folder, "offline") is None
+    (run,) = read_runs(folder.path).values()
+    rows = run.table("importance")
+    assert {row["setting"] for row in rows} == {"learning_rate", "augmentation"}
+    assert sum(row["share"] for row in rows) == pytest.approx(1)
+    assert all(row["low"] <= row["share"] <= row["high"] for row in rows)
+    assert [(row["label"], row["value"]) for row in run.table("importance_cnn_residual_table")] == [
+        (row["setting"], row["share"]) for row in rows
+    ]
+    assert run.config["_wandb.visualize.importance_cnn_residual"]["panel_config"]["panelDefId"] == "wandb/bar/v0"
+
+
+def test_what_others_add_to_a_search_cannot_cost_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: Path) -> Attachments:
+        raise ValueError("too few trials")
+
+    monkeypatch.setattr(record, "to_search", [broken, lambda _: Attachments({"more": [{"a": 1}]})])
+    folder = FakeRun(tmp_path / "whole", backbones=("cnn_residual",)).write()
+    assert record_search(folder, "offline") is None
+    (run,) = read_runs(folder.path).values()
+    assert run.table("more") == [{"a": 1}]
+    assert run.table("leaderboard")
+    told = [entry.getMessage() for entry in caplog.records if entry.levelname == "WARNING"]
+    assert told == ["W&B: not all of the search is recorded: too few trials"]
+
+
+def test_a_search_of_the_same_name_is_another_run(tmp_path: Path) -> None:
+    settings = FakeRun(tmp_path / "demo").settings()
+    later = settings.model_copy(update={"created": "2026-01-02T03:04:06+00:00"})
+    assert record.search_run_id(settings) != record.search_run_id(later)
 
 
 def test_an_offline_run_is_read_by_wandbs_own_terminal_program(run_folder: Path) -> None:

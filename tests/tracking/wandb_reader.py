@@ -25,7 +25,19 @@ class RecordedRun:
     summary: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)  # name or pattern -> its step axis
     artifacts: list[str] = field(default_factory=list)  # names
+    logged: dict[str, Any] = field(default_factory=dict)  # name -> the record of an artifact
     exit_code: int | None = None
+    files: Path = Path()
+
+    def table(self, key: str) -> list[dict[str, Any]]:
+        """Return the rows of a table that was logged as ``key``; of a chart, its table is ``<chart>_table``."""
+        (path,) = (row[f"{key}.path"] for row in self.history if f"{key}.path" in row)
+        content = json.loads((self.files / path).read_text())
+        return [dict(zip(content["columns"], values, strict=True)) for values in content["data"]]
+
+    def content(self, artifact: str) -> dict[str, Path]:
+        """Return the files of an artifact: name in it -> where they are."""
+        return {entry.path: Path(entry.local_path) for entry in self.logged[artifact].manifest.contents}
 
 
 def records(file: Path) -> Iterator[Any]:
@@ -47,12 +59,14 @@ def records(file: Path) -> Iterator[Any]:
 
 def read_run(folder: Path) -> RecordedRun:
     (file,) = folder.glob("run-*.wandb")
-    out = RecordedRun()
+    out = RecordedRun(files=folder / "files")
     for record in records(file):
         kind = record.WhichOneof("record_type")
         if kind == "run":
             out.run = record.run
             out.config = {item.key: json.loads(item.value_json) for item in record.run.config.update}
+        elif kind == "config":
+            out.config.update(_items(record.config.update))
         elif kind == "history":
             out.history.append(_items(record.history.item))
         elif kind == "summary":
@@ -61,6 +75,7 @@ def read_run(folder: Path) -> RecordedRun:
             out.metrics[record.metric.name or record.metric.glob_name] = record.metric.step_metric
         elif kind == "artifact":
             out.artifacts.append(record.artifact.name)
+            out.logged[record.artifact.name] = record.artifact
         elif kind == "request" and record.request.WhichOneof("request_type") == "log_artifact":
             out.artifacts.append(record.request.log_artifact.artifact.name)
         elif kind == "exit":

@@ -1,11 +1,12 @@
-"""Answers on loopback as W&B's server does, just far enough for `wandb.init`, `log` and `finish` in online mode."""
+"""Answers on loopback as W&B's server does, just far enough for runs with artifacts, for `wandb sync` and for views."""
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -18,6 +19,14 @@ class Server(ThreadingHTTPServer):
         self.history: dict[str, list[dict[str, Any]]] = {}  # run id -> rows that arrived
         self.exit_codes: dict[str, int] = {}
         self.operations: list[str] = []
+        self.artifacts: dict[str, str] = {}  # name -> type, in the order they arrived
+        self.used: list[str] = []  # names of the artifacts that a run uses
+        self.uploads: list[bytes] = []  # what was put, files of runs and of artifacts
+        self.views: list[dict[str, Any]] = []  # the variables of each view that was saved
+        self.projects = {"fer-tune"}
+        self.key: str | None = None  # the one that is good; None: any is
+        self.answering = threading.Event()  # cleared, it takes requests and says nothing
+        self.answering.set()
 
     @property
     def address(self) -> str:
@@ -28,11 +37,19 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_PUT(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.uploads.append(self.rfile.read(int(self.headers["Content-Length"])))
         self.answer(b"")
 
     def do_POST(self) -> None:
+        if "otel" in self.path:  # how W&B itself is doing
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.answer(b"")
+            return
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
+        self.server.answering.wait()
+        if self.server.key is not None and self.key() != self.server.key:
+            self.answer(b'{"errors": [{"message": "user is not logged in"}]}', 401)
+            return
         if self.path == "/graphql":
             self.server.operations.append(body.get("operationName", ""))
             answer: Any = {"data": self.graphql(body["query"], body.get("variables") or {})}
@@ -43,12 +60,17 @@ class Handler(BaseHTTPRequestHandler):
             answer = {}
         self.answer(json.dumps(answer).encode())
 
-    def answer(self, data: bytes) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+    def key(self) -> str:
+        """Return the API key of a request: the password of its basic authentication."""
+        return base64.b64decode(self.headers.get("Authorization", "").partition(" ")[2]).decode().partition(":")[2]
+
+    def answer(self, data: bytes, status: int = 200) -> None:
+        with suppress(OSError):  # nobody may be waiting for it any more
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
 
     def graphql(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
         project = {"id": "p", "name": "fer-tune", "entity": {"id": "e", "name": "nobody"}}
@@ -61,7 +83,45 @@ class Handler(BaseHTTPRequestHandler):
         if "createRunFiles" in query:
             files = [{"name": name, "uploadUrl": f"{self.server.address}/upload"} for name in variables["files"]]
             return {"createRunFiles": {"runID": variables["run"], "uploadHeaders": [], "files": files}}
+        if "upsertView" in query:
+            self.server.views.append(variables)
+            return {"upsertView": {"view": {"id": "view", "name": variables["name"]}, "inserted": True}}
+        if "project(" in query:
+            whole = {**project, "__typename": "Project", "entityName": "nobody", "isBenchmark": False, "user": None}
+            known = variables["name"] in self.server.projects
+            return {"project": {**whole, "createdAt": "2026-01-02T03:04:05"} if known else None}
+        if "rtifact" in query and "mutation" in query:
+            return self.artifact(query, variables)
         return {"serverInfo": {"features": []}, "viewer": {"id": "v", "entity": "nobody", "flags": "{}"}}
+
+    def artifact(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """Answer one of the steps by which an artifact arrives; its name is its id here."""
+        given = variables.get("input") or {}
+        place = {"uploadUrl": f"{self.server.address}/upload", "uploadHeaders": []}
+        if "createArtifact(" in query:
+            name = (given.get("artifactCollectionNames") or [given.get("artifactCollectionName")])[0]
+            self.server.artifacts[name] = given["artifactTypeName"]
+            sequence = {"id": name, "name": name, "latestArtifact": None}
+            return {"createArtifact": {"artifact": {"id": name, "state": "PENDING", "artifactSequence": sequence}}}
+        if "ArtifactManifest(" in query:
+            step = "createArtifactManifest" if "createArtifactManifest(" in query else "updateArtifactManifest"
+            file = {"id": "f", "name": "wandb_manifest.json", "displayName": "wandb_manifest.json", **place}
+            return {step: {"artifactManifest": {"id": "m", "file": file}}}
+        if "createArtifactFiles(" in query:
+            edges = [
+                {
+                    "node": {
+                        **{"id": "f", "name": file["name"], "displayName": file["name"], "storagePath": file["name"]},
+                        **{"artifact": {"id": file["artifactID"]}, "uploadMultipartUrls": None, **place},
+                    }
+                }
+                for file in given["artifactFiles"]
+            ]
+            return {"createArtifactFiles": {"files": {"edges": edges}}}
+        if "useArtifact(" in query:
+            self.server.used.append(given["artifactID"])
+            return {"useArtifact": {"artifact": {"id": given["artifactID"], "digest": "d"}}}
+        return {"commitArtifact": {"artifact": {"id": variables["artifactID"], "digest": "d"}}}
 
     def stream(self, run: str, body: dict[str, Any]) -> None:
         for name, chunk in (body.get("files") or {}).items():
