@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.console import Console
 from fer_tune import __version__
 from fer_tune.cli import (
     compare,
+    dashboard,
     data,
     export,
     predict,
@@ -24,6 +26,7 @@ from fer_tune.cli import (
     watch,
 )
 from fer_tune.errors import UserError
+from fer_tune.tracking import attached
 
 app = typer.Typer(
     name="fer-tune",
@@ -45,6 +48,16 @@ app.command("compare")(compare.command)
 app.command("predict")(predict.command)
 app.command("export")(export.command)
 app.command("sync")(sync.command)
+app.command("dashboard")(dashboard.command)
+
+
+def _search_attachments(run: Path) -> attached.Attachments:
+    from analysis.attachments import for_search
+
+    return for_search(run)
+
+
+attached.to_search.append(_search_attachments)
 
 
 def _print_version(asked: bool) -> None:

@@ -1,0 +1,160 @@
+"""A W&B workspace made by code: a saved view of one search with the panels that its review needs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import TYPE_CHECKING, Any
+
+from fer_tune.errors import UserError
+from fer_tune.run_folder import RunFolder, SearchSettings
+from fer_tune.tracking import service
+from fer_tune.tracking.mode import key_problem, quieten
+
+if TYPE_CHECKING:
+    from wandb_workspaces.workspaces import Workspace
+
+_BEST = "best_val_accuracy"
+_RUNS = 200  # drawn in a panel; W&B's default is 10
+_USUAL = ("learning_rate", "batch_size", "augmentation")  # where search.yaml holds no space
+
+
+def save(run: RunFolder, *, entity: str | None = None, project: str | None = None) -> str:
+    """Save a view of the search in W&B, a new one each time, and return its address.
+
+    Args:
+        run: the run folder; the search may still be running.
+        entity: the user or team that holds the project; WANDB_ENTITY, else the account's default, by default.
+        project: WANDB_PROJECT, else the one that fer-tune records to, by default.
+
+    Raises:
+        UserError: the search is not recorded in W&B, the extra `workspace` or a usable key is missing, the server does
+            not answer or refuses the key, or there is no such project.
+    """
+    settings = run.settings()
+    if settings.wandb == "disabled":
+        raise UserError(f"{run.path}: searched with --wandb disabled, so W&B has nothing to show of it")
+    if importlib.util.find_spec("wandb_workspaces") is None:
+        raise UserError("fer-tune dashboard: needs the extra `workspace`: pip install 'fer-tune[workspace]'")
+    if problem := key_problem():
+        raise UserError(f"fer-tune dashboard: {problem}; run `wandb login` or set WANDB_API_KEY")
+    quieten()
+    try:
+        where, name = _place(entity, project)
+        view = workspace(settings, where, name)
+        try:
+            view.save()  # type: ignore[no-untyped-call]
+        except Exception as error:  # W&B raises many kinds
+            raise UserError(f"W&B did not take the view: {_first_line(error)}") from None
+        return str(view.url)
+    finally:
+        service.end()
+
+
+def _place(entity: str | None, project: str | None) -> tuple[str, str]:
+    """Return entity and project, once the server has said that there are such.
+
+    Raises:
+        UserError: it does not answer, refuses the key, or has no such project.
+    """
+    import wandb
+
+    name = project or os.environ.get("WANDB_PROJECT") or service.PROJECT
+    try:
+        api = wandb.Api()
+        where = entity or os.environ.get("WANDB_ENTITY") or api.default_entity
+    except Exception as error:  # no answer, a refused key
+        raise UserError(f"W&B cannot be asked: {_first_line(error)}") from None
+    if not where:
+        raise UserError("W&B: this account has no default entity; name a user or a team with --entity")
+    try:
+        api.project(name, where).id  # noqa: B018  asks the server
+    except Exception as error:
+        raise UserError(
+            f"W&B has no project {where}/{name} that this key may see ({_first_line(error)}); upload the search first "
+            "with `fer-tune sync`, or name its place with --entity and --project"
+        ) from None
+    return where, name
+
+
+def workspace(settings: SearchSettings, entity: str, project: str) -> Workspace:
+    """Return the view, not yet saved: of the runs in the search's group alone, the best first.
+
+    It shows parallel coordinates and importance of the searched settings, the best so far over the trials, accuracy by
+    epoch, and each class on the held-out split.
+    """
+    from wandb_workspaces import expr
+    from wandb_workspaces import workspaces as ws
+
+    return ws.Workspace(
+        entity=entity,
+        project=project,
+        name=f"fer-tune: {settings.name}",
+        sections=[
+            ws.Section(name=name, panels=panels, is_open=True)
+            for name, panels in (
+                ("Search", _search_panels(settings)),
+                ("Trials", _trial_panels()),
+                ("Held-out test", _test_panels(settings)),
+            )
+        ],
+        settings=ws.WorkspaceSettings(max_runs=_RUNS),
+        runset_settings=ws.RunsetSettings(
+            filters=[expr.Metric("Group") == settings.name],
+            order=[expr.Ordering(expr.Summary(_BEST), ascending=False)],
+            pinned_columns=["run:displayName", f"summary:{_BEST}", "summary:status", "summary:reason"],
+        ),
+    )
+
+
+def _search_panels(settings: SearchSettings) -> list[Any]:
+    from wandb_workspaces.reports.v2 import interface as wr
+
+    searched = _searched(settings)
+    names = [*(["backbone"] if len(settings.backbones) > 1 else []), *searched]
+    columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(name), log=searched.get(name)) for name in names]
+    columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(_BEST)))
+    return [
+        wr.ParallelCoordinatesPlot(title="Settings and validation accuracy", columns=columns),
+        wr.LinePlot(title="Best so far", x="trials", y=[_BEST, "trial_val_accuracy"], title_y="validation accuracy"),
+        wr.LinePlot(title="Epochs spent, and saved by stopping early", x="trials", y=["epochs_spent", "epochs_saved"]),
+        wr.ParameterImportancePlot(with_respect_to=_BEST),
+        wr.WeavePanelSummaryTable(table_name="importance"),  # fer-tune's own, with intervals and what chance gives
+        wr.WeavePanelSummaryTable(table_name="leaderboard"),
+    ]
+
+
+def _trial_panels() -> list[Any]:
+    from wandb_workspaces.reports.v2 import interface as wr
+
+    shown = (("val_accuracy", "Validation accuracy"), ("train_accuracy", "Training accuracy"), ("val_loss", "Loss"))
+    return [
+        wr.LinePlot(title=f"{title} by epoch", x="epoch", y=[metric], max_runs_to_show=_RUNS) for metric, title in shown
+    ]
+
+
+def _test_panels(settings: SearchSettings) -> list[Any]:
+    from wandb_workspaces.reports.v2 import interface as wr
+
+    def classes(score: str) -> Any:
+        metrics: list[Any] = [wr.SummaryMetric(f"test_{score}/{name}") for name in settings.dataset.classes]
+        return wr.BarPlot(title=f"{score} of each class", metrics=metrics)
+
+    return [
+        classes("f1"),
+        classes("recall"),
+        *(wr.WeavePanelSummaryTable(table_name=name) for name in ("per_class", "against", "predictions")),
+    ]
+
+
+def _searched(settings: SearchSettings) -> dict[str, bool]:
+    """Return the searched settings of all backbones, each with whether its axis is logarithmic."""
+    found: dict[str, bool] = {}
+    for space in settings.spaces.values():
+        for name, entry in space.get("search", {}).items():
+            found[name] = found.get(name, False) or "log_uniform" in entry
+    return found or dict.fromkeys(_USUAL, False)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300].rstrip(".")
