@@ -35,17 +35,17 @@ def standing(run: Run) -> Standing:
     tests = run.tests
     refits = run.refits
     winner = None
-    step = f"fer-tune refit {run.folder.path}"
+    step = f"fer-tune refit {run.place}"
     if refits:
         try:
             winner = select_winner(run).winner
-            step = f"fer-tune test {run.folder.path}"
+            step = f"fer-tune test {run.place}"
             if any(refit.missing for refit in run.finals):
-                step = f"fer-tune refit {run.folder.path} --on train+val"
+                step = f"fer-tune refit {run.place} --on train+val"
         except UserError:  # refits are missing: the next command is still to refit
             pass
     if not run.ranked or (not refits and any(row["status"] == "running" for row in run.rows)):
-        step = f"fer-tune resume {run.folder.path}"
+        step = f"fer-tune resume {run.place}"
     if not tests:
         return Standing(None, refits, winner, step)
     test, *others = tests
@@ -149,7 +149,7 @@ def limits(run: Run, stand: Standing) -> list[str]:
     if stand.refits and left:
         found.append(
             f"Not refitted, and so not compared on the held-out split: {', '.join(left)}; "
-            f"`fer-tune refit {run.folder.path} --published` does."
+            f"`fer-tune refit {run.place} --published` does."
         )
     if stand.test is not None and stand.test.trained_on == "train+val":
         found.append(

@@ -272,10 +272,10 @@ def _opened_before(run: Run, openings: list[dict[str, Any]]) -> str:
     result = f"its result is in {file}" if file.is_file() else "it left no result"
     times = "once" if len(openings) == 1 else f"{len(openings)} times"
     return (
-        f"{run.folder.path}: the held-out split was opened {times}, last on {last['when']} for {last['what']}; "
+        f"{run.place}: the held-out split was opened {times}, last on {last['when']} for {last['what']}; "
         f"{result}.\n"
         "A split that is read until the number pleases is a validation split. "
-        f"To read it once more, counted in the report: `fer-tune test {run.folder.path} --again`"
+        f"To read it once more, counted in the report: `fer-tune test {run.place} --again`"
     )
 
 

@@ -23,7 +23,7 @@ def importance(run: Run, backbone: str | None) -> Figure:
     name = _backbone(run, backbone)
     found = importances(run, name)
     if found is None:
-        raise UserError(f"{run.folder.path}: fewer than {FEWEST} trials of {name} have ended, too few for importances")
+        raise UserError(f"{run.place}: fewer than {FEWEST} trials of {name} have ended, too few for importances")
     return search_figures.importance(found)
 
 
@@ -61,7 +61,7 @@ def learning(run: Run, config_id: str | None) -> Figure:
     refits = {refit.config.config_id: refit for refit in run.refits if refit.completed}
     name = config_id or max(refits, key=lambda each: refits[each].mean, default="")
     if name not in refits:
-        raise UserError(f"{run.folder.path}: no refit of {name or 'any configuration'} has ended")
+        raise UserError(f"{run.place}: no refit of {name or 'any configuration'} has ended")
     frames = [run.refit_epochs(name, result.seed) for result in refits[name].completed]
     return figures.learning_curves(pd.concat(frames), name)
 
@@ -94,7 +94,7 @@ def _backbone(run: Run, backbone: str | None) -> str:
     if backbone is None and len(known) == 1:
         return known[0]
     if backbone not in known:
-        raise UserError(f"{run.folder.path}: name one of its backbones: {', '.join(known)}")
+        raise UserError(f"{run.place}: name one of its backbones: {', '.join(known)}")
     return backbone
 
 
@@ -102,7 +102,7 @@ def _trials(run: Run, backbone: str | None) -> tuple[list[Point], list[SearchAxi
     name = _backbone(run, backbone)
     trials, axes = points(run, name), search_axes(run, name)
     if not trials or not axes:
-        raise UserError(f"{run.folder.path}: no trial of {name} has ended")
+        raise UserError(f"{run.place}: no trial of {name} has ended")
     return trials, axes
 
 
@@ -111,5 +111,5 @@ def _tested(run: Run, config_id: str | None) -> TestResult:
     name = config_id or (run.tests[0].config_id if run.tests else "")
     if name not in tests:
         known = ", ".join(tests) or "nothing"
-        raise UserError(f"{run.folder.path}: {name or 'nothing'} was not tested; tested: {known}")
+        raise UserError(f"{run.place}: {name or 'nothing'} was not tested; tested: {known}")
     return tests[name]

@@ -62,8 +62,8 @@ def plan_refits(
             raise UserError(f"{name}: must be at least 1, but it is {value}")
     if not run.ranked:
         raise UserError(
-            f"{run.folder.path}: no trial has ended with a validation accuracy, so there is nothing to refit; "
-            f"go on with `fer-tune resume {run.folder.path}`"
+            f"{run.place}: no trial has ended with a validation accuracy, so there is nothing to refit; "
+            f"go on with `fer-tune resume {run.place}`"
         )
     if before is not None and epochs is not None and epochs != before.epochs:
         raise UserError(

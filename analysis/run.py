@@ -27,7 +27,7 @@ from fer_tune.run_folder import (
     SearchSettings,
     TrainedOn,
 )
-from fer_tune.storage.runs import open_run
+from fer_tune.storage.runs import open_run, shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,6 +82,11 @@ class Run:
 
     folder: RunFolder
     settings: SearchSettings
+
+    @property
+    def place(self) -> str:
+        """The run as a user names it: the path of its folder, or its URI."""
+        return shown(self.folder.path)
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:

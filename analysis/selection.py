@@ -43,14 +43,14 @@ def select_winner(run: Run) -> Selection:
     plan = run.folder.refit_plan()
     refits = run.refits
     missing = sum(len(refit.missing) for refit in refits)
-    again = f"`fer-tune refit {run.folder.path}`"
+    again = f"`fer-tune refit {run.place}`"
     if missing:
         total = len(plan.seeds) * len(refits)
-        raise UserError(f"{run.folder.path}: {missing} of {total} refits have not ended; go on with {again} first")
+        raise UserError(f"{run.place}: {missing} of {total} refits have not ended; go on with {again} first")
     able = _able(refits, len(plan.seeds))
     if not able:
         raise UserError(
-            f"{run.folder.path}: in every configuration at least half of the seeds failed, so none can be chosen; "
+            f"{run.place}: in every configuration at least half of the seeds failed, so none can be chosen; "
             f"see error.txt in {run.folder.refit_file.parent}/*/seed_*, then try them again with {again}"
         )
     winner = able[0]
@@ -101,7 +101,7 @@ def select_models(run: Run) -> list[Chosen]:
     if plan is None:
         return chosen
     finals = {refit.config.config_id: refit for refit in run.finals}
-    again = f"`fer-tune refit {run.folder.path} --on train+val`"
+    again = f"`fer-tune refit {run.place} --on train+val`"
     lacking = [each.refit.config.config_id for each in chosen if each.refit.config.config_id not in finals]
     if lacking:
         raise UserError(f"{run.folder.final_file}: has no models of {', '.join(lacking)}; train them with {again}")
@@ -110,7 +110,7 @@ def select_models(run: Run) -> list[Chosen]:
         final = finals[each.refit.config.config_id]
         if final.missing:
             raise UserError(
-                f"{run.folder.path}: {len(final.missing)} models on train and val together have not ended; "
+                f"{run.place}: {len(final.missing)} models on train and val together have not ended; "
                 f"go on with {again} first"
             )
         if not _enough(final, len(plan.seeds)):

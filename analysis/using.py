@@ -74,7 +74,7 @@ def network(run: Run, config_id: str | None = None, seed: int | None = None) -> 
     card = dataset_card(run)
     if card is None:
         raise UserError(
-            f"{run.folder.path}: the prepared dataset is not at {run.settings.dataset.path} any more, and its card is "
+            f"{run.place}: the prepared dataset is not at {run.settings.dataset.path} any more, and its card is "
             f"not in the run: copy its {CARD_FILE} to {run.folder.dataset_file}"
         )
     chosen = _chosen(run, config_id)
@@ -116,7 +116,7 @@ def _chosen(run: Run, config_id: str | None) -> Chosen:
     if not refits:
         run.folder.refit_plan()  # says that nothing is refitted
     hint = nearest(config_id, refits) or f"there are {', '.join(refits) or 'none'}"
-    raise UserError(f"--config {config_id}: no refit of it has ended in {run.folder.path}; {hint}")
+    raise UserError(f"--config {config_id}: no refit of it has ended in {run.place}; {hint}")
 
 
 def read_source(source: Path, card: DatasetCard, split: str = "val") -> Iterator[ImageList]:
