@@ -9,7 +9,7 @@ import typer
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    run: Annotated[Path, typer.Argument(help="The run folder, or its URI.")],
     entity: Annotated[str | None, typer.Option(help="User or team in W&B. [default: WANDB_ENTITY, or yours]")] = None,
     project: Annotated[str | None, typer.Option(help="[default: WANDB_PROJECT, or fer-tune]")] = None,
 ) -> None:
@@ -17,11 +17,11 @@ def command(
 
     Needs the extra `workspace`, a key, and the search uploaded (`fer-tune sync`); each call saves a new view.
     """
-    from fer_tune.run_folder import RunFolder
+    from fer_tune.storage.runs import open_run
     from fer_tune.tracking.sync import sync_hint
     from fer_tune.tracking.workspace import save
 
-    folder = RunFolder.open(run)
+    folder = open_run(run)
     address = save(folder, entity=entity, project=project)
     if hint := sync_hint(folder.path):
         typer.echo(f"{hint}; the view shows what was uploaded", err=True)

@@ -59,6 +59,7 @@ def test_what_was_recorded_offline_is_uploaded_once(run_folder: Path, monkeypatc
         assert upload(run_folder) == (0, [])
     assert [(row["epoch"], row["val_accuracy"]) for row in sent["smoke-t"]] == [(1, 0.25), (2, 0.5)]
     assert server.history == sent
+    assert list(Path.cwd().glob("wandb")) == []  # nothing where the user happens to be
     assert sync_hint(run_folder) == ""
 
 
