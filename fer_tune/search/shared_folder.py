@@ -16,7 +16,7 @@ _PATIENCE = 90.0  # seconds for a node's answer: it may have to start a process 
 
 
 def check_shared(run: Path) -> None:
-    """Ask each other node that can train whether it sees where ``run`` is; nothing to ask on one node.
+    """Ask each other node that can train whether it sees where ``run`` is; on one node or without Ray, ask nobody.
 
     A node that does not answer in time is taken to see it: trials there would tell.
 
@@ -26,6 +26,8 @@ def check_shared(run: Path) -> None:
     Raises:
         UserError: nodes that do not, with their addresses and what to do.
     """
+    if not ray.is_initialized():
+        return
     own = ray.get_runtime_context().get_node_id()
     others = {
         node["NodeID"]: node["NodeManagerAddress"]

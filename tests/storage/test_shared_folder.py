@@ -38,6 +38,7 @@ def nodes(monkeypatch):
         def get_node_id(self) -> str:
             return "a"
 
+    monkeypatch.setattr(shared_folder.ray, "is_initialized", lambda: True)
     monkeypatch.setattr(shared_folder.ray, "nodes", lambda: NODES)
     monkeypatch.setattr(shared_folder.ray, "get_runtime_context", Context)
     monkeypatch.setattr(shared_folder, "_ask", ask)
