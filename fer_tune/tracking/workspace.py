@@ -100,7 +100,7 @@ def workspace(settings: SearchSettings, entity: str, project: str) -> Workspace:
         ],
         settings=ws.WorkspaceSettings(max_runs=_RUNS),
         runset_settings=ws.RunsetSettings(
-            filters=[expr.Metric("Group") == settings.name],
+            filters=f"Metric('Group') = {settings.name!r}",
             order=[expr.Ordering(expr.Summary(_BEST), ascending=False)],
             pinned_columns=["run:displayName", f"summary:{_BEST}", "summary:status", "summary:reason"],
         ),

@@ -66,7 +66,7 @@ def test_a_service_killed_in_mid_search_costs_no_trial(run_folder: Path, caplog:
     for name in ("first", "second"):
         start(session, name)
         log(session, name, 1)
-    wait_for(lambda: session._service is not None and session._calls.empty())
+    wait_for(lambda: set(session._runs) == {"first", "second"} and session._calls.empty())
     time.sleep(0.5)  # W&B writes what it was told last
     assert session._service is not None
     os.kill(session._service.pid, signal.SIGKILL)
@@ -128,7 +128,7 @@ def test_a_server_that_falls_silent_is_left_in_time_and_the_run_is_uploaded_late
         monkeypatch.setenv("WANDB_BASE_URL", server.address)
         session = Session(run_folder, "online", finish_timeout=8.0)  # W&B writes its record every 5 s
         start(session, "a")
-        wait_for(lambda: session._service is not None and session._calls.empty())
+        wait_for(lambda: "a" in session._runs)
         server.answering.clear()
         log(session, "a", 1)
         session.finish("a", {"status": "completed"})

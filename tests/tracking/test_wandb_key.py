@@ -14,9 +14,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psutil
-import pyarrow.parquet as pq
 import pytest
+import ray
+
+# isort: split
+import psutil  # Ray brings it
+import pyarrow.parquet as pq
 from drawing import tiny_dataset
 from wandb_server import serving
 
@@ -81,8 +84,6 @@ def test_an_upload_does_not_name_it(run_folder: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("address", [None, "ray://head:10001"])
 def test_it_is_in_no_runtime_environment_of_ray(address: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ray
-
     asked: list[str] = []
 
     def started(**options: Any) -> SimpleNamespace:
