@@ -10,8 +10,8 @@ import typer
 
 def command(
     run: Annotated[Path, typer.Argument(help="The run folder, or its URI.")],
-    entity: Annotated[str | None, typer.Option(help="User or team in W&B. [default: WANDB_ENTITY, or yours]")] = None,
-    project: Annotated[str | None, typer.Option(help="[default: WANDB_PROJECT, or fer-tune]")] = None,
+    entity: Annotated[str | None, typer.Option(help="User or team in W&B; by default WANDB_ENTITY, or you.")] = None,
+    project: Annotated[str | None, typer.Option(help="Project; by default WANDB_PROJECT, or fer-tune.")] = None,
 ) -> None:
     """Save a view of a search in W&B: parallel coordinates, importance, accuracy by epoch, best so far, per class.
 

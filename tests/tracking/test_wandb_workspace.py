@@ -23,6 +23,7 @@ from fer_tune.tracking.record import record_run
 from fer_tune.tracking.workspace import save
 
 pytest.importorskip("wandb_workspaces")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:wandb_workspaces.*")
 
 KEY = "7766554433221100" * 3
 SPACE = {"search": {"learning_rate": {"log_uniform": [1e-4, 1e-1]}, "augmentation": {"uniform": [0, 1]}}}
