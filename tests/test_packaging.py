@@ -40,6 +40,7 @@ COMMANDS = commands(typer.main.get_command(app))
 def test_the_program_names_every_command() -> None:
     shown = subprocess.run([SCRIPTS / "fer-tune", "--help"], capture_output=True, text=True, check=True).stdout
     assert {path[0] for path, _ in COMMANDS if path} >= {
+        "dashboard",
         "data",
         "spaces",
         "search",

@@ -14,9 +14,9 @@ from fer_tune.cli.stored import stored
 def command(
     run: Path = RUN,
     kind: str = typer.Option("safetensors", "--format", help="safetensors or onnx (needs the extra `onnx`)."),
-    out: Path | None = typer.Option(None, "--out", help="Folder to write to. [default: RUN/export]", metavar="DIR"),
-    config: str | None = typer.Option(None, "--config", help="A refitted configuration. [default: the winner]"),
-    seed: int | None = typer.Option(None, "--seed", help="One of its seeds. [default: the best on validation]"),
+    out: Path | None = typer.Option(None, "--out", help="Folder to write to. (default: RUN/export)", metavar="DIR"),
+    config: str | None = typer.Option(None, "--config", help="A refitted configuration. (default: the winner)"),
+    seed: int | None = typer.Option(None, "--seed", help="One of its seeds. (default: the best on validation)"),
 ) -> None:
     """Write one model of RUN's winner, with its pre-processing; what is written is read back and checked."""
     from rich.console import Console

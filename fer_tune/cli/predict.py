@@ -16,11 +16,11 @@ def command(
     out: Path | None = typer.Option(
         None, "--out", help="Write every probability to this .csv, .parquet or .md.", metavar="FILE"
     ),
-    config: str | None = typer.Option(None, "--config", help="A refitted configuration. [default: the winner]"),
-    seed: int | None = typer.Option(None, "--seed", help="One of its seeds. [default: the mean of all]"),
+    config: str | None = typer.Option(None, "--config", help="A refitted configuration. (default: the winner)"),
+    seed: int | None = typer.Option(None, "--seed", help="One of its seeds. (default: the mean of all)"),
     views: str = typer.Option("none", "--views", help="Average over views of each image: none, flip or ten_crop."),
     split: str = typer.Option("val", "--split", help="Of a prepared dataset: train or val."),
-    device: str | None = typer.Option(None, "--device", help="cpu or cuda. [default: a GPU if there is one]"),
+    device: str | None = typer.Option(None, "--device", help="cpu or cuda. (default: a GPU if there is one)"),
 ) -> None:
     """Predict the emotion in each image of SOURCE, with the refitted winner of RUN (the mean of its seeds).
 

@@ -23,13 +23,13 @@ DATA = typer.Option(None, "--data", help="Where the prepared dataset is now, if 
 @stored
 def command(
     run: Path = RUN,
-    top: int | None = typer.Option(None, "--top", help="Configurations to refit: the best by validation. [default: 3]"),
-    seeds: int | None = typer.Option(None, "--seeds", help="Seeds of each configuration. [default: 5]"),
-    epochs: int | None = typer.Option(None, "--epochs", help="Epochs of each refit. [default: as in the search]"),
+    top: int | None = typer.Option(None, "--top", help="Configurations to refit: the best by validation. (default: 3)"),
+    seeds: int | None = typer.Option(None, "--seeds", help="Seeds of each configuration. (default: 5)"),
+    epochs: int | None = typer.Option(None, "--epochs", help="Epochs of each refit. (default: as in the search)"),
     published: bool | None = typer.Option(
         None,
         "--published/--no-published",
-        help="Refit the run's published configurations beside them. [default: yes, or as begun]",
+        help="Refit the run's published configurations beside them. (default: yes, or as begun)",
         show_default=False,
     ),
     stopped: int = typer.Option(
@@ -41,10 +41,10 @@ def command(
         help="train, or train+val: once all are refitted, train the winner again on both, for an epoch fixed before.",
     ),
     cpus_per_trial: float | None = typer.Option(
-        None, "--cpus-per-trial", help="CPUs of each refit. [default: as in the search]"
+        None, "--cpus-per-trial", help="CPUs of each refit. (default: as in the search)"
     ),
     gpus_per_trial: float | None = typer.Option(
-        None, "--gpus-per-trial", help="GPUs of each refit, such as 0.5. [default: as in the search]"
+        None, "--gpus-per-trial", help="GPUs of each refit, such as 0.5. (default: as in the search)"
     ),
     data: Path | None = DATA,
 ) -> None:
