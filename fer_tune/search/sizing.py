@@ -28,6 +28,7 @@ from fer_tune.data.store import PreparedDataset
 from fer_tune.search.hardware import Resources
 from fer_tune.search.options import SearchOptions, check_weights, chosen_spaces
 from fer_tune.search.ray_session import ray_session
+from fer_tune.search.scheduler import BackboneASHA
 from fer_tune.training import checkpoint
 from fer_tune.training.evaluation import EVALUATION_BATCH, build_model
 from fer_tune.training.objective import Objective
@@ -129,20 +130,27 @@ class Estimate:
 
 
 def expected_epochs(options: SearchOptions) -> float:
-    """Return the mean epochs of a trial under the scheduler.
+    """Return the mean epochs of a trial under the scheduler; the most there can be where that is not known before.
 
     With ASHA every trial reaches the grace period, and one in ``reduction_factor`` of those at a rung goes on to the
-    next (Li et al. 2020).  ASHA decides without waiting for the others, so early trials go further than that; with few
-    trials the true mean is higher.
+    next (Li et al. 2020); with several brackets that is reckoned for each, with its share of the trials.  ASHA decides
+    without waiting for the others, so early trials go further than that; with few trials the true mean is higher.
 
     >>> expected_epochs(SearchOptions(Path("d"), ["resnet18"], epochs=12, scheduler="none"))
     12.0
     >>> round(expected_epochs(SearchOptions(Path("d"), ["resnet18"], epochs=12, grace_period=2)), 3)  # 2 + 4/3 + 6/9
     4.0
     """
-    if options.scheduler == "none":
+    if options.scheduler != "asha":
         return float(options.epochs)
-    reached, share = min(options.grace_period, options.epochs), 1.0
+    grace, factor = options.grace_period, options.reduction_factor
+    shares = BackboneASHA(options.backbones, options.epochs, grace, factor, options.brackets).shares()
+    return sum(share * _halved(options, grace * factor**index) for index, share in enumerate(shares))
+
+
+def _halved(options: SearchOptions, first: int) -> float:
+    """Return the mean epochs of a trial in a bracket whose first rung is at the epoch ``first``."""
+    reached, share = min(first, options.epochs), 1.0
     total = float(reached)
     while reached < options.epochs:
         share /= options.reduction_factor

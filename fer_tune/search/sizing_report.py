@@ -75,10 +75,12 @@ def _why_so_long(estimate: Estimate) -> str:
     options = estimate.options
     if options.scheduler == "none":
         return f"{options.epochs} per trial"
+    if options.scheduler == "median":
+        return f"{options.epochs} per trial at most: how many the median rule stops is not known before"
     return (
         f"{estimate.epochs:.1f} of {options.epochs} per trial on average: "
         f"ASHA lets one in {options.reduction_factor} go on after {min(options.grace_period, options.epochs)}, "
-        "and so forth"
+        "and so forth" + (f"; later in {options.brackets - 1} of its brackets" if options.brackets > 1 else "")
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import doctest
+import math
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ def made(resources: Resources = Resources(1, 0, 1, 2), *costs: BackboneCost, **g
         ({"grace_period": 1, "reduction_factor": 2}, 1 + 1 / 2 + 2 / 4 + 4 / 8 + 4 / 16),
         ({"grace_period": 20}, 12),
         ({"epochs": 1}, 1),
+        ({"scheduler": "median"}, 12),
+        ({"brackets": 2}, (4 * math.e**2 + (6 + 6 / 3) * math.e) / (math.e**2 + math.e)),  # rungs at 2 and 6; at 6
     ],
 )
 def test_epochs_under_asha(given, epochs):
