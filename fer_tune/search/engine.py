@@ -137,12 +137,12 @@ def resume(path: Path | str) -> Ended:
     setup = _setup(settings)
     with ray_session(dashboard=settings.workers_per_trial > 1):
         check_shared(run.path)
-        with kept(run.path, when_lost=ask_to_stop):
+        # Tune's state names the folder where the search began
+        with kept(run.path, when_lost=ask_to_stop), moved_to(run.path):
             return _fit(_restored(run, settings, setup), run, settings)
 
 
 def _restored(run: RunFolder, settings: SearchSettings, setup: TrialSetup) -> tune.Tuner:
-    moved_to(run.path)  # Tune's state names the folder where the search began
     storage = tune_storage(run.path)
     place, filesystem = f"{storage['storage_path']}/{_EXPERIMENT}", storage.get("storage_filesystem")
     if tune.Tuner.can_restore(place, filesystem):

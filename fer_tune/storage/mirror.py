@@ -67,6 +67,10 @@ class Mirror:
         with self._pass():
             pass
 
+    def look(self) -> None:
+        """Note which files are here now: those that are gone at a later `push` go from the store too."""
+        self._here |= set(self._names())
+
     def exists(self) -> bool:
         """Tell whether the store has a run there."""
         return self.place.stat("search.yaml") is not None

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _moved: Path | None = None
 
 
-def moved_to(folder: Path) -> None:
-    """Say which run folder is resumed, before Tune's state is read."""
+@contextmanager
+def moved_to(folder: Path) -> Iterator[None]:
+    """Say which run folder is resumed, while Tune's state is read and its trials go on."""
     global _moved
-    _moved = folder
+    before, _moved = _moved, folder
+    try:
+        yield
+    finally:
+        _moved = before
 
 
 def where_now(folder: Path) -> Path:
-    """Return the folder of the run that is resumed by this process, else ``folder``, which was pickled."""
+    """Return the folder of the run that is being resumed, else ``folder``, which was pickled."""
     return _moved or folder

@@ -61,6 +61,7 @@ def kept(path: str | Path, when_lost: Callable[[], None] | None = None) -> Itera
         yield
         return
     outage.calm()
+    mirror.look()
     _kept[mirror.uri] = mirror
     ended = threading.Event()
     thread = threading.Thread(

@@ -213,6 +213,7 @@ def test_refit_names_failures_and_exits_with_one(fake: FakeRun, pool: type[Pool]
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_refit_interrupted_says_how_to_go_on(fake: FakeRun, pool: type[Pool], monkeypatch, number: Any) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started without
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(pool, "interrupt", number)
     shown = call("refit", fake.path, "--top", 1, "--seeds", 2, code=130)

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import pickle
 
-import pytest
-
 from fer_tune.search.recorder import Recorder
 from fer_tune.search.searcher import StudySearcher
 from fer_tune.search.space import load_space
-from fer_tune.storage import moved
 from fer_tune.storage.moved import moved_to
 from fer_tune.storage.runs import new_run
 from fer_tune.tracking.session import Session
-
-
-@pytest.fixture(autouse=True)
-def nothing_moved(monkeypatch):
-    monkeypatch.setattr(moved, "_moved", None)
 
 
 def searcher_in(folder):
@@ -30,13 +22,14 @@ def test_what_is_restored_writes_to_the_folder_of_this_machine(tmp_path):
     recorder, session, searcher = pickle.loads(state)
     assert (recorder._folder, session.folder) == (tmp_path / "old", tmp_path / "old")
     assert searcher._journal == tmp_path / "study.journal"
-    moved_to(tmp_path / "new")
-    recorder, session, searcher = pickle.loads(state)
+    with moved_to(tmp_path / "new"):
+        recorder, session, searcher = pickle.loads(state)
     assert searcher._journal == tmp_path / "new" / "study.journal"
     assert session.folder == tmp_path / "new"
     recorder.write()
     assert (tmp_path / "new" / "trials.parquet").is_file()
     assert not (tmp_path / "old").exists()
+    assert pickle.loads(state)[1].folder == tmp_path / "old"  # the next search of this process is another
 
 
 def test_the_snapshot_brings_a_journal_that_the_store_has_not_all_of(tmp_path, bucket, monkeypatch):
@@ -51,8 +44,8 @@ def test_the_snapshot_brings_a_journal_that_the_store_has_not_all_of(tmp_path, b
     run = new_run(f"{bucket}/runs", "r")
     run.path.mkdir(parents=True)
     run.study_file.write_bytes(b"".join(lines[: len(lines) // 2]))  # what had been sent when the driver died
-    moved_to(run.path)
-    restored = pickle.loads(state)
+    with moved_to(run.path):
+        restored = pickle.loads(state)
     restored.restore(str(tmp_path / "state"))
     restored.on_trial_complete("b", {"epoch": 2, "val_accuracy": 0.5, "finished": True, "best_val_accuracy": 0.5})
     study = restored._study("cnn_simpler")
