@@ -142,8 +142,8 @@ def _train(
     warnings: set[str | None] = set()
     try:
         with ray_session():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # `ray job stop` ends it as Ctrl-C does; Ray's
-            # start sets a handler of its own, which prints a stack trace
+            # `ray job stop` ends it as Ctrl-C does; set here, since Ray's start sets a handler that prints a stack
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
             check_shared(run.folder.path)
             pool = RayPool(data, cpus, gpus)
             write_json(plan, file)
