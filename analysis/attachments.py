@@ -19,7 +19,7 @@ from analysis.export import preprocessing
 from analysis.facts import gather
 from analysis.findings import standing
 from analysis.predictions import Predictions
-from analysis.report import _rendered, what_mattered
+from analysis.report import rendered, what_mattered
 from analysis.results import ClassScores, TestResult
 from analysis.run import Run, load_run
 from analysis.using import network
@@ -223,4 +223,4 @@ def _report(run: Run, *, images: bool) -> dict[str, Path | str]:
     facts = gather(run, standing(run), what_mattered(run)) | {"pictures": {}}
     if not images:
         facts["examples"] = {**facts["examples"], "rows": []}  # names of files
-    return {name: _rendered(name, facts) for name in ("report.html", "report.md")}
+    return {name: rendered(name, facts) for name in ("report.html", "report.md")}

@@ -55,10 +55,10 @@ def write_report(run: Run) -> Written:
         files += [folder / "figures" / f"{name}.{kind}" for kind in ("png", "pdf")]
         pictures[name] = Picture(name, caption, base64.b64encode(png).decode("ascii"))
     facts = gather(run, stand, mattered) | {"pictures": pictures}
-    texts = {f"report.{kind}": _rendered(f"report.{kind}", facts) for kind in ("html", "md")}
+    texts = {f"report.{kind}": rendered(f"report.{kind}", facts) for kind in ("html", "md")}
     texts["tables.tex"] = tables(facts)
     if stand.winner is not None:
-        texts["model_card.md"] = _rendered("model_card.md", facts)
+        texts["model_card.md"] = rendered("model_card.md", facts)
     for name, text in texts.items():
         with replacing(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -74,10 +74,11 @@ def what_mattered(run: Run) -> list[Importances]:
 
 def render(run: Run, stand: Standing, kind: Literal["html", "md"]) -> str:
     """Return the report's text without its figures."""
-    return _rendered(f"report.{kind}", gather(run, stand, what_mattered(run)) | {"pictures": {}})
+    return rendered(f"report.{kind}", gather(run, stand, what_mattered(run)) | {"pictures": {}})
 
 
-def _rendered(name: str, facts: dict[str, Any]) -> str:
+def rendered(name: str, facts: dict[str, Any]) -> str:
+    """Return the text of the template ``name``, such as ``report.md``, with what `gather` found."""
     return _environment(name.rsplit(".")[-1]).get_template(f"{name}.j2").render(facts)
 
 
