@@ -6,9 +6,11 @@ place: search spaces may only name these fields, and the trainer reads nothing e
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from fer_tune.errors import UserError, nearest
 
@@ -16,6 +18,16 @@ Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["one_cycle", "cosine", "step", "plateau", "constant"]
 ClassWeighting = Literal["none", "balanced", "effective_number", "sampler"]
 Precision = Literal["auto", "fp32", "bf16"]
+
+
+def _head(value: Any) -> Any:
+    text = str(value) if type(value) is int else value  # a YAML file gives 64 as a number
+    if isinstance(text, str) and not re.fullmatch(r"own|linear|[1-9]\d{0,3}(-[1-9]\d{0,3})?", text, re.ASCII):
+        raise PydanticCustomError("head", "should be own, linear, or units of one or two hidden layers such as 64-32")
+    return text
+
+
+Head = Annotated[str, BeforeValidator(_head)]
 
 
 class TrialConfig(BaseModel):
@@ -49,7 +61,10 @@ class TrialConfig(BaseModel):
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="learning rate of each stage as a share of that of the stage above it"
     )
-    drop_rate: float = Field(0.0, ge=0, lt=1, description="dropout before the classifier")
+    head: Head = Field("own", description="what follows the backbone: its own, linear, or hidden units such as 64-32")
+    drop_rate: float = Field(
+        0.0, ge=0, lt=1, description="dropout before the classifier, or in the head that is chosen"
+    )
     drop_path_rate: float = Field(0.0, ge=0, lt=1, description="stochastic depth, for backbones that have it")
 
     optimizer: Optimizer = Field("adamw", description="adamw, adam or sgd")

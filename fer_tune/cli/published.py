@@ -21,15 +21,16 @@ app = typer.Typer(help="List the configurations that papers picked by hand, and 
 
 @app.command("list")
 def list_published() -> None:
-    """List every published configuration: its system, dataset, backbone, and the accuracy that its paper reports."""
+    """List every published configuration: its dataset, backbone, reported accuracy, and what its paper leaves open."""
     from rich.console import Console
     from rich.table import Table
 
     from fer_tune.search.published import reported_accuracy, shipped_published, system
 
-    table = Table("name", "system", "dataset", "backbone", "reported", box=None, pad_edge=False)
+    table = Table("name", "system", "dataset", "backbone", "reported", "left open", box=None, pad_edge=False)
     for space, entry in shipped_published():
-        table.add_row(entry.name, system(entry), entry.dataset, space.backbone, reported_accuracy(entry) or "none")
+        reported = reported_accuracy(entry) or "none"
+        table.add_row(entry.name, system(entry), entry.dataset, space.backbone, reported, _left_open(entry))
     Console(highlight=False).print(table)
 
 
@@ -91,6 +92,15 @@ def run(
         console.print(f"stopped; go on with the same command: fer-tune published run {entry.name} {again}")
         raise typer.Exit(130) from None
     _conclude(outcome, entry, dataset, folder, console)
+
+
+def _left_open(entry: Published) -> str:
+    """Return ``9 settings, network``: how much of an entry is not from its paper."""
+    from fer_tune.search.published_schema import TOPICS
+
+    settings = sum(field not in TOPICS for field in entry.chosen)
+    topics = [topic for topic in TOPICS if topic in entry.chosen]
+    return ", ".join([f"{settings} setting{'' if settings == 1 else 's'}", *topics])
 
 
 def _print_entry(entry: Published, config: TrialConfig, console: Console) -> None:

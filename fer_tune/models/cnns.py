@@ -28,7 +28,7 @@ class Classifier(nn.Module):
 
     num_classes: int
     num_features: int
-    head: nn.Linear
+    head: nn.Module
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         del coarse  # blocks are the stages
@@ -36,6 +36,10 @@ class Classifier(nn.Module):
 
     def get_classifier(self) -> nn.Module:
         return self.head
+
+    def without_hidden(self) -> int:
+        """Take out the hidden layers below the classifier; return the number of features that are left."""
+        return self.num_features
 
 
 class _FlattenedCNN(Classifier):
@@ -54,9 +58,15 @@ class _FlattenedCNN(Classifier):
         self.num_classes = num_classes
         self.num_features = self.hidden_units
         self.blocks = _plain_blocks(in_chans, self.widths, self.pooled)
-        self.hidden = nn.Linear(self.widths[-1] * self.grid**2, self.hidden_units)
+        self.hidden: nn.Module = nn.Linear(self.widths[-1] * self.grid**2, self.hidden_units)
         self.drop = nn.Dropout(drop_rate)
         self.head = nn.Linear(self.hidden_units, num_classes)
+
+    def without_hidden(self) -> int:
+        """Take out the hidden layer below the classifier; return the number of features that are left."""
+        self.num_features = self.widths[-1] * self.grid**2
+        self.hidden = nn.Identity()
+        return self.num_features
 
     def forward_features(self, images: Tensor) -> Tensor:
         features: Tensor = self.blocks(images)

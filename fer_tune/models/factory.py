@@ -12,6 +12,7 @@ from torch import nn
 
 from fer_tune.errors import UserError, nearest
 from fer_tune.models import cnns, vgg
+from fer_tune.models.heads import drops_itself, replace_head
 from fer_tune.models.image_sizes import check_image_size, patch_size, takes_image_size
 from fer_tune.models.weights import load_weights
 
@@ -43,6 +44,7 @@ def create_model(
     weights: str | Path | None = None,
     drop_rate: float = 0.0,
     drop_path_rate: float = 0.0,
+    head: str = "own",
 ) -> nn.Module:
     """Build a classifier.
 
@@ -56,20 +58,23 @@ def create_model(
         weights: start from this instead: safetensors, or a state dict saved by torch (read with
             ``weights_only=True``), or a run folder. What fits in name and shape is copied, the rest stays as
             initialised; :func:`~fer_tune.models.weights.load_weights` reports it.
-        drop_rate: dropout before the classifier, for backbones that have it.
+        drop_rate: dropout before the classifier, for backbones that have it, or after the head's first layer.
         drop_path_rate: largest share of images that skip a residual block (Huang et al. 2016), for backbones that
             have such blocks.
+        head: what follows the backbone: its ``own``, ``linear``, or hidden units such as ``64-32`` (see
+            :mod:`fer_tune.models.heads`).
 
     Returns:
         A module from float images ``(batch, in_chans, H, W)`` to logits ``(batch, num_classes)``.
 
     Raises:
-        UserError: no such backbone; the image size does not suit it; it has no drop path; the weights cannot be
-            downloaded or read, or nothing in the file fits.
+        UserError: no such backbone; the image size does not suit it; it has no drop path, or no classifier to
+            put the head in the place of; the weights cannot be downloaded or read, or nothing in the file fits.
     """
     check_backbone(name)
     pretrained = pretrained and weights is None
-    arguments: dict[str, Any] = {"num_classes": num_classes, "in_chans": in_chans, "drop_rate": drop_rate}
+    arguments: dict[str, Any] = {"num_classes": num_classes, "in_chans": in_chans}
+    arguments["drop_rate"] = drop_rate if drops_itself(head) else 0.0
     if image_size is not None and takes_image_size(name):
         arguments["img_size"] = image_size
     if drop_path_rate > 0:
@@ -91,6 +96,7 @@ def create_model(
             f"backbone {name}: its ImageNet weights could not be had ({type(error).__name__}: {error}). "
             "Without a network, give a local checkpoint (`weights: FILE`) or train from scratch (`pretrained: false`)"
         ) from error
+    replace_head(model, head, num_classes, drop_rate, name)
     if image_size is not None:
         _check_fit(model, name, in_chans, image_size)
     if weights is not None:

@@ -51,7 +51,7 @@ class VGGPooled(Classifier):
                 layers += [nn.Conv2d(channels, step, 3, padding=1), nn.ReLU(inplace=True)]
                 channels = step
         self.features = nn.Sequential(*layers)
-        self.hidden = nn.Sequential(
+        self.hidden: nn.Module = nn.Sequential(
             nn.Linear(channels * grid**2, self.num_features),
             nn.ReLU(inplace=True),
             nn.Dropout(drop_rate),
@@ -70,6 +70,11 @@ class VGGPooled(Classifier):
             return (self._block_of[int(rest[0])] if coarse else int(rest[0])) if first == "features" else 1_000
 
         return block
+
+    def without_hidden(self) -> int:
+        """Take out the hidden layers below the classifier; return the number of features that are left."""
+        self.hidden, self.num_features = _dropout_of(self.hidden)
+        return self.num_features
 
     def forward_features(self, images: Tensor) -> Tensor:
         features: Tensor = self.features(images)
@@ -103,7 +108,7 @@ class CNNSmallVGG(Classifier):
                 channels = width
             blocks.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
         self.blocks = nn.Sequential(*blocks)
-        self.hidden = nn.Sequential(
+        self.hidden: nn.Module = nn.Sequential(
             nn.Linear(channels, 64),
             nn.ReLU(inplace=True),
             nn.Dropout(drop_rate),
@@ -112,6 +117,11 @@ class CNNSmallVGG(Classifier):
         )
         self.head = nn.Linear(32, num_classes)
 
+    def without_hidden(self) -> int:
+        """Take out the hidden layers below the classifier; return the number of features that are left."""
+        self.hidden, self.num_features = _dropout_of(self.hidden)
+        return self.num_features
+
     def forward_features(self, images: Tensor) -> Tensor:
         features: Tensor = self.blocks(images)
         return features
@@ -119,6 +129,13 @@ class CNNSmallVGG(Classifier):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.hidden(self.forward_features(images).mean((2, 3))))
         return logits
+
+
+def _dropout_of(hidden: nn.Module) -> tuple[nn.Module, int]:
+    """Return the dropout among hidden layers, which stays where they go, and the number of their inputs."""
+    layers = list(hidden.children())
+    assert isinstance(layers[0], nn.Linear)
+    return next(layer for layer in layers if isinstance(layer, nn.Dropout)), layers[0].in_features
 
 
 def _initialise(module: nn.Module) -> None:

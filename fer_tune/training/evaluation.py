@@ -37,6 +37,7 @@ def build_model(config: TrialConfig, card: DatasetCard) -> nn.Module:
         weights=config.weights,
         drop_rate=config.drop_rate,
         drop_path_rate=config.drop_path_rate,
+        head=config.head,
     )
     return model.to(memory_format=torch.channels_last)
 

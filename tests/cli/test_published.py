@@ -46,8 +46,10 @@ def test_list_has_a_row_per_entry_without_the_model_libraries(monkeypatch: pytes
     assert result.exit_code == 0
     told = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()[1:]}
     assert told.keys() == {entry.name for _, entry in shipped_published()}
-    assert told["qutub-atay-2023/vgg19-raf-db"] == ["qutub-atay-2023", "raf-db", "vgg19_gap", "85.87", "%", "test"]
-    assert told[NAME] == ["di504-metu", "fer2013", "cnn_simpler", "none"]
+    assert told["qutub-atay-2023/vgg19-raf-db"][:6] == ["qutub-atay-2023", "raf-db", "vgg19_gap", "85.87", "%", "test"]
+    assert told[NAME][:4] == ["di504-metu", "fer2013", "cnn_simpler", "none"]
+    entries = {entry.name: entry for _, entry in shipped_published()}
+    assert told[NAME][4:] == [str(len(entries[NAME].chosen) - 1), "settings,", "network"]  # its layers are not given
 
 
 def test_show_tells_every_setting_what_is_open_and_all_that_is_reported() -> None:
@@ -121,3 +123,14 @@ def test_a_folder_that_holds_something_else_is_left_alone(tiny: Path, tmp_path: 
     assert len(rows(run(tiny, tmp_path / "out", "--epochs", "1"))) == 1
     result = run(tiny, tmp_path / "out", "--epochs", "3")
     assert "holds a run with other settings or data" in str(result.exception)
+
+
+def test_the_heads_of_a_system_are_those_of_its_paper() -> None:
+    for name, head in {
+        "jahangir-2024/vgg16-transfer": "64-32",
+        "jahangir-2024/vgg16-fine-tuning": "64-32",
+        "jahangir-2024/resnet50-transfer": "64-32",
+        "jahangir-2024/resnet50-from-scratch": "128-64",
+    }.items():
+        lines = [line.split() for line in invoke("show", name).stdout.splitlines()]
+        assert ["head", head] in lines  # and nothing is said to be left open

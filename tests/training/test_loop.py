@@ -122,6 +122,7 @@ def test_a_finished_run_is_not_trained_again(tiny, tmp_path):
         {"schedule": "cosine"},
         {"schedule": "constant"},
         {"label_smoothing": 0.2},
+        {"head": "32-16"},
         {"drop_rate": 0.5},
         {"freeze_depth": 2},
         {"freeze_depth": 2, "unfreeze_epoch": 2},
