@@ -1,12 +1,10 @@
-"""What the search spent, and what early stopping saved of it."""
+"""What early stopping saved of a search, and what it may have cost."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
-
+from analysis.early_judgement import agreement_sentences, scheduler_words
 from analysis.run import Run
 
 
@@ -37,46 +35,6 @@ def savings(run: Run) -> Savings:
     return Savings(len(stopped), len(stopped) + len(completed), spent, spent + spared, sum(pace))
 
 
-@dataclass(frozen=True)
-class RankAgreement:
-    """How well the accuracy after some epochs ranks the trials that ran to the end, as their last one does."""
-
-    epoch: int
-    trials: int
-    spearman: float
-    lost: int  # of the final best third, those that would have been cut with only the best third going on
-
-
-def rank_agreement(run: Run) -> list[RankAgreement]:
-    """Return for the epochs at which trials may be stopped how well they foretell the end; empty with under 5 trials.
-
-    Only trials that ran to the end tell, and these were let go on because they were good early: so this flatters early
-    stopping.
-    """
-    settings = run.settings
-    whole = {row["trial_id"] for row in run.rows if row["status"] == "completed" and row["epochs"] == settings.epochs}
-    epochs = run.epochs[run.epochs["trial_id"].isin(whole)]
-    table = epochs.pivot_table(index="trial_id", columns="epoch", values="val_accuracy").cummax(axis=1)
-    if len(table) < 5:
-        return []
-    found = []
-    epoch = settings.grace_period
-    kept = max(1, len(table) // settings.reduction_factor)
-    last = table[table.columns.max()]
-    while epoch < settings.epochs:
-        early = table[epoch]
-        best = set(last.nlargest(kept).index)
-        lost = len(best - set(early.nlargest(kept).index))
-        found.append(RankAgreement(epoch, len(table), _spearman(early, last), lost))
-        epoch *= settings.reduction_factor
-    return found
-
-
-def _spearman(first: pd.Series[float], second: pd.Series[float]) -> float:
-    ranks = np.corrcoef(first.rank(), second.rank())
-    return float(ranks[0, 1]) if np.isfinite(ranks[0, 1]) else 0.0
-
-
 def regret_sentence(run: Run) -> str:
     """Return whether trials that early stopping ended might have won, from those refitted to the end; empty without."""
     status = {row["trial_id"]: row["status"] for row in run.rows}
@@ -104,20 +62,20 @@ def regret_sentence(run: Run) -> str:
 def savings_sentences(run: Run) -> list[str]:
     """Return in words what early stopping saved, and how far its early judgement can be trusted."""
     saved = savings(run)
+    if run.settings.scheduler == "none":
+        never = (
+            "The search was asked not to stop poor trials early, so nothing was to be saved and nothing was lost by it."
+        )
+        return [never] if saved.ended else []
     if not saved.stopped:
         return ["No trial was stopped early."] if saved.ended else []
     lines = [
         f"Early stopping ended {saved.stopped} of {saved.ended} trials and saved {100 * saved.share:.0f} % of the "
         f"epochs ({saved.epochs:,} trained instead of {saved.epochs_without:,}), about "
-        f"{saved.seconds_saved / 60:.0f} minutes of training."
+        f"{saved.seconds_saved / 60:.0f} minutes of training.",
+        f"It was {scheduler_words(run.settings)}.",
     ]
-    for row in rank_agreement(run):
-        lines.append(
-            f"After {row.epoch} epoch{'' if row.epoch == 1 else 's'}, the {row.trials} trials that ran to the end were "
-            f"ranked as at their end with a rank correlation of {row.spearman:.2f}; {row.lost} of the best "
-            f"1/{run.settings.reduction_factor} were not among the best then. These survived early stopping, so this "
-            "flatters it."
-        )
+    lines += agreement_sentences(run)
     if regret := regret_sentence(run):
         lines.append(regret)
     elif run.refits:

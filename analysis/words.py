@@ -57,3 +57,14 @@ def kept_text(name: str, value: float | None) -> str:
     if value is None or value != value:
         return "–"
     return f"{value:.3f}" if name == "log_loss" else percent(value)
+
+
+def listed(items: list[str]) -> str:
+    """Return ``a``, ``a and b`` or ``a, b and c``."""
+    return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
+
+
+def nth(number: int) -> str:
+    """Return ``1st``, ``2nd``, ``11th``."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

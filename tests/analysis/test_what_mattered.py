@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from analysis.axes import SearchAxis, points, search_axes
-from analysis.budget import rank_agreement, regret_sentence, savings, savings_sentences
+from analysis.budget import regret_sentence, savings, savings_sentences
+from analysis.early_judgement import rank_agreement
 from analysis.importance import FEWEST, importances
 from analysis.refit_plan import plan_refits
-from fer_tune.run_folder import TRIAL_COLUMNS, write_json, write_table
+from fer_tune.run_folder import EPOCH_COLUMNS, TRIAL_COLUMNS, write_json, write_table
 
 SPACE = {
     "learning_rate": {"log_uniform": [1e-4, 1e-1]},
@@ -113,15 +114,82 @@ def test_what_early_stopping_saved(made) -> None:
     assert "saved 52 % of the epochs" in savings_sentences(made.run)[0]
 
 
-def test_early_ranking_is_compared_with_the_last_one(made) -> None:
+def write_curves(made, curves: dict[str, list[float]], backbones: dict[str, str] | None = None, **settings) -> None:
+    """Write trials with these validation accuracies per epoch; those that are shorter than the longest were stopped."""
+    longest = max(map(len, curves.values()))
+    rows, history = [], []
+    for name, values in curves.items():
+        backbone = (backbones or {}).get(name, "cnn_residual")
+        status = "completed" if len(values) == longest else "stopped"
+        row = {"trial_id": name, "backbone": backbone, "origin": "sampled", "status": status, "epochs": len(values)}
+        rows.append(row | {"seconds": 2.0 * len(values), "best_val_accuracy": max(values)})
+        own = {"trial_id": name, "backbone": backbone}
+        history += [own | {"epoch": epoch, "val_accuracy": value} for epoch, value in enumerate(values, start=1)]
+    write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
+    write_table(history, EPOCH_COLUMNS, made.path / "epochs.parquet")
+    made.run.folder.write_settings(made.run.settings.model_copy(update={"epochs": longest, **settings}))
+
+
+RISING = {f"t{index}": [0.3 - index / 100] * 2 + [0.6 - index / 100] * 7 for index in range(6)}
+
+
+def test_early_ranking_is_compared_with_the_last_one_where_asha_judges(made) -> None:
+    late = {"t1": [0.1, 0.1, *RISING["t1"][2:]], "cut": [0.2]}  # the second best was the last at first
+    write_curves(made, RISING | late)
+    first, second = rank_agreement(made.run)
+    assert (first.epoch, first.trials, first.best, first.lost) == (1, 6, 2, 1)
+    assert (second.epoch, second.trials, second.best, second.lost) == (3, 6, 2, 0)
+    assert second.spearman == pytest.approx(1)
+    assert first.spearman == pytest.approx(1 - 6 * (4**2 + 4 * 1) / (6 * 35))  # Spearman's formula
+    text = " ".join(savings_sentences(made.run))
+    assert "It was ASHA, after 1 and 3 epochs: about the best 1/3 of a backbone's trials go on." in text
+    assert "1 of the 2 that ended in the best 1/3 of their backbone were not in it then" in text
+    assert "bracket" not in text
+
+
+def test_trials_are_ranked_among_those_of_their_backbone(made) -> None:
+    few = {f"few{index}": [0.5] * 3 for index in range(4)}
+    low = {f"low{index}": [0.1 - index / 100, 0.2, 0.2 + index / 100] for index in range(5)}
+    high = {f"high{index}": [0.8 - index / 100, 0.8, 0.9 + index / 100] for index in range(5)}
+    backbones = {name: name.rstrip("0123456789") for name in (*few, *low, *high)}
+    write_curves(made, few | low | high, backbones, reduction_factor=2)
+    first, _ = rank_agreement(made.run)
+    assert first.trials == 10  # four are too few
+    assert first.spearman == pytest.approx(-1)  # over both together it would be positive
+    assert (first.best, first.lost) == (4, 4)
+
+
+def test_brackets_are_told_of(made) -> None:
+    write_curves(made, RISING | {"cut": [0.2]}, brackets=2)
+    text = " ".join(savings_sentences(made.run))
+    assert "2 brackets, the later of which begin to judge at a later one of these epochs" in text
+    assert "With 2 brackets some trials were not judged before a later one of these epochs" in text
+
+
+def test_the_median_rule_judges_at_every_epoch_from_the_grace_period_on(made) -> None:
+    curves = {f"t{index}": [0.0] + [0.6 - index / 20] * 5 for index in range(1, 6)}
+    curves |= {"slow": [0.3] * 3 + [0.7] * 3}  # the others' first epochs, which do not count, would have saved it
+    curves |= {f"cut{index}": [0.0, 0.05] for index in range(6)}  # after the second epoch these save it
+    write_curves(made, curves, scheduler="median", grace_period=2)
     found = rank_agreement(made.run)
-    completed = [row for row in made.run.rows if row["status"] == "completed"]
-    assert [row.epoch for row in found] == [1, 3]
-    for row in found:
-        assert row.trials == len(completed)
-        assert -1 <= row.spearman <= 1
-        assert 0 <= row.lost <= row.trials // 3
-    assert found[1].spearman > 0.5  # the made-up curves are ordered by their ceilings
+    assert [(row.epoch, row.lost) for row in found] == [(2, 0), (3, 1), (4, 0), (5, 0)]
+    assert {(row.trials, row.best) for row in found} == {(6, 3)}
+    text = " ".join(savings_sentences(made.run))
+    assert "the median rule, at each epoch from the 2nd on" in text
+    assert "1 of the 3 that ended in the better half of their backbone was below the median after epoch 3" in text
+    assert "after epoch 3 none was" in text
+    assert "1/3" not in text
+    assert "ASHA" not in text
+    without_slow = {name: values for name, values in curves.items() if name != "slow"}
+    write_curves(made, without_slow, scheduler="median", grace_period=2)
+    assert "none of the 2 that ended in the better half" in " ".join(savings_sentences(made.run))
+
+
+def test_a_search_that_stops_no_trial_is_said_to_have_stopped_none(made) -> None:
+    write_curves(made, RISING, scheduler="none")
+    assert rank_agreement(made.run) == []
+    [sentence] = savings_sentences(made.run)
+    assert "asked not to stop poor trials early" in sentence
 
 
 @pytest.mark.parametrize(
