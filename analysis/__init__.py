@@ -8,7 +8,7 @@ The door for notebooks is :func:`load_run`, which needs neither Ray nor Weights 
     run.trials.sort_values("best_val_accuracy").tail()   # pandas frames: trials, epochs
     run.best_config                                      # settings of the best trial by validation
     run.published, run.refits, run.tests, run.comparison
-    run.plot_history().savefig("history.png")            # and plot_curves, plot_importance, plot_slices, ...
+    run.plot_history().savefig("history.png")            # and plot_curves, plot_importance, plot_pareto, ...
     run.predictions(run.tests[0].config_id)              # probabilities of every seed on the held-out images
 
     compare(["runs/resnet18-fer2013", "runs/vgg16-fer2013"]).table

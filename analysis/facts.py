@@ -8,9 +8,11 @@ from typing import Any
 
 from analysis.budget import savings_sentences
 from analysis.cards import dataset_card
+from analysis.early_judgement import scheduler_words
 from analysis.examples import example_facts
 from analysis.findings import Standing, answer, limits, luck
 from analysis.importance import Importances
+from analysis.pareto import HEADS, MEANINGS, pareto_rows, second_objective
 from analysis.results import MORE, VIEW_NAMES, Scores, TestResult
 from analysis.rows import compared, cost_rows, leader_rows, open_settings, refit_rows, versus_rows
 from analysis.run import Run
@@ -37,6 +39,7 @@ def gather(run: Run, stand: Standing, mattered: list[Importances]) -> dict[str, 
         "compared": [asdict(row) for row in compared(run, stand)],
         "versus": versus_rows(stand.comparison.pairs) if stand.comparison else [],
         "versus_method": stand.comparison.method if stand.comparison else "",
+        "pareto": pareto_facts(run),
         "open_settings": open_settings(run),
         "test": test,
         "scores": [] if test is None else score_rows(test),
@@ -58,6 +61,20 @@ def gather(run: Run, stand: Standing, mattered: list[Importances]) -> dict[str, 
         "version": __version__,
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
+
+
+def pareto_facts(run: Run) -> dict[str, Any]:
+    """Return the table of the trials that none beats in both objectives; empty for a search with one objective."""
+    settings = run.settings
+    second = second_objective(settings)
+    if second is None:
+        return {}
+    published = {entry.published.name for entry in run.published}
+    rows = pareto_rows(run.rows, second, published)
+    note = f"Best validation accuracy in %, one seed each, and {MEANINGS[second]}"
+    if second != "parameters" and settings.concurrent != 1:
+        note += ", measured while other trials may have run beside it"
+    return {"rows": rows, "head": HEADS[second], "meaning": MEANINGS[second], "note": note} if rows else {}
 
 
 def score_rows(scores: Scores) -> list[dict[str, str]]:
@@ -128,7 +145,7 @@ def how(run: Run, stand: Standing) -> list[tuple[str, str]]:
     budget += f"; {len(run.rows)} started ({', '.join(parts)}), {spent / 3600:.2f} hours of training in all"
     if settings.time_budget_seconds:
         budget += f"; stopped after {settings.time_budget_seconds / 60:.0f} minutes"
-    found = [("search", budget), ("search seed", str(settings.seed))]
+    found = [("search", budget), ("early stopping", scheduler_words(settings)), ("search seed", str(settings.seed))]
     plan, final = run.refit_plan, run.final_plan
     if plan is not None:
         seeds = ", ".join(map(str, plan.seeds))

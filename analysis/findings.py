@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from analysis.pareto import MEANINGS
 from analysis.results import Comparison, TestResult
 from analysis.run import ConfigRefit, Run
 from analysis.selection import select_winner
@@ -174,6 +175,10 @@ def limits(run: Run, stand: Standing) -> list[str]:
             "A paper's reported figure is not like for like: papers differ in splits, duplicates and budget, and many "
             "keep the epoch that did best on the test split."
         )
+    if len(run.settings.objectives) > 1:
+        costs = MEANINGS[run.settings.objectives[1]]
+        chosen = "what is refitted and tested was chosen by validation accuracy alone"
+        found.append(f"The search was also to keep the {costs} low; {chosen}.")
     if run.settings.trials < 30:
         trials = count(run.settings.trials, "trial")
         found.append(f"With {trials} per backbone the space is explored thinly; better settings may exist.")

@@ -87,6 +87,13 @@ def tables(facts: dict[str, Any]) -> str:
         columns = [("true / predicted", "l"), *((name, "r") for name in test.classes)]
         rows = [[row["name"], *row["counts"]] for row in facts["confusion"]]
         found.append(table(columns, rows, "Confusion matrix: counts, summed over seeds.", "confusion"))
+    front = facts["pareto"]
+    if front:
+        columns = [("trial", "l"), ("backbone", "l"), ("tried as", "l"), ("accuracy", "r"), (front["head"], "r")]
+        cells = ("trial_id", "backbone", "origin", "accuracy", "value", "front")
+        caption = f"What accuracy costs: the trials that none beats in both, and published ones. {front['note']}."
+        rows = [[row[n] for n in cells] for row in front["rows"]]
+        found.append(table([*columns, ("on the front", "l")], rows, caption, "pareto"))
     if facts["refits"]:
         columns = [("configuration", "l"), ("tried as", "l"), ("search", "r"), ("mean ± sd", "r"), ("each seed", "l")]
         rows = [[row[n] for n in ("id", "origin", "search", "mean", "each")] for row in facts["refits"]]

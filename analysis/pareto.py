@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
+from analysis.words import percent, settings_text
 from fer_tune.run_folder import OBJECTIVE_COLUMNS, Objective, SearchSettings
 
-_HEADS: dict[Objective, str] = {"seconds": "s/epoch", "latency": "ms/image", "parameters": "parameters"}
+if TYPE_CHECKING:
+    from rich.table import Table
+
+HEADS: dict[Objective, str] = {"seconds": "s/epoch", "latency": "ms/image", "parameters": "parameters"}
+MEANINGS: dict[Objective, str] = {
+    "seconds": "median seconds of an epoch",
+    "latency": "milliseconds to classify one image",
+    "parameters": "parameters of the network",
+}
 
 
 def second_objective(settings: SearchSettings) -> Objective | None:
     """Return what a search minimised beside maximising validation accuracy, if anything."""
     return settings.objectives[1] if len(settings.objectives) > 1 else None
+
+
+def measured(rows: Iterable[dict[str, Any]], second: Objective) -> list[dict[str, Any]]:
+    """Return the rows of trials.parquet that have both values and did not fail, in their order."""
+    column = OBJECTIVE_COLUMNS[second]
+    return [
+        row for row in rows if row["status"] != "failed" and _number(row["best_val_accuracy"]) and _number(row[column])
+    ]
 
 
 def pareto_front(rows: Iterable[dict[str, Any]], second: Objective) -> list[dict[str, Any]]:
@@ -26,30 +41,71 @@ def pareto_front(rows: Iterable[dict[str, Any]], second: Objective) -> list[dict
     the first stays.
     """
     column = OBJECTIVE_COLUMNS[second]
-    known = [
-        row for row in rows if row["status"] != "failed" and _number(row["best_val_accuracy"]) and _number(row[column])
-    ]
-    known.sort(key=lambda row: (-row["best_val_accuracy"], row[column]))
     front: list[dict[str, Any]] = []
-    for row in known:
+    for row in sorted(measured(rows, second), key=lambda row: (-row["best_val_accuracy"], row[column])):
         if not front or row[column] < front[-1][column]:
             front.append(row)
     return front
 
 
+def pareto_rows(rows: list[dict[str, Any]], second: Objective, published: set[str]) -> list[dict[str, str]]:
+    """Return a report's table: the front, best accuracy first, then what of the published is not on it.
+
+    Args:
+        rows: `Run.rows`.
+        second: the objective beside accuracy.
+        published: names of the published configurations.
+    """
+    front = pareto_front(rows, second)
+    on_it = {row["trial_id"] for row in front}
+    beaten = [row for row in measured(rows, second) if row["origin"] in published and row["trial_id"] not in on_it]
+    beaten.sort(key=lambda row: (-row["best_val_accuracy"], row["trial_id"]))
+    return [_text(row, second, published, "on it") for row in front] + [
+        _text(row, second, published, _place(row, front, second)) for row in beaten
+    ]
+
+
+def _text(row: dict[str, Any], second: Objective, published: set[str], front: str) -> dict[str, str]:
+    return {
+        "trial_id": row["trial_id"],
+        "backbone": row["backbone"],
+        "origin": row["origin"],
+        "kind": "published" if row["origin"] in published else "searched",
+        "accuracy": percent(row["best_val_accuracy"]),
+        "value": value_text(row[OBJECTIVE_COLUMNS[second]], second),
+        "front": front,
+        "settings": settings_text(row["config"]),
+    }
+
+
+def _place(row: dict[str, Any], front: list[dict[str, Any]], second: Objective) -> str:
+    """Return which trial of the front is better, or as good."""
+    column = OBJECTIVE_COLUMNS[second]
+    own = (row["best_val_accuracy"], row[column])
+    better = next(each for each in front if each[column] <= own[1])  # the most accurate that costs no more
+    same = (better["best_val_accuracy"], better[column]) == own
+    return f"as good as {better['trial_id']}" if same else f"beaten by {better['trial_id']}"
+
+
+def value_text(value: float, second: Objective) -> str:
+    """Return a value of the second objective for people."""
+    return f"{value:,.0f}" if second == "parameters" or value >= 100 else f"{value:.3g}"
+
+
 def pareto_table(rows: Iterable[dict[str, Any]], second: Objective) -> Table:
     """Return the front for a terminal."""
+    from rich.table import Table
+
     table = Table(title=f"no trial is better in both accuracy and {second}", box=None)
-    for head in ("trial", "backbone", "origin", "val acc", _HEADS[second], "epochs"):
+    for head in ("trial", "backbone", "origin", "val acc", HEADS[second], "epochs"):
         table.add_column(head, justify="left" if head in ("trial", "backbone", "origin") else "right")
     for row in pareto_front(rows, second):
-        value = row[OBJECTIVE_COLUMNS[second]]
         table.add_row(
             row["trial_id"],
             row["backbone"],
             row["origin"],
             f"{100 * row['best_val_accuracy']:.2f} %",
-            f"{value:,}" if second == "parameters" else f"{value:.3g}",
+            value_text(row[OBJECTIVE_COLUMNS[second]], second),
             f"{row['epochs']} {row['status'][:4]}",
         )
     return table

@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import examples, figures, heldout_figures, search_figures
+from analysis import examples, figures, heldout_figures, pareto_figure, search_figures
 from analysis.axes import points, search_axes
+from analysis.comparison_bars import comparison, refit_bar
 from analysis.findings import Standing
 from analysis.importance import Importances
+from analysis.pareto import MEANINGS, measured, second_objective
 from analysis.results import TestResult
-from analysis.rows import by_mean, compared, refit_of, same_dataset
-from analysis.run import ConfigRefit, Run
+from analysis.rows import by_mean
+from analysis.run import Run
 
 Drawn = tuple[str, str, Figure]
 
@@ -28,7 +30,7 @@ def draw(run: Run, stand: Standing, mattered: list[Importances]) -> Iterator[Dra
             yield from _settings(run, backbone, found)
     if any(refit.values for refit in stand.refits):
         words = "Best validation accuracy of each refit: a dot per seed, a bar at their mean."
-        rows = [_refit_bar(refit, refit.config.config_id) for refit in by_mean(stand.refits) if refit.values]
+        rows = [refit_bar(refit, refit.config.config_id) for refit in by_mean(stand.refits) if refit.values]
         yield "refits", words, figures.bars(rows, "Refits with new seeds", "validation accuracy (%)")
     if stand.winner is not None:
         name = stand.winner.config.config_id
@@ -42,18 +44,19 @@ def draw(run: Run, stand: Standing, mattered: list[Importances]) -> Iterator[Dra
 def _search(run: Run, stand: Standing) -> Iterator[Drawn]:
     words = "Best validation accuracy of every trial, and the best so far of each backbone."
     yield "search_history", words, figures.search_history(run.trials)
-    words = "Validation accuracy of every trial over its epochs; early stopping ended those with a ring."
+    words = "Validation accuracy of every trial over its epochs"
+    words += "; early stopping ended those with a ring." if (run.trials["status"] == "stopped").any() else "."
     yield "trial_curves", words, figures.trial_curves(run.epochs, run.trials)
     words = "Best validation accuracy so far against the epochs that the search had spent."
     yield "budget", words, search_figures.budget(run.trials)
-    rows = comparison_bars(run, stand)
-    if len(rows) > 1:
-        words = (
-            "Accuracy on validation here, of the published configurations and the searched one; "
-            "squares are what papers report of their own test splits."
-        )
-        title = "Published configurations and the searched one"
-        yield "comparison", words, figures.bars(rows, title, "accuracy (%)")
+    second = second_objective(run.settings)
+    if second is not None and measured(run.rows, second):
+        words = f"Best validation accuracy of every trial against the {MEANINGS[second]}; rings mark the front."
+        names = {entry.published.name for entry in run.published}
+        yield "pareto", words, pareto_figure.pareto(run.rows, second, names)
+    chart = comparison(run, stand)
+    if len(chart.rows) > 1:
+        yield "comparison", chart.caption, figures.bars(chart.rows, chart.title, chart.label)
 
 
 def _settings(run: Run, backbone: str, found: Importances | None) -> Iterator[Drawn]:
@@ -97,36 +100,3 @@ def _held_out(run: Run, stand: Standing, test: TestResult) -> Iterator[Drawn]:
     if test.groups:
         yield "groups", "Accuracy in each group of images, all seeds together.", heldout_figures.groups(test.groups)
     yield from examples.draw(run, test)
-
-
-def _refit_bar(refit: ConfigRefit, name: str) -> figures.Bar:
-    kind = "searched" if refit.config.origin == "sampled" else "published"
-    return figures.Bar(name, refit.mean, points=tuple(refit.values), kind=kind)
-
-
-def comparison_bars(run: Run, stand: Standing) -> list[figures.Bar]:
-    """Return the bars of the comparison on validation: reported, the same configuration run here, searched."""
-    rows = []
-    for entry in run.published:
-        published, trial = entry.published, entry.trial
-        reported = published.reported.get("test_accuracy")
-        if reported is not None and same_dataset(published.dataset, run.settings.dataset.name):
-            text = f"{published.name}\nreported, on its own test split"
-            rows.append(figures.Bar(text, reported / 100, kind="reported"))
-        refit = refit_of(stand, entry)
-        if refit is not None and refit.values:
-            rows.append(_refit_bar(refit, f"{published.name}\nhere, validation, {len(refit.values)} seeds"))
-        elif trial is not None and trial["best_val_accuracy"] is not None:
-            text = f"{published.name}\nhere, validation, one seed, {trial['epochs']} epochs"
-            rows.append(figures.Bar(text, trial["best_val_accuracy"], kind="published"))
-    searched = next((row for row in compared(run, stand) if row.kind == "searched"), None)
-    refit = next((r for r in stand.refits if searched and r.config.config_id == searched.config_id), None)
-    if refit is not None and refit.values:
-        text = f"searched: {refit.config.backbone}\nhere, validation, {len(refit.values)} seeds"
-        rows.append(_refit_bar(refit, text))
-    elif stand.winner is None:
-        best = next((row for row in run.ranked if row["origin"] == "sampled"), None)
-        if best is not None:
-            text = f"searched: {best['backbone']}\nhere, validation, best of many, one seed"
-            rows.append(figures.Bar(text, best["best_val_accuracy"]))
-    return rows

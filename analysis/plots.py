@@ -6,12 +6,27 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import figures, heldout_figures, search_figures
+from analysis import figures, heldout_figures, pareto_figure, search_figures
 from analysis.axes import Point, SearchAxis, points, search_axes
 from analysis.importance import FEWEST, importances
+from analysis.pareto import MEANINGS, measured, second_objective
 from analysis.results import TestResult
 from analysis.run import Run
 from fer_tune.errors import UserError, nearest
+
+
+def pareto(run: Run) -> Figure:
+    """Draw accuracy against the second objective.
+
+    Raises:
+        UserError: the search had one objective only, or no trial has both values yet.
+    """
+    second = second_objective(run.settings)
+    if second is None:
+        raise UserError(f"{run.place}: searched for accuracy alone; `fer-tune search --objective` names a second one")
+    if not measured(run.rows, second):
+        raise UserError(f"{run.place}: no trial has ended with both an accuracy and its {MEANINGS[second]}")
+    return pareto_figure.pareto(run.rows, second, {entry.published.name for entry in run.published})
 
 
 def importance(run: Run, backbone: str | None) -> Figure:

@@ -222,6 +222,12 @@ class Run:
 
         return search_figures.budget(self.trials)
 
+    def plot_pareto(self) -> Figure:
+        """Draw accuracy against the second objective of the search, and the front; see `plots.pareto`."""
+        from analysis import plots
+
+        return plots.pareto(self)
+
     def plot_importance(self, backbone: str | None = None) -> Figure:
         """Draw which settings mattered; see `plots.importance`."""
         from analysis import plots

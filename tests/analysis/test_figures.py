@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analysis import figures, heldout_figures, search_figures
+from analysis import figures, heldout_figures, pareto_figure, search_figures
 from analysis.axes import points, search_axes
 from analysis.importance import Importance, Importances
 from analysis.predictions import Predictions
@@ -38,6 +38,7 @@ def drawn(tested) -> dict[str, Figure]:
     predictions = Predictions([""] * 300, [""] * 300, labels, CLASSES, [1, 2], joint)
     trials, axes = points(run, "cnn_residual"), search_axes(run, "cnn_residual")
     found = [Importance(axis.name, 0.5, 0.2, 0.8, 0.4) for axis in axes]
+    sized = [row | {"parameters": 40_000 * 3**number} for number, row in enumerate(run.rows)]
     groups = [GroupScore(group=LONG, images=1200, accuracy=0.5, low=0.4, high=0.6)] * 2
     return {
         "importance": search_figures.importance(Importances("cnn_residual", 8, 0.5, found)),
@@ -45,6 +46,7 @@ def drawn(tested) -> dict[str, Figure]:
         "contour": search_figures.contour(trials, *axes[:2]),
         "parallel": search_figures.parallel(trials, axes),
         "budget": search_figures.budget(run.trials),
+        "pareto": pareto_figure.pareto(sized, "parameters", {entry.published.name for entry in run.published}),
         "roc": heldout_figures.roc(predictions),
         "reliability": heldout_figures.reliability(predictions, 0.04),
         "differences": heldout_figures.differences(run.comparison.pairs),

@@ -8,15 +8,17 @@ from io import StringIO
 
 from rich.console import Console
 
-from analysis.pareto import pareto_front, pareto_table, second_objective
+from analysis.pareto import pareto_front, pareto_rows, pareto_table, second_objective, value_text
+from analysis.pareto_figure import pareto
 from fer_tune.run_folder import DatasetRef, SearchSettings
 
 
-def row(name, accuracy, latency, status="completed", parameters=None):
+def row(name, accuracy, latency, status="completed", parameters=None, origin="sampled"):
     return {
         "trial_id": name,
         "backbone": "cnn_simpler",
-        "origin": "sampled",
+        "origin": origin,
+        "config": {"learning_rate": 0.1},
         "status": status,
         "epochs": 3,
         "best_val_accuracy": accuracy,
@@ -77,3 +79,46 @@ def test_a_search_for_accuracy_alone_has_no_second_objective():
     assert second_objective(settings) is None
     both = settings.model_copy(update={"objectives": ["val_accuracy", "latency"]})
     assert second_objective(both) == "latency"
+
+
+def test_a_report_has_the_front_and_then_the_published_ones_that_are_beaten():
+    rows = [
+        row("slow", 0.8, 9.0),
+        row("quick", 0.6, 1.0),
+        row("beaten", 0.5, 2.0, origin="paper/a"),
+        row("twin", 0.6, 1.0, origin="paper/b"),
+        row("sampled", 0.4, 3.0),
+        row("broken", 0.9, 0.5, "failed", origin="paper/c"),
+    ]
+    table = pareto_rows(rows, "latency", {"paper/a", "paper/b", "paper/c"})
+    assert [(each["trial_id"], each["front"], each["kind"]) for each in table] == [
+        ("slow", "on it", "searched"),
+        ("quick", "on it", "searched"),
+        ("twin", "as good as quick", "published"),
+        ("beaten", "beaten by quick", "published"),
+    ]
+    assert [each["accuracy"] for each in table] == ["80.0", "60.0", "60.0", "50.0"]
+    assert value_text(1234.5, "seconds") == "1,234"
+    assert value_text(0.01234, "latency") == "0.0123"
+
+
+def test_the_figure_rings_the_front_and_stars_the_published():
+    rows = [
+        row("slow", 0.8, 90.0),
+        row("quick", 0.6, 1.0, "stopped"),
+        row("known", 0.5, 2.0, origin="paper/a"),
+        row("warm", 0.5, 3.0, origin="earlier/run"),  # no paper's
+        row("broken", 0.9, 0.5, "failed"),
+    ]
+    figure = pareto(rows, "latency", {"paper/a"})
+    [axes] = figure.axes
+    drawn = [(points.get_sizes()[0], points.get_offsets().tolist()) for points in axes.collections]
+    assert {tuple(place) for size, own in drawn if size == 230 for place in own} == {(90.0, 80.0), (1.0, 60.0)}
+    assert [place for size, own in drawn if size == 190 for place in own] == [[2.0, 50.0]]
+    assert sum(len(own) for size, own in drawn if size == 34) == 3
+    [line] = axes.lines
+    assert line.get_xydata().tolist() == [[1.0, 60.0], [90.0, 80.0], [90.0, 80.0]]
+    assert axes.get_xscale() == "log"
+    assert axes.get_xlabel() == "milliseconds to classify one image"
+    keys = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert keys == {"cnn_simpler", "stopped early", "published", "the front"}

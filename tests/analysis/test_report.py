@@ -7,16 +7,22 @@ import re
 from html.parser import HTMLParser
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from analysis.comparison_bars import comparison
+from analysis.facts import gather
 from analysis.final_plan import plan_final
 from analysis.findings import standing
 from analysis.heldout import run_test
+from analysis.latex import tables
+from analysis.pareto import pareto_front
 from analysis.pictures import draw
 from analysis.refit_plan import plan_refits
 from analysis.report import render, write_report
 from analysis.saving import save_figure
 from analysis.words import percent
+from fer_tune.errors import UserError
 from fer_tune.run_folder import TRIAL_COLUMNS, write_json, write_table
 
 SETTINGS = {f"{kind}_{name}" for kind in ("slices", "contour", "parallel") for name in ("cnn_residual", "cnn_baseline")}
@@ -278,3 +284,92 @@ def test_figures_of_an_earlier_report_do_not_stay(made) -> None:
     stale.write_bytes(b"of another test")
     write_report(made.run)
     assert not stale.exists()
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "words"),
+    [
+        ("asha", "ASHA, after 1 and 3 epochs"),
+        ("median", "the median rule, at each epoch from the 1st on"),
+        ("none", "none: every trial was to run to its end"),
+    ],
+)
+def test_what_was_to_stop_poor_trials_is_told(made, scheduler: str, words: str) -> None:
+    made.run.folder.write_settings(made.run.settings.model_copy(update={"scheduler": scheduler}))
+    text = text_of(made)
+    assert f"early stopping: {words}" in text
+    assert ("ASHA" in text) == (scheduler == "asha")
+    assert ("best 1/3" in text) == (scheduler == "asha")
+
+
+def test_a_second_objective_has_its_front_in_the_report(made) -> None:
+    assert "pareto" not in drawn(made.run)
+    assert "What accuracy costs" not in text_of(made)
+    with pytest.raises(UserError, match="searched for accuracy alone"):
+        made.run.plot_pareto()
+    rows = pq.read_table(made.path / "trials.parquet").to_pylist()
+    for number, row in enumerate(rows):
+        row["parameters"] = 10_000 * (1 + number * 7 % 5)
+    write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
+    objectives = ["val_accuracy", "parameters"]
+    made.run.folder.write_settings(made.run.settings.model_copy(update={"objectives": objectives}))
+    run = made.run
+    assert "pareto" in drawn(run)
+    assert run.plot_pareto().axes[0].get_xlabel() == "parameters of the network"
+    front = pareto_front(run.rows, "parameters")
+    assert 1 < len(front) < len(rows)
+    for kind in ("md", "html"):
+        section = text_of(made, kind).split("What accuracy costs")[1].split("What mattered")[0]
+        lines = [line for line in section.splitlines() if line.startswith(("| ", "<tr><td>"))]
+        lines = lines[1:] if kind == "md" else lines  # less the head
+        for row, line in zip(front, lines, strict=False):
+            assert row["trial_id"] in line
+            assert percent(row["best_val_accuracy"]) in line
+            assert f"{row['parameters']:,}" in line
+            assert "on it" in line
+        beaten = [entry for entry in run.published if entry.trial["trial_id"] not in {row["trial_id"] for row in front}]
+        assert sum("beaten by" in line for line in lines) == len(beaten) == len(lines) - len(front)
+    assert "chosen by validation accuracy alone" in text_of(made)
+    latex = tables(gather(run, standing(run), []))
+    assert r"\label{tab:pareto}" in latex
+    assert f"{front[0]['parameters']:,} & on it" in latex
+
+
+def bars_of(made):
+    """Return the name, kind and values of each bar in the comparison of published and searched configurations."""
+    chart = comparison(made.run, standing(made.run))
+    return chart, {row.name.replace("\n", ", "): (row.kind, row.value, row.low, row.high) for row in chart.rows}
+
+
+def test_published_and_searched_are_compared_on_validation_before_the_test(made) -> None:
+    made.refit([[0.6, 0.61], [0.4, 0.42], [0.3, 0.3]], published=2)
+    chart, bars = bars_of(made)
+    assert chart.title.endswith("on validation")
+    assert chart.caption.startswith("Accuracy on validation here")
+    assert bars["searched: cnn_residual, here, validation, 2 seeds"][:2] == ("searched", pytest.approx(0.605))
+    assert not any("held-out" in name for name in bars)
+
+
+def test_published_and_searched_are_compared_on_the_held_out_split_after_it(tested) -> None:
+    made, result = tested
+    chart, bars = bars_of(made)
+    assert chart.title.endswith("on the held-out split")
+    assert "95 % intervals" in chart.label
+    assert "on the same 210 images" in chart.caption
+    assert not any("validation" in name for name in bars)
+    accuracy = result.accuracy
+    own = bars[f"searched: {result.backbone}, here, held-out, 3 seeds"]
+    assert own == ("searched", accuracy.value, accuracy.low, accuracy.high)
+    beside = [test for test in made.run.tests if test.role == "published"]
+    assert len(beside) == 2
+    for test in beside:
+        own = bars[f"{test.origin}, here, held-out, 3 seeds"]
+        assert own == ("published", test.accuracy.value, test.accuracy.low, test.accuracy.high)
+
+
+def test_without_a_tested_published_configuration_the_comparison_stays_on_validation(made, models) -> None:
+    made.refit([[0.6, 0.61]])
+    run_test(made.run, **models)
+    chart, bars = bars_of(made)
+    assert chart.title.endswith("on validation")
+    assert not any("held-out" in name for name in bars)
