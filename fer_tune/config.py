@@ -53,7 +53,9 @@ class TrialConfig(BaseModel):
     cutmix: float = Field(0.0, ge=0, le=10, description="alpha of CutMix's Beta distribution; 0 is off")
 
     pretrained: bool = Field(False, description="start from timm's ImageNet weights")
-    weights: str | None = Field(None, description="start from this file (safetensors or .pt) or run folder instead")
+    weights: str | None = Field(
+        None, description="start from this file (safetensors or .pt) or run folder instead; a path or a URI"
+    )
     freeze_depth: int = Field(0, ge=0, le=64, description="stages frozen from the input: 0 trains everything")
     unfreeze_epoch: int | None = Field(
         None, ge=2, le=10_000, description="from this epoch on, one more frozen stage is trained each epoch, top down"

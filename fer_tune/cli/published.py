@@ -54,7 +54,8 @@ def run(
         Path | None, typer.Option(help="Folder for checkpoint and result; runs/published/NAME if left out.")
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Start from this file, or the best weights of this run folder.")
+        str | None,
+        typer.Option(help="Start from this file, or the best weights of this run folder; a path or a URI."),
     ] = None,
     pretrained: Annotated[
         bool | None,
@@ -73,7 +74,7 @@ def run(
     from fer_tune.training.loop import train
 
     space, entry = find_published(name)
-    start = None if weights is None else str(weights.expanduser().resolve())
+    start = None if weights is None else _lasting(weights, space.backbone)
     config = as_published(space, entry, epochs=epochs, weights=start, pretrained=pretrained, seed=seed)
     dataset = PreparedDataset.open(data)
     dataset.verify()
@@ -122,10 +123,21 @@ def _print_entry(entry: Published, config: TrialConfig, console: Console) -> Non
     console.print(f"reported: {reported_figures(entry)}")
 
 
+def _lasting(weights: str, backbone: str) -> str:
+    """Return ``weights`` as a record may keep it: an absolute path, or a URI that is pinned to its content."""
+    from fer_tune.data.remote import as_uri, without_file_scheme
+    from fer_tune.training.starting_weights import pinned
+
+    if as_uri(weights):
+        return pinned(weights, backbone)
+    return str(Path(without_file_scheme(weights)).expanduser().resolve())
+
+
 def _check_weights(config: TrialConfig, dataset: PreparedDataset, console: Console) -> None:
     """Build the network once, before anything is written: what it starts from is there, and how much of it fits."""
     from fer_tune.models import load_weights
     from fer_tune.training.evaluation import build_model
+    from fer_tune.training.starting_weights import on_this_machine
 
     if config.weights is None:
         build_model(config, dataset.card)
@@ -133,7 +145,8 @@ def _check_weights(config: TrialConfig, dataset: PreparedDataset, console: Conso
             console.print(f"note: {config.freeze_depth} stages are frozen at random weights, so they learn nothing")
         return
     fresh = config.model_copy(update={"weights": None, "pretrained": False})
-    console.print(str(load_weights(build_model(fresh, dataset.card), config.weights, config.backbone)), markup=False)
+    file = on_this_machine(config.weights, config.backbone)
+    console.print(str(load_weights(build_model(fresh, dataset.card), file)), markup=False)
 
 
 def _claim(folder: Path, entry: Published, config: TrialConfig, dataset: PreparedDataset) -> None:

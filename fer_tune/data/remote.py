@@ -49,9 +49,20 @@ def without_file_scheme(text: str) -> str:
     return text if match is None else f"/{match[2]}"
 
 
+def refuse_password(uri: str) -> None:
+    """Raise a UserError if a password stands in ``uri``: it would end in files and on screens."""
+    scheme, _, rest = uri.partition("://")
+    user, _, host = rest.partition("/")[0].rpartition("@")
+    if ":" in user:
+        raise UserError(
+            f"{scheme}://...@{host}: leave user and password out of the URI, which is kept in files; name them in the "
+            "environment, as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+
+
 def pinned(uri: str, content_hash: str) -> str:
     """Return the URI that stands for the content of that hash alone."""
-    return f"{_parted(uri)[0]}#{content_hash}"
+    return f"{parted(uri)[0]}#{content_hash}"
 
 
 def cache_folder() -> Path:
@@ -74,9 +85,10 @@ def fetch(uri: str, verify: Verify | None = None) -> Path:
 
     Raises:
         UserError: it cannot be reached or read, is no prepared dataset, a damaged one or not the pinned one, or the
-            cache is full.
+            cache is full, or a password stands in the URI.
     """
-    uri, wanted = _parted(uri)
+    refuse_password(uri)
+    uri, wanted = parted(uri)
     if wanted and (kept := _kept(wanted)):
         return kept
     filesystem, path = filesystem_of(uri)
@@ -105,7 +117,7 @@ def fetch(uri: str, verify: Verify | None = None) -> Path:
     return folder
 
 
-def _parted(uri: str) -> tuple[str, str]:
+def parted(uri: str) -> tuple[str, str]:
     """Return the URI and the content hash it is pinned to, or an empty string."""
     match = _PINNED.fullmatch(uri)
     return (match[1], match[2]) if match else (uri, "")

@@ -7,11 +7,27 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, Protocol
 
 from fer_tune.errors import UserError
 
 _BEST = "best.safetensors"
+
+
+class Folder(Protocol):
+    """A folder on this machine or in an object store, as far as it is looked into."""
+
+    def names(self, below: str = "") -> list[str]:
+        """Return the names of the files in the folder; with ``below``, of all files in and under that folder of it.
+
+        Names are relative to the folder itself, such as ``refit/cnn_residual-0a1b2c3d/seed_0/result.json``.
+        """
+
+    def read(self, name: str) -> bytes:
+        """Return what a file holds."""
 
 
 def find_weights(source: Path, backbone: str | None = None) -> Path:
@@ -31,41 +47,81 @@ def find_weights(source: Path, backbone: str | None = None) -> Path:
         source = source.parent
     if not source.is_dir():
         return source
-    if (source / _BEST).is_file():
-        return source / _BEST
-    if not (source / "search.yaml").is_file():
-        raise UserError(f"{source}: no weights here: neither {_BEST} nor a run folder (search.yaml)")
-    found = _refits(source) or _trials(source)
+    return source / best_in(_Local(source), str(source), backbone)
+
+
+def best_in(folder: Folder, told: str, backbone: str | None = None) -> str:
+    """Return the name of the weights file that a folder stands for, relative to it; see :func:`find_weights`.
+
+    Args:
+        folder: to look into.
+        told: what a message calls it.
+        backbone: whose trials are preferred.
+
+    Raises:
+        UserError: it holds no weights.
+    """
+    names = folder.names()
+    if _BEST in names:
+        return _BEST
+    if "search.yaml" not in names:
+        raise UserError(f"{told}: no weights here: neither {_BEST} nor a run folder (search.yaml)")
+    found = _best_refit(folder, backbone) or (_best_trial(folder, backbone) if "trials.parquet" in names else "")
     if not found:
-        raise UserError(f"{source}: a run folder without a single checkpoint; let it train an epoch first")
-    own = [each for each in found if each[0] == backbone]
-    return max(own or found, key=lambda each: each[1])[2]
-
-
-def _refits(run: Path) -> list[tuple[str, float, Path]]:
-    """Return (backbone, best validation accuracy, weights) of each refit that is done."""
-    found = []
-    for file in sorted(run.glob("refit/*/seed_*/result.json")):
-        result = json.loads(file.read_text(encoding="utf-8"))
-        accuracy = result.get("best_val_accuracy")
-        weights = file.with_name(_BEST)
-        if isinstance(accuracy, float) and math.isfinite(accuracy) and weights.is_file():
-            backbone = str(result.get("config_id", "")).rpartition("-")[0]  # e.g. cnn_residual-0a1b2c3d
-            found.append((backbone, accuracy, weights))
+        raise UserError(f"{told}: a run folder without a single checkpoint; let it train an epoch first")
     return found
 
 
-def _trials(run: Path) -> list[tuple[str, float, Path]]:
-    """The same of each trial that left a checkpoint."""
+def _best_refit(folder: Folder, backbone: str | None) -> str:
+    """Return the weights of the best refit that is done; empty where none is."""
+    names = folder.names("refit")
+    found: list[tuple[str, Any, str]] = []
+    for name in sorted(names):
+        weights = f"{name.rpartition('/')[0]}/{_BEST}"
+        # refit/<config>/seed_<s>/: those on train and validation together lie deeper, and have no accuracy to go by
+        if name.endswith("/result.json") and name.count("/") == 3 and weights in names:
+            result = json.loads(folder.read(name))
+            of = str(result.get("config_id", "")).rpartition("-")[0]  # e.g. cnn_residual-0a1b2c3d
+            found.append((of, result.get("best_val_accuracy"), weights))
+    return next(iter(_best_first(found, backbone)), "")
+
+
+def _best_trial(folder: Folder, backbone: str | None) -> str:
+    """Return the weights of the best trial that left a checkpoint; empty where none did."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    file = run / "trials.parquet"
-    if not file.is_file():
-        return []
-    found = []
-    for row in pq.read_table(file, columns=["trial_id", "backbone", "best_val_accuracy"]).to_pylist():
-        weights = sorted((run / "tune" / row["trial_id"]).rglob(_BEST))  # checkpoint_000007/: the last knows the best
-        accuracy = row["best_val_accuracy"]
-        if weights and accuracy is not None and math.isfinite(accuracy):
-            found.append((row["backbone"], accuracy, weights[-1]))
-    return found
+    table = pq.read_table(pa.BufferReader(folder.read("trials.parquet")))
+    rows = table.select(["trial_id", "backbone", "best_val_accuracy"]).to_pylist()
+    trials = ((row["backbone"], row["best_val_accuracy"], row["trial_id"]) for row in rows)
+    for trial in _best_first(trials, backbone):
+        weights = sorted(name for name in folder.names(f"tune/{trial}") if name.endswith(f"/{_BEST}"))
+        if weights:
+            return weights[-1]  # checkpoint_000007/: the last knows the best
+    return ""
+
+
+def _best_first(found: Iterable[tuple[str, Any, str]], backbone: str | None) -> list[str]:
+    """Return the last of each (backbone, accuracy, name): the best accuracy first, those of ``backbone`` before all.
+
+    Those without an accuracy are left out.
+    """
+    known = [each for each in found if isinstance(each[1], float) and math.isfinite(each[1])]
+    known.sort(key=lambda each: (each[0] != backbone, -each[1]))
+    return [name for _, _, name in known]
+
+
+class _Local:
+    """A folder on this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def names(self, below: str = "") -> list[str]:
+        if not below:
+            return [entry.name for entry in self._path.iterdir() if entry.is_file()]
+        files = ((folder, name) for folder, _, names in os.walk(self._path / below) for name in names)
+        return [Path(folder, name).relative_to(self._path).as_posix() for folder, name in files]
+
+    def read(self, name: str) -> bytes:
+        return (self._path / name).read_bytes()

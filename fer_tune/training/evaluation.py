@@ -18,6 +18,7 @@ from fer_tune.data.views import Kind
 from fer_tune.data.views import views as make_views
 from fer_tune.models import create_model
 from fer_tune.training.metrics import Meter
+from fer_tune.training.starting_weights import on_this_machine
 
 EVALUATION_BATCH = 256  # on 2 cores larger batches were no faster
 
@@ -26,7 +27,7 @@ def build_model(config: TrialConfig, card: DatasetCard) -> nn.Module:
     """Build the network of ``config`` for the images and classes of ``card``, channels last in memory.
 
     Raises:
-        UserError: see :func:`fer_tune.models.create_model`.
+        UserError: see :func:`fer_tune.models.create_model`; or weights behind a URI cannot be had.
     """
     model = create_model(
         config.backbone,
@@ -34,7 +35,7 @@ def build_model(config: TrialConfig, card: DatasetCard) -> nn.Module:
         in_chans=card.channels,
         image_size=config.image_size or card.height,
         pretrained=config.pretrained,
-        weights=config.weights,
+        weights=None if config.weights is None else on_this_machine(config.weights, config.backbone),
         drop_rate=config.drop_rate,
         drop_path_rate=config.drop_path_rate,
         head=config.head,

@@ -103,6 +103,24 @@ def test_run_starts_from_the_weights_of_an_earlier_one(tiny: Path, tmp_path: Pat
     assert "first/best.safetensors: 26 of 26 tensors copied, 100.0 % of the numbers" in second.stdout
 
 
+def test_run_starts_from_the_weights_behind_a_uri_and_keeps_to_them(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fsspec
+
+    monkeypatch.setenv("FER_TUNE_CACHE", str(tmp_path / "cache"))
+    assert len(rows(run(tiny, tmp_path / "first", "--epochs", "1"))) == 1
+    memory = fsspec.filesystem("memory")
+    memory.put(str(tmp_path / "first/best.safetensors"), "/weights/first/best.safetensors")
+    arguments = ("--epochs", "1", "--weights", "memory://weights/first")
+    result = run(tiny, tmp_path / "second", *arguments)
+    assert "26 of 26 tensors copied, 100.0 % of the numbers" in result.stdout
+    kept = json.loads((tmp_path / "second/published.json").read_text())["config"]["weights"]
+    assert kept.startswith("memory://weights/first/best.safetensors#")
+    assert rows(run(tiny, tmp_path / "second", *arguments)) == []  # the same content: the same run, which is done
+    memory.rm("/weights", recursive=True)
+
+
 def test_faults_are_told_before_anything_is_written(tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for arguments, told in {

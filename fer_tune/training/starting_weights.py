@@ -1,0 +1,49 @@
+"""Where a run's starting weights lie: the setting ``weights``, a path or a URI, as a file on this machine.
+
+A URI (``s3://``, ``gs://``, ...) names a file, or a folder that stands for one as a folder on this machine does (see
+:func:`fer_tune.models.run_weights.find_weights`): a refit's, a published run's, a whole run's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fer_tune.data.remote import as_uri, parted, without_file_scheme
+from fer_tune.data.remote_files import RemoteFolder, fetched
+from fer_tune.models.run_weights import best_in, find_weights
+
+
+def on_this_machine(weights: str, backbone: str) -> Path:
+    """Return the file that ``weights`` stands for, fetched into this machine's cache where it is behind a URI.
+
+    Args:
+        weights: a path; a URI; or a URI that is pinned to a content (:func:`pinned`), for which the network is not
+            asked once the file is in the cache.
+        backbone: whose trials are preferred in the folder of a search over several.
+
+    Raises:
+        UserError: nothing there, a folder without weights, or the store cannot be reached.
+    """
+    uri = as_uri(weights)
+    if not uri:
+        return find_weights(Path(without_file_scheme(weights)), backbone)
+    return fetched(uri) if parted(uri)[1] else _looked_up(uri, backbone)[0]
+
+
+def pinned(weights: str, backbone: str) -> str:
+    """Return what stands, on every machine and later on, for the weights that ``weights`` stands for now.
+
+    A run behind a URI may go on, and its best trial become another: the file that is the best now is pinned to its
+    content. A path stays what it is.
+
+    Raises:
+        UserError: as for :func:`on_this_machine`.
+    """
+    uri = as_uri(weights)
+    return _looked_up(uri, backbone)[1] if uri and not parted(uri)[1] else weights
+
+
+def _looked_up(uri: str, backbone: str) -> tuple[Path, str]:
+    """Return the file, and the pinned URI that stands for it."""
+    place = RemoteFolder(uri)
+    return place.fetch("" if place.is_file() else best_in(place, uri, backbone))
