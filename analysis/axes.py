@@ -52,7 +52,7 @@ class Point:
     """A trial as the plots of settings need it."""
 
     trial_id: str
-    origin: str
+    published: bool  # a paper picked it
     status: str
     accuracy: float  # best on validation, in [0, 1]
     settings: dict[str, Any]
@@ -61,8 +61,9 @@ class Point:
 def points(run: Run, backbone: str) -> list[Point]:
     """Return the completed and stopped trials of a backbone, in the order of their start."""
     usable = {row["trial_id"] for row in run.ranked}
+    names = run.published_names
     return [
-        Point(row["trial_id"], row["origin"], row["status"], row["best_val_accuracy"], row["config"])
+        Point(row["trial_id"], row["origin"] in names, row["status"], row["best_val_accuracy"], row["config"])
         for row in run.rows
         if row["backbone"] == backbone and row["trial_id"] in usable
     ]

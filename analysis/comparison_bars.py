@@ -56,9 +56,9 @@ def _squares(rows: list[Bar]) -> str:
     return "; squares are what papers report of their own test splits" if reported else ""
 
 
-def refit_bar(refit: ConfigRefit, name: str) -> Bar:
+def refit_bar(run: Run, refit: ConfigRefit, name: str) -> Bar:
     """Return the bar of a configuration's refits on validation."""
-    kind = "searched" if refit.config.origin == "sampled" else "published"
+    kind = "published" if refit.config.origin in run.published_names else "searched"
     return Bar(name, refit.mean, points=tuple(refit.values), kind=kind)
 
 
@@ -94,15 +94,15 @@ def _validation(run: Run, stand: Standing, searched: ConfigRefit | None) -> list
         rows += _reported(run, entry)
         refit = refit_of(stand, entry)
         if refit is not None and refit.values:
-            rows.append(refit_bar(refit, f"{published.name}\nhere, validation, {len(refit.values)} seeds"))
+            rows.append(refit_bar(run, refit, f"{published.name}\nhere, validation, {len(refit.values)} seeds"))
         elif trial is not None and trial["best_val_accuracy"] is not None:
             text = f"{published.name}\nhere, validation, one seed, {trial['epochs']} epochs"
             rows.append(Bar(text, trial["best_val_accuracy"], kind="published"))
     if searched is not None and searched.values:
         text = f"searched: {searched.config.backbone}\nhere, validation, {len(searched.values)} seeds"
-        rows.append(refit_bar(searched, text))
+        rows.append(refit_bar(run, searched, text))
     elif stand.winner is None:
-        best = next((row for row in run.ranked if row["origin"] == "sampled"), None)
+        best = next((row for row in run.ranked if row["origin"] not in run.published_names), None)
         if best is not None:
             text = f"searched: {best['backbone']}\nhere, validation, best of many, one seed"
             rows.append(Bar(text, best["best_val_accuracy"]))

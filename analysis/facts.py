@@ -10,7 +10,7 @@ from analysis.budget import savings_sentences
 from analysis.cards import dataset_card
 from analysis.early_judgement import scheduler_words
 from analysis.examples import example_facts
-from analysis.findings import Standing, answer, limits, luck
+from analysis.findings import Standing, answer, found_as, limits, luck
 from analysis.importance import Importances
 from analysis.pareto import HEADS, MEANINGS, pareto_rows, second_objective
 from analysis.results import MORE, VIEW_NAMES, Scores, TestResult
@@ -31,6 +31,7 @@ def gather(run: Run, stand: Standing, mattered: list[Importances]) -> dict[str, 
         "classes": settings.dataset.classes,
         "folder": run.place,
         "answer": answer(run, stand),
+        "found_as": "" if test is None else found_as(run, test.origin),
         "luck": luck(run, stand),
         "next_command": stand.next_command,
         "refits": refit_rows(stand.refits),
@@ -69,8 +70,7 @@ def pareto_facts(run: Run) -> dict[str, Any]:
     second = second_objective(settings)
     if second is None:
         return {}
-    published = {entry.published.name for entry in run.published}
-    rows = pareto_rows(run.rows, second, published)
+    rows = pareto_rows(run.rows, second, run.published_names)
     note = f"Best validation accuracy in %, one seed each, and {MEANINGS[second]}"
     if second != "parameters" and settings.concurrent != 1:
         note += ", measured while other trials may have run beside it"
@@ -153,7 +153,10 @@ def how(run: Run, stand: Standing) -> list[tuple[str, str]]:
         found.append(("refits", words))
     if final is not None:
         told = ", ".join(f"{config.config_id} for {config.stop_epoch} epochs" for config in final.configs)
-        words = f"on train and val together, the epoch fixed before as the median best epoch on train alone: {told}"
+        rule = "the median best epoch on train alone"
+        if plan is not None and final.epochs != plan.epochs:
+            rule += f", as a share of a schedule of {final.epochs} epochs"
+        words = f"on train and val together, the epoch fixed before as {rule}: {told}"
         found.append(("last training", words))
     if stand.test is not None:
         found += [("choice", stand.test.selection), ("intervals", stand.test.method)]

@@ -40,11 +40,12 @@ def new(height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, list(axes)
 
 
-def search_history(trials: pd.DataFrame) -> Figure:
+def search_history(trials: pd.DataFrame, published: set[str]) -> Figure:
     """Draw every trial in the order of its start, and the best so far, per backbone.
 
     Args:
         trials: `Run.trials`.
+        published: names of the published configurations.
     """
     with style():
         figure, [axes] = new(4.6)
@@ -58,9 +59,9 @@ def search_history(trials: pd.DataFrame) -> Figure:
             last = [*own["number"], len(order)]
             axes.step(last, [*best, best.iloc[-1]], where="post", color=colour, linewidth=2)
             for status, face in (("completed", colour), ("stopped", "white"), ("running", PALE)):
-                some = own[(own["status"] == status) & (own["origin"] == "sampled")]
+                some = own[(own["status"] == status) & ~own["origin"].isin(published)]
                 axes.scatter(some["number"], 100 * some["best_val_accuracy"], s=34, c=face, edgecolors=colour, zorder=3)
-            known = own[own["origin"] != "sampled"]
+            known = own[own["origin"].isin(published)]
             stars: dict[str, Any] = {"marker": "*", "s": 190, "edgecolors": colour, "linewidths": 1.4, "zorder": 4}
             axes.scatter(known["number"], 100 * known["best_val_accuracy"], c=PUBLISHED, **stars)
         failed = order[order["status"] == "failed"]
@@ -70,11 +71,11 @@ def search_history(trials: pd.DataFrame) -> Figure:
         axes.set(xlabel="trial, in the order of start", ylabel="best validation accuracy (%)", xlim=(0, len(order) + 1))
         axes.set_title("Every trial of the search")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        legend(axes, _history_keys(order, palette))
+        legend(axes, _history_keys(order, palette, published))
         return figure
 
 
-def _history_keys(trials: pd.DataFrame, palette: dict[str, str]) -> list[Line2D]:
+def _history_keys(trials: pd.DataFrame, palette: dict[str, str], published: set[str]) -> list[Line2D]:
     def dot(label: str, **look: Any) -> Line2D:
         return Line2D([], [], linestyle="none", markeredgecolor=QUIET, label=label, **look)
 
@@ -84,7 +85,7 @@ def _history_keys(trials: pd.DataFrame, palette: dict[str, str]) -> list[Line2D]
         keys.append(dot("all epochs", marker="o", markerfacecolor=QUIET))
     if "stopped" in statuses:
         keys.append(dot("stopped early", marker="o", markerfacecolor="white"))
-    if (trials["origin"] != "sampled").any():
+    if trials["origin"].isin(published).any():
         keys.append(dot("published", marker="*", markerfacecolor=PUBLISHED, markersize=14))
     if "failed" in statuses:
         keys.append(Line2D([], [], linestyle="none", marker="x", color=INK, label="failed"))

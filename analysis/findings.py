@@ -62,11 +62,11 @@ def answer(run: Run, stand: Standing) -> str:
     data = run.settings.dataset.name
     if stand.test is not None:
         test = stand.test
-        kind = "found by the search" if test.origin == "sampled" else f"as published ({test.origin})"
         seeds = f"mean of {len(test.seeds)} seeds" if len(test.seeds) > 1 else "one seed"
         return (
-            f"A {test.backbone} {kind} classifies {percent(test.accuracy.value)} % of the {test.images:,} held-out "
-            f"images of {data} correctly (95 % interval {span(test.accuracy)}; {seeds}){_against(test, stand)}."
+            f"A {test.backbone} {found_as(run, test.origin)} classifies {percent(test.accuracy.value)} % of the "
+            f"{test.images:,} held-out images of {data} correctly (95 % interval {span(test.accuracy)}; {seeds})"
+            f"{_against(run, test, stand)}."
         )
     if stand.winner is not None:
         values = stand.winner.values
@@ -86,13 +86,20 @@ def answer(run: Run, stand: Standing) -> str:
     return f"No trial of this search on {data} has ended yet."
 
 
-def _against(test: TestResult, stand: Standing) -> str:
+def found_as(run: Run, origin: str) -> str:
+    """Return where a configuration is from, in words."""
+    if origin == "sampled":
+        return "found by the search"
+    return f"as published ({origin})" if origin in run.published_names else f"taken over from an earlier run ({origin})"
+
+
+def _against(run: Run, test: TestResult, stand: Standing) -> str:
     """Return how far the winner is from its closest rival on the same images, in words; empty where none was tested."""
     if stand.comparison is None or not stand.comparison.pairs:
         return ""
     pair = min(stand.comparison.pairs, key=lambda each: each.difference)
     rival = "the best searched configuration"
-    if pair.second_origin != "sampled":
+    if pair.second_origin in run.published_names:
         rival = (
             f"the {'best ' if len(stand.comparison.pairs) > 1 else ''}published configuration, {pair.second_origin},"
         )

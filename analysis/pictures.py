@@ -30,7 +30,7 @@ def draw(run: Run, stand: Standing, mattered: list[Importances]) -> Iterator[Dra
             yield from _settings(run, backbone, found)
     if any(refit.values for refit in stand.refits):
         words = "Best validation accuracy of each refit: a dot per seed, a bar at their mean."
-        rows = [refit_bar(refit, refit.config.config_id) for refit in by_mean(stand.refits) if refit.values]
+        rows = [refit_bar(run, refit, refit.config.config_id) for refit in by_mean(stand.refits) if refit.values]
         yield "refits", words, figures.bars(rows, "Refits with new seeds", "validation accuracy (%)")
     if stand.winner is not None:
         name = stand.winner.config.config_id
@@ -43,17 +43,16 @@ def draw(run: Run, stand: Standing, mattered: list[Importances]) -> Iterator[Dra
 
 def _search(run: Run, stand: Standing) -> Iterator[Drawn]:
     words = "Best validation accuracy of every trial, and the best so far of each backbone."
-    yield "search_history", words, figures.search_history(run.trials)
+    yield "search_history", words, figures.search_history(run.trials, run.published_names)
     words = "Validation accuracy of every trial over its epochs"
     words += "; early stopping ended those with a ring." if (run.trials["status"] == "stopped").any() else "."
     yield "trial_curves", words, figures.trial_curves(run.epochs, run.trials)
     words = "Best validation accuracy so far against the epochs that the search had spent."
-    yield "budget", words, search_figures.budget(run.trials)
+    yield "budget", words, search_figures.budget(run.trials, run.published_names)
     second = second_objective(run.settings)
     if second is not None and measured(run.rows, second):
         words = f"Best validation accuracy of every trial against the {MEANINGS[second]}; rings mark the front."
-        names = {entry.published.name for entry in run.published}
-        yield "pareto", words, pareto_figure.pareto(run.rows, second, names)
+        yield "pareto", words, pareto_figure.pareto(run.rows, second, run.published_names)
     chart = comparison(run, stand)
     if len(chart.rows) > 1:
         yield "comparison", chart.caption, figures.bars(chart.rows, chart.title, chart.label)

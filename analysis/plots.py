@@ -26,7 +26,7 @@ def pareto(run: Run) -> Figure:
         raise UserError(f"{run.place}: searched for accuracy alone; `fer-tune search --objective` names a second one")
     if not measured(run.rows, second):
         raise UserError(f"{run.place}: no trial has ended with both an accuracy and its {MEANINGS[second]}")
-    return pareto_figure.pareto(run.rows, second, {entry.published.name for entry in run.published})
+    return pareto_figure.pareto(run.rows, second, run.published_names)
 
 
 def importance(run: Run, backbone: str | None) -> Figure:

@@ -75,7 +75,7 @@ def plan_refits(
         published = before is None
     chosen = {} if before is None else {config.config_id: config for config in before.configs}
     wanted = run.ranked[:]
-    names = {entry.published.name for entry in run.published}
+    names = run.published_names
     seen: set[str] = set()
     for row in wanted:
         identity = config_id(row["config"])

@@ -29,17 +29,18 @@ class Compared:
 
 
 def compared(run: Run, stand: Standing) -> list[Compared]:
-    """Return the published configurations of the run, then the searched one that stands for it."""
+    """Return the published configurations of the run, then the searched one beside them."""
+    names = run.published_names
     rows = [_published_row(run, stand, entry) for entry in run.published]
     best = stand.winner.config if stand.winner else None
-    if best is not None and best.origin != "sampled":  # a published one wins: the best searched one stands beside it
-        searched = [refit for refit in stand.refits if refit.config.origin == "sampled" and refit.values]
+    if best is not None and best.origin in names:  # a published one wins: the best searched one stands beside it
+        searched = [refit for refit in stand.refits if refit.config.origin not in names and refit.values]
         best = max(searched, key=lambda refit: refit.mean).config if searched else None
     if best is not None:
         trial = next((row for row in run.rows if row["trial_id"] == best.trial_id), None)
         rows.append(_searched_row(run, stand, best.config_id, best.backbone, trial))
     elif stand.winner is None:
-        sampled = next((row for row in run.ranked if row["origin"] == "sampled"), None)
+        sampled = next((row for row in run.ranked if row["origin"] not in names), None)
         if sampled is not None:
             rows.append(_searched_row(run, stand, sampled["trial_id"], sampled["backbone"], sampled))
     return rows

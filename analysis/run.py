@@ -129,6 +129,11 @@ class Run:
         return found
 
     @property
+    def published_names(self) -> set[str]:
+        """Names of those; a trial whose origin is another name was taken over from an earlier run (`--warm-start`)."""
+        return {entry.name for entries in self.settings.published.values() for entry in entries}
+
+    @property
     def refit_plan(self) -> RefitPlan | None:
         """What was to be refitted; None before `fer-tune refit`."""
         return self.folder.refit_plan() if self.folder.refit_file.is_file() else None
@@ -208,7 +213,7 @@ class Run:
         """Draw every trial in the order of its start, and the best so far."""
         from analysis import figures
 
-        return figures.search_history(self.trials)
+        return figures.search_history(self.trials, self.published_names)
 
     def plot_curves(self) -> Figure:
         """Draw the validation accuracy of every trial over its epochs."""
@@ -220,7 +225,7 @@ class Run:
         """Draw the best validation accuracy so far against the epochs spent."""
         from analysis import search_figures
 
-        return search_figures.budget(self.trials)
+        return search_figures.budget(self.trials, self.published_names)
 
     def plot_pareto(self) -> Figure:
         """Draw accuracy against the second objective of the search, and the front; see `plots.pareto`."""

@@ -76,7 +76,7 @@ def _slice(panel: Axes, axis: SearchAxis, points: list[Point]) -> None:
 
 
 def _kind(point: Point) -> str:
-    return point.status if point.origin == "sampled" else "published"
+    return "published" if point.published else point.status
 
 
 _LOOKS: dict[str, dict[str, Any]] = {
@@ -93,7 +93,7 @@ def _trial_keys(axes: Axes, points: list[Point]) -> None:
     keys = [key("all epochs", marker="o", color=PALETTE[0])]
     if any(point.status == "stopped" for point in points):
         keys.append(key("stopped early", marker="o", markerfacecolor="white", markeredgecolor=PALETTE[0]))
-    if any(point.origin != "sampled" for point in points):
+    if any(point.published for point in points):
         keys.append(key("published", marker="*", markersize=13, markerfacecolor=PUBLISHED, markeredgecolor=INK))
     legend(axes, keys)
 
@@ -164,11 +164,12 @@ def parallel(points: list[Point], axes_: list[SearchAxis]) -> Figure:
         return figure
 
 
-def budget(trials: pd.DataFrame) -> Figure:
+def budget(trials: pd.DataFrame, published: set[str]) -> Figure:
     """Draw the best validation accuracy so far against the epochs that the search had spent, per backbone.
 
     Args:
         trials: `Run.trials`, in the order of start; a trial's epochs count from its start.
+        published: names of the published configurations.
     """
     with style():
         figure, [axes] = new(4.4)
@@ -177,7 +178,7 @@ def budget(trials: pd.DataFrame) -> Figure:
             spent = own["epochs"].fillna(0).cumsum()
             best = 100 * own["best_val_accuracy"].cummax().ffill()
             axes.step([*spent], [*best], where="post", color=palette[str(backbone)], label=str(backbone))
-            known = own[(own["origin"] != "sampled") & own["best_val_accuracy"].notna()]
+            known = own[own["origin"].isin(published) & own["best_val_accuracy"].notna()]
             for _, row in known.iterrows():
                 level = 100 * row["best_val_accuracy"]
                 axes.axhline(level, color=PUBLISHED, linewidth=1.2, linestyle="--", zorder=1)
@@ -185,7 +186,7 @@ def budget(trials: pd.DataFrame) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title("Accuracy against what it cost")
         keys = [Line2D([], [], color=colour, label=name) for name, colour in palette.items()]
-        if (trials["origin"] != "sampled").any():
+        if trials["origin"].isin(published).any():
             keys.append(Line2D([], [], color=PUBLISHED, linestyle="--", linewidth=1.2, label="published, alone"))
         legend(axes, keys)
         return figure

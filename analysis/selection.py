@@ -80,18 +80,21 @@ def select_candidates(run: Run) -> list[Chosen]:
     others = [
         r for r in _able(run.refits, len(run.folder.refit_plan().seeds)) if r.config.config_id != winner.config_id
     ]
-    names = {entry.published.name for entry in run.published}
+    names = run.published_names
     words = "published configuration of this run, refitted beside the winner"
     chosen += [Chosen(refit, "published", words) for refit in others if refit.config.origin in names]
-    if winner.origin != "sampled":
+    if winner.origin in names:
         words = "the best searched configuration, behind a published one"
-        searched = [refit for refit in others if refit.config.origin == "sampled"]
+        searched = [refit for refit in others if refit.config.origin not in names]
         chosen += [Chosen(refit, "searched", words) for refit in searched[:1]]
     return chosen
 
 
 def select_models(run: Run) -> list[Chosen]:
     """Return `select_candidates` with the models that are tested: those on train and val together, where planned.
+
+    Where only the winner was to be trained so, it is tested alone: rivals that learnt from fewer images would lose for
+    that.
 
     Raises:
         UserError: see `select_winner`; or models on train and val are missing, or too many failed.
@@ -100,6 +103,8 @@ def select_models(run: Run) -> list[Chosen]:
     plan = run.final_plan
     if plan is None:
         return chosen
+    if not plan.published:
+        chosen = chosen[:1]
     finals = {refit.config.config_id: refit for refit in run.finals}
     again = f"`fer-tune refit {run.place} --on train+val`"
     lacking = [each.refit.config.config_id for each in chosen if each.refit.config.config_id not in finals]

@@ -45,13 +45,13 @@ def drawn(tested) -> dict[str, Figure]:
         "slices": search_figures.slices(trials, axes),
         "contour": search_figures.contour(trials, *axes[:2]),
         "parallel": search_figures.parallel(trials, axes),
-        "budget": search_figures.budget(run.trials),
-        "pareto": pareto_figure.pareto(sized, "parameters", {entry.published.name for entry in run.published}),
+        "budget": search_figures.budget(run.trials, run.published_names),
+        "pareto": pareto_figure.pareto(sized, "parameters", run.published_names),
         "roc": heldout_figures.roc(predictions),
         "reliability": heldout_figures.reliability(predictions, 0.04),
         "differences": heldout_figures.differences(run.comparison.pairs),
         "groups": heldout_figures.groups(groups),
-        "history": figures.search_history(run.trials),
+        "history": figures.search_history(run.trials, run.published_names),
         "curves": figures.trial_curves(run.epochs, run.trials),
         "learning": figures.learning_curves(epochs, plan.configs[0].config_id),
         "confusion": heldout_figures.confusion(np.sum(scores.confusion, axis=0), CLASSES),
@@ -87,7 +87,7 @@ def test_every_axis_has_a_label_with_its_unit(drawn) -> None:
 
 
 def test_history_marks_stopped_failed_and_published_trials(made) -> None:
-    figure = figures.search_history(made.run.trials)
+    figure = figures.search_history(made.run.trials, made.run.published_names)
     [legend] = figure.legends
     keys = {text.get_text() for text in legend.get_texts()}
     assert {"all epochs", "stopped early", "published", "failed"} <= keys
@@ -98,7 +98,8 @@ def test_history_marks_stopped_failed_and_published_trials(made) -> None:
 
 def test_history_leaves_out_keys_of_what_did_not_happen(made) -> None:
     trials = made.run.trials
-    figure = figures.search_history(trials[(trials["status"] == "completed") & (trials["origin"] == "sampled")])
+    some = trials[(trials["status"] == "completed") & (trials["origin"] == "sampled")]
+    figure = figures.search_history(some, made.run.published_names)
     keys = {text.get_text() for text in figure.legends[0].get_texts()}
     assert not keys & {"stopped early", "published", "failed"}
 

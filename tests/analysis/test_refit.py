@@ -242,6 +242,27 @@ def test_the_winner_and_its_rivals_are_trained_again_for_an_epoch_fixed_by_their
     assert (plan.seeds, plan.epochs) == (made.run.refit_plan.seeds, made.run.refit_plan.epochs)
 
 
+def test_a_longer_last_training_stops_at_the_same_share_of_its_schedule(made) -> None:
+    made.refit([[0.6, 0.61, 0.62], [0.5, 0.5, 0.5]], published=1)
+    first = made.run.refit_plan
+    for refit in made.run.refits:
+        for result in refit.results:
+            place = made.run.folder.refit_seed(result.config_id, result.seed)
+            write_json(result.model_copy(update={"best_epoch": first.epochs - 1}), place / "result.json")
+    longer = 3 * first.epochs
+    plan = plan_final(made.run, epochs=longer, published=False)
+    winner = select_winner(made.run).winner.config
+    assert [(config.config_id, config.stop_epoch) for config in plan.configs] == [(winner.config_id, longer - 3)]
+    write_json(plan, made.run.folder.final_file)
+    assert {task.config.epochs for task in pending_final_tasks(made.run, plan)} == {longer}
+    assert plan_final(made.run) == plan  # as begun
+    assert len(plan_final(made.run, published=True).configs) == 2
+    with pytest.raises(UserError, match=f"--epochs: .* schedules of {longer} epochs"):
+        plan_final(made.run, epochs=longer + 1)
+    with pytest.raises(UserError, match="--epochs: must be at least 1"):
+        plan_final(made.run, epochs=0)
+
+
 def joined_train(seen: list[int]) -> Any:
     def train(config: Any, data: Any, folder: Path, *, device: Any, on_epoch: Any) -> Any:
         seen.append(len(data.train()))

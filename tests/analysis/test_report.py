@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from analysis.axes import points
 from analysis.comparison_bars import comparison
 from analysis.facts import gather
 from analysis.final_plan import plan_final
@@ -19,7 +20,7 @@ from analysis.latex import tables
 from analysis.pareto import pareto_front
 from analysis.pictures import draw
 from analysis.refit_plan import plan_refits
-from analysis.report import render, write_report
+from analysis.report import render, rendered, write_report
 from analysis.saving import save_figure
 from analysis.words import percent
 from fer_tune.errors import UserError
@@ -373,3 +374,20 @@ def test_without_a_tested_published_configuration_the_comparison_stays_on_valida
     chart, bars = bars_of(made)
     assert chart.title.endswith("on validation")
     assert not any("held-out" in name for name in bars)
+
+
+def test_a_configuration_of_an_earlier_run_is_not_called_published(made, models) -> None:
+    rows = pq.read_table(made.path / "trials.parquet").to_pylist()
+    next(row for row in rows if row["trial_id"] == made.run.ranked[0]["trial_id"])["origin"] = "first/abc"
+    write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
+    made.refit([[0.6, 0.61], [0.4, 0.4], [0.3, 0.3]], published=2)
+    run_test(made.run, **models)
+    run = made.run
+    assert [test.role for test in run.tests] == ["winner", "published", "published"]
+    assert "taken over from an earlier run (first/abc)" in text_of(made)
+    facts = gather(run, standing(run), []) | {"pictures": {}}
+    assert "taken over from an earlier run (first/abc)" in rendered("model_card.md", facts)
+    assert [kind for kind, *_ in bars_of(made)[1].values()] == ["published", "published", "searched"]
+    stars = [drawn for drawn in run.plot_history().axes[0].collections if drawn.get_sizes()[0] == 190]
+    assert sum(len(each.get_offsets()) for each in stars) == len(run.published)
+    assert sum(point.published for point in points(run, "cnn_residual")) == 1
