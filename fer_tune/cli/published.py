@@ -67,9 +67,11 @@ def run(
 
     The same command again goes on where it was stopped.
     """
+    import torch
     from rich.console import Console
 
     from fer_tune.data.store import PreparedDataset
+    from fer_tune.errors import UserError
     from fer_tune.search.published import as_published, find_published
     from fer_tune.training.loop import train
 
@@ -92,6 +94,12 @@ def run(
         again = shlex.join(["--data", str(data), "--out", str(folder)])
         console.print(f"stopped; go on with the same command: fer-tune published run {entry.name} {again}")
         raise typer.Exit(130) from None
+    except torch.OutOfMemoryError as error:
+        side = config.image_size or dataset.card.height
+        raise UserError(
+            f"{entry.name}: out of memory at batch_size {config.batch_size}, images of {side} pixels ({error}); a "
+            "machine with more memory is needed: another batch size would be another experiment"
+        ) from None
     _conclude(outcome, entry, dataset, folder, console)
 
 

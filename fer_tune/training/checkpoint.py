@@ -15,6 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from fer_tune.errors import UserError
+
 KEPT = 2  # checkpoints of a trial that Ray keeps: a death while the newest is copied leaves the one before
 BEST = "best.safetensors"
 _STATE = "state.pt"
@@ -37,11 +39,22 @@ def save(folder: Path, epoch: int, model: nn.Module, state: dict[str, Any], best
 
 
 def load(folder: Path, model: nn.Module) -> dict[str, Any] | None:
-    """Load the last epoch's weights into ``model`` and return its state, or None where there is no checkpoint."""
+    """Load the last epoch's weights into ``model`` and return its state, or None where there is no checkpoint.
+
+    Raises:
+        UserError: the checkpoint is damaged, or of another network.
+    """
     if not (folder / _STATE).is_file():
         return None
-    state: dict[str, Any] = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
-    model.load_state_dict(load_file(folder / state["weights"]))
+    try:
+        state: dict[str, Any] = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
+        model.load_state_dict(load_file(folder / state["weights"]))
+    except Exception as error:  # torch and safetensors raise many kinds on a damaged file
+        told = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"{folder}: the checkpoint cannot be gone on from ({type(error).__name__}: {told}); it is damaged, or "
+            "another version wrote it: remove the folder to begin anew"
+        ) from error
     return state
 
 

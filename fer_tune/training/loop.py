@@ -22,6 +22,7 @@ from fer_tune.data.store import PreparedDataset
 from fer_tune.models import freeze
 from fer_tune.training import checkpoint
 from fer_tune.training.evaluation import build_model, evaluate
+from fer_tune.training.lack_of_memory import lack_of_memory_named
 from fer_tune.training.metrics import Meter
 from fer_tune.training.objective import Objective, sampling_weights
 from fer_tune.training.optimisers import build_optimizer, frozen_stages
@@ -46,6 +47,7 @@ class Outcome:
     seconds: float  # wall time of all epochs
 
 
+@lack_of_memory_named()
 def train(
     config: TrialConfig,
     data: PreparedDataset,
@@ -65,7 +67,9 @@ def train(
         on_epoch: called on every rank; an exception from it ends the run, with the checkpoint already written.
 
     Raises:
-        UserError: the settings do not fit the backbone, or its weights cannot be had.
+        UserError: the settings do not fit the backbone, or its weights cannot be had, or the checkpoint
+            cannot be read.
+        torch.OutOfMemoryError: there is too little memory, on a GPU or a CPU.
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)

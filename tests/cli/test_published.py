@@ -133,6 +133,19 @@ def test_faults_are_told_before_anything_is_written(tiny: Path, tmp_path: Path) 
         assert not out.exists()
 
 
+def test_too_little_memory_is_named_with_the_batch_size(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from fer_tune.training.step import Step
+
+    monkeypatch.setattr(Step, "__call__", lambda *_: torch.empty(2**58, dtype=torch.uint8))
+    result = run(tiny, tmp_path / "out", "--epochs", "1")
+    assert isinstance(result.exception, UserError)
+    assert "out of memory at batch_size 64, images of 24 pixels" in str(result.exception)
+
+
 def test_a_folder_that_holds_something_else_is_left_alone(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/work.txt").write_text("my own work")
