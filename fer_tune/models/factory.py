@@ -58,7 +58,8 @@ def create_model(
         weights: start from this instead: safetensors, or a state dict saved by torch (read with
             ``weights_only=True``), or a run folder. What fits in name and shape is copied, the rest stays as
             initialised; :func:`~fer_tune.models.weights.load_weights` reports it.
-        drop_rate: dropout before the classifier, for backbones that have it, or after the head's first layer.
+        drop_rate: dropout (Srivastava et al. 2014) before the classifier, for backbones that have it, or after the
+            head's first layer.
         drop_path_rate: largest share of images that skip a residual block (Huang et al. 2016), for backbones that
             have such blocks.
         head: what follows the backbone: its ``own``, ``linear``, or hidden units such as ``64-32`` (see

@@ -62,6 +62,9 @@ def train(
     ``on_epoch(metrics, folder)``.  Inside an initialised ``torch.distributed`` group it trains data-parallel:
     ``batch_size`` is that of all ranks together and the metrics are those of the whole splits.
 
+    With ``ema_decay`` an exponential moving average of the weights (Polyak and Juditsky 1992; timm's, which warms up)
+    is what is evaluated and kept; ``early_stopping`` is that of Prechelt (1998) on the validation accuracy.
+
     Args:
         device: where to train; a GPU if there is one, else the CPU.
         on_epoch: called on every rank; an exception from it ends the run, with the checkpoint already written.

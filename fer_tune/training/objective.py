@@ -15,6 +15,9 @@ _BETA = 0.999  # effective number: about a thousand images of a class, then more
 class Objective(nn.Module):
     """Cross-entropy with label smoothing, class weights, and the mixed targets of Mixup and CutMix.
 
+    Smoothing gives every class an equal part of a share of the target (Szegedy et al. 2016, "Rethinking the Inception
+    Architecture").
+
     Args:
         config: ``label_smoothing`` and ``class_weighting``.
         counts: (classes,) int, training images of each class.
@@ -55,9 +58,9 @@ class Objective(nn.Module):
 def class_weights(kind: str, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64] | None:
     """Return a weight per class whose mean over the training images is 1, or None for equal weights.
 
-    ``balanced``: inversely proportional to the class's images, as scikit-learn has it.  ``effective_number``:
-    inversely to (1 - beta**n) / (1 - beta) with beta = 0.999 (Cui et al. 2019).  ``sampler`` weights
-    nothing here: it draws images instead, see :func:`sampling_weights`.  A class without images weighs nothing.
+    ``balanced``: inversely proportional to the class's images, as scikit-learn has it (King and Zeng 2001).
+    ``effective_number``: inversely to (1 - beta**n) / (1 - beta) with beta = 0.999 (Cui et al. 2019).  ``sampler``
+    weights nothing here: it draws images instead, see :func:`sampling_weights`.  A class without images weighs nothing.
     """
     if kind in ("none", "sampler"):
         return None

@@ -25,10 +25,13 @@ def frozen_stages(config: TrialConfig, epoch: int) -> int:
 def build_optimizer(model: nn.Module, config: TrialConfig) -> Optimizer:
     """Build the optimiser over every parameter that is ever trained.
 
+    AdamW (Loshchilov and Hutter 2019), Adam (Kingma and Ba 2015), or SGD with momentum, Nesterov's as Sutskever et al.
+    (2013) have it.
+
     Weight decay leaves out norms and biases, everything of one dimension (He et al. 2019, "Bag of Tricks").  It is
-    decoupled for AdamW (Loshchilov and Hutter 2019), an L2 term for Adam and SGD.  With ``layer_decay`` d, the stage
-    that lies k below the head learns at d**k times the head's rate (Clark et al. 2020, "ELECTRA").  The first group
-    holds the head.  A stage that is still frozen has no gradient, so the optimiser passes it over.
+    decoupled for AdamW, an L2 term for Adam and SGD.  With ``layer_decay`` d, the stage that lies k below the head
+    learns at d**k times the head's rate (Clark et al. 2020, "ELECTRA").  The first group holds the head.  A stage
+    that is still frozen has no gradient, so the optimiser passes it over.
     """
     never = frozen_stages(config, config.epochs)
     found = stages(model)

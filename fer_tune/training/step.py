@@ -16,6 +16,9 @@ from fer_tune.training.precision import autocast, mixed_dtype
 class Step:
     """Calling it on a batch moves the weights once.
 
+    Gradients longer than ``clip_grad_norm`` are shortened to it (Pascanu et al. 2013); ``sam_rho`` is of Foret et al.
+    (2021).
+
     Args:
         model: in training mode, perhaps wrapped for data-parallel training.
         optimizer: over its parameters.
