@@ -29,6 +29,30 @@ def _head(value: Any) -> Any:
 
 Head = Annotated[str, BeforeValidator(_head)]
 
+TRANSFORMS: tuple[str, ...] = (
+    *("flip", "rotation", "scale", "translation", "shear"),  # geometry, resampled once
+    *("brightness", "contrast", "erasing"),
+)
+"""What augmentation may do to an image; :mod:`fer_tune.data.augmentation` gives the ranges."""
+
+
+def _transforms(value: Any) -> Any:
+    if value == "all":
+        return value
+    names = value if isinstance(value, list | tuple) else str(value).split("+")
+    for name in names:
+        if name not in TRANSFORMS:
+            hint = nearest(str(name), TRANSFORMS) or f"they are {', '.join(TRANSFORMS)}"
+            raise PydanticCustomError(
+                "transforms", "{name} is no transform; {hint}", {"name": repr(name), "hint": hint}
+            )
+    if not names:
+        raise PydanticCustomError("transforms", "none is left; augmentation: 0 turns them all off")
+    return "all" if set(names) == set(TRANSFORMS) else "+".join(name for name in TRANSFORMS if name in names)
+
+
+Transforms = Annotated[str, BeforeValidator(_transforms)]
+
 
 class TrialConfig(BaseModel):
     """The settings of one training run, from a search, a refit or a notebook.
@@ -49,6 +73,7 @@ class TrialConfig(BaseModel):
     )
 
     augmentation: float = Field(0.5, ge=0, le=1, description="strength of every augmentation: 0 none, 1 strong")
+    transforms: Transforms = Field("all", description="what augmentation does: all, or some such as flip+rotation")
     mixup: float = Field(0.0, ge=0, le=10, description="alpha of Mixup's Beta distribution; 0 is off")
     cutmix: float = Field(0.0, ge=0, le=10, description="alpha of CutMix's Beta distribution; 0 is off")
 

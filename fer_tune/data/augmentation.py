@@ -3,7 +3,7 @@
 ================  ============================  ======================================
 transform         range at strength s           at 0.5, about what published systems use
 ================  ============================  ======================================
-horizontal flip   with probability 0.5 (s > 0)  with probability 0.5
+flip              with probability 0.5 (s > 0)  with probability 0.5
 rotation          +-30 s degrees                +-15 degrees
 scale             exp(+-0.25 s)                 0.88 to 1.13
 translation       +-0.2 s of the side           +-10 %
@@ -14,8 +14,9 @@ erasing           with probability 0.5 s, one   with probability 0.25, sides of 
                   rectangle, sides to 0.5 s     25 % of the image
 ================  ============================  ======================================
 
-Strength 0 is exactly the identity.  Every image draws its own parameters.  The four geometric transforms are one
-affine map, so pixels are resampled once.
+Strength 0 is exactly the identity.  Every image draws its own parameters.  The geometric transforms (the first five)
+are one affine map, so pixels are resampled once.  The setting ``transforms`` leaves out those that it does not name;
+the others draw what they would draw with all.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fer_tune.config import TRANSFORMS
 from fer_tune.data.resizing import resize
 
 
@@ -42,18 +44,28 @@ class Augmentation:
         return Augmentation(self.affine[part], self.brightness[part], self.contrast[part], self.erase[part])
 
 
-def draw(count: int, strength: float, generator: torch.Generator) -> Augmentation:
-    """Draw the parameters for ``count`` images at ``strength`` in [0, 1], on the generator's device."""
+def draw(count: int, strength: float, generator: torch.Generator, transforms: str = "all") -> Augmentation:
+    """Draw the parameters for ``count`` images at ``strength`` in [0, 1], on the generator's device.
+
+    Args:
+        count: images.
+        strength: see the table above.
+        generator: what is drawn from; as much whichever transforms are used.
+        transforms: ``all``, or names of `TRANSFORMS` with ``+`` between them.
+    """
     device = generator.device
+    used = TRANSFORMS if transforms == "all" else transforms.split("+")
 
-    def uniform(limit: float) -> Tensor:
-        return (torch.rand(count, generator=generator, device=device) * 2 - 1) * limit
+    def uniform(name: str, limit: float) -> Tensor:
+        return (torch.rand(count, generator=generator, device=device) * 2 - 1) * (limit if name in used else 0.0)
 
-    flip = torch.where(torch.rand(count, generator=generator, device=device) < 0.5, -1.0, 1.0)
-    angle = uniform(math.radians(30 * strength))
-    scale = torch.exp(uniform(0.25 * strength))
-    shear = torch.tan(uniform(math.radians(12 * strength)))
-    move_x, move_y = uniform(0.4 * strength), uniform(0.4 * strength)  # coordinates span 2, so 0.4 is 20 %
+    odds = 0.5 if "flip" in used else 0.0
+    flip = torch.where(torch.rand(count, generator=generator, device=device) < odds, -1.0, 1.0)
+    angle = uniform("rotation", math.radians(30 * strength))
+    scale = torch.exp(uniform("scale", 0.25 * strength))
+    shear = torch.tan(uniform("shear", math.radians(12 * strength)))
+    limit = 0.4 * strength  # coordinates span 2, so 0.4 is 20 %
+    move_x, move_y = uniform("translation", limit), uniform("translation", limit)
     cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
     affine = torch.stack(
         [
@@ -62,10 +74,12 @@ def draw(count: int, strength: float, generator: torch.Generator) -> Augmentatio
         ],
         dim=1,
     )
-    brightness, contrast = uniform(0.4 * strength), torch.exp(uniform(0.6 * strength))
+    brightness = uniform("brightness", 0.4 * strength)
+    contrast = torch.exp(uniform("contrast", 0.6 * strength))
     size = torch.rand(count, 2, generator=generator, device=device) * 0.5 * strength
     corner = torch.rand(count, 2, generator=generator, device=device) * (1 - size)
-    size = size * (torch.rand(count, 1, generator=generator, device=device) < 0.5 * strength)
+    odds = 0.5 * strength if "erasing" in used else 0.0
+    size = size * (torch.rand(count, 1, generator=generator, device=device) < odds)
     return Augmentation(affine, brightness, contrast, torch.cat([corner, corner + size], dim=1))
 
 

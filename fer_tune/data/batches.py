@@ -35,6 +35,7 @@ class Batches:
         channels: of the images yielded: 3 repeats a grey image; None, or the channels that they have, leaves them.
         sampling: (N,) float64, how likely each image is drawn for training, with replacement; None takes each image
             once an epoch.
+        transforms: what augmentation does, see :func:`fer_tune.data.augmentation.draw`.
 
     Raises:
         ValueError: ``channels`` asks for grey images of an RGB dataset; ``fer-tune data prepare --channels 1`` does.
@@ -48,6 +49,7 @@ class Batches:
         image_size: int | None = None,
         channels: int | None = None,
         sampling: Tensor | None = None,
+        transforms: str = "all",
     ) -> None:
         channels = channels or card.channels
         if channels not in (card.channels, 3):
@@ -62,6 +64,7 @@ class Batches:
         self._shape = (image_size or card.height, image_size or card.width)
         self._channels = channels
         self._sampling = sampling
+        self._transforms = transforms
         self._mean = torch.tensor(card.pixel_mean, device=device).view(1, -1, 1, 1)
         self._std = torch.tensor(card.pixel_std, device=device).view(1, -1, 1, 1)
 
@@ -147,7 +150,8 @@ class Batches:
         else:
             order = torch.multinomial(self._sampling, len(self), replacement=True, generator=host)
         for chosen in order.to(self._device).split(batch_size)[: self.steps(batch_size)]:
-            yield chosen, augmentation.draw(len(chosen), strength, drawn) if strength > 0 else None
+            augmented = strength > 0
+            yield chosen, augmentation.draw(len(chosen), strength, drawn, self._transforms) if augmented else None
 
     def _made(self, chosen: Tensor, parameters: Augmentation | None) -> Tensor:
         """Gather the images ``chosen``, augment, resize and normalise them: (B, C, H, W) float32, channels last."""

@@ -88,6 +88,7 @@ def train(
         device,
         config.image_size,
         sampling=sampling_weights(config.class_weighting, labels, counts),
+        transforms=config.transforms,
     )
     validation = Batches(data.val(), data.card, device, config.image_size)
     steps = training.steps(config.batch_size)

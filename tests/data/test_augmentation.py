@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fer_tune.config import TRANSFORMS, trial_config
 from fer_tune.data.augmentation import Augmentation, apply, draw
+from fer_tune.errors import UserError
 
 
 def faces(count: int = 64, channels: int = 1) -> torch.Tensor:
@@ -105,3 +107,54 @@ def test_shrinking_comes_after_the_geometry_and_is_antialiased():
     images, parameters = faces(16), drawn(0.5, 16)
     expected = torch.nn.functional.interpolate(apply(images, parameters), (20, 20), mode="bilinear", antialias=True)
     assert torch.allclose(apply(images, parameters, 20), expected, atol=1e-6)
+
+
+def changes(strength: float, transforms: str) -> dict[str, torch.Tensor]:
+    """What is drawn, in terms of the transforms: how far each is from doing nothing, per image."""
+    parameters = draw(2000, strength, torch.Generator().manual_seed(0), transforms)
+    (a, b, x), (c, d, y) = parameters.affine.unbind(1)[0].unbind(1), parameters.affine.unbind(1)[1].unbind(1)
+    flip = torch.sign(a)
+    a, b = a * flip, b * flip
+    return {
+        "flip": (flip < 0).float(),
+        "rotation": torch.atan2(c, a),
+        "scale": torch.log((a**2 + c**2).sqrt()),
+        "translation": x.abs() + y.abs(),
+        "shear": (a * b + c * d) / (a**2 + c**2),
+        "brightness": parameters.brightness,
+        "contrast": torch.log(parameters.contrast),
+        "erasing": (parameters.erase[:, 2:] - parameters.erase[:, :2]).prod(1),
+    }
+
+
+@pytest.mark.parametrize("names", [["flip"], ["rotation", "shear"], ["scale", "erasing"], list(TRANSFORMS)])
+def test_only_the_transforms_that_are_named_are_drawn_and_they_as_among_all(names):
+    every, some = changes(0.8, "all"), changes(0.8, "+".join(names))
+    for name in TRANSFORMS:
+        if name in names:
+            assert every[name].abs().max() > 0.05
+            assert torch.allclose(some[name], every[name], atol=1e-5)
+        else:
+            assert some[name].abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("all", "all"), (["shear", "flip"], "flip+shear"), ("erasing+flip+flip", "flip+erasing"), (TRANSFORMS, "all")],
+)
+def test_transforms_are_named_in_one_order(given, kept):
+    assert trial_config({"backbone": "resnet18", "epochs": 1, "transforms": given}).transforms == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("flip+rotate", r"transforms: 'rotate' is no transform; did you mean 'rotation'"),
+        ("", r"'' is no transform; they are flip, rotation"),
+        ([], "none is left; augmentation: 0 turns them all off"),
+        (0.5, r"'0.5' is no transform"),
+    ],
+)
+def test_transforms_that_are_none(given, told):
+    with pytest.raises(UserError, match=told):
+        trial_config({"backbone": "resnet18", "epochs": 1, "transforms": given})

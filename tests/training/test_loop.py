@@ -116,6 +116,7 @@ def test_a_finished_run_is_not_trained_again(tiny, tmp_path):
         {"learning_rate": 1e-3},
         {"batch_size": 35},
         {"augmentation": 0.6},
+        {"transforms": "flip+shear"},
         {"weight_decay": 0.3},
         {"optimizer": "adam"},
         {"optimizer": "sgd"},
