@@ -2,8 +2,8 @@
 
 `torch.compile` is left out, for on a CPU it does not pay. Measured with PyTorch 2.15 on one thread of a shared core
 (float32, channels last, 48 px, batch 64; CPU seconds of a plain step over those of a compiled one, in turns): 0.91 and
-0.98 in two runs of `cnn_residual`, 1.04 of `resnet18`. Compiling took 176 s and 280 s there (16 s with its cache filled),
-and about as long again at the first batch of another size. On a GPU it has not been measured.
+0.98 in two runs of `cnn_residual`, 1.04 of `resnet18`. Compiling took 176 s and 280 s there (16 s with its cache
+filled), and about as long again at the first batch of another size. On a GPU it has not been measured.
 """
 
 from __future__ import annotations
