@@ -164,7 +164,7 @@ class SearchSettings(BaseModel):
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
     workers_per_trial: int = 1
-    concurrent: int = 1
+    concurrent: int | None = 1  # trials side by side; None: as many as fit on a cluster, from moment to moment
     wandb: Literal["online", "offline", "disabled"] = "offline"
     spaces: dict[str, dict[str, Any]] = Field(default_factory=dict)  # backbone -> its search space, resolved
     published: dict[str, list[Published]] = Field(default_factory=dict)  # backbone -> tried first
@@ -201,7 +201,7 @@ class FinalConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     config_id: str
-    stop_epoch: int  # it is trained for just so many epochs: the median best epoch of its seeds on train
+    stop_epoch: int  # it is trained for just so many epochs, by the median best epoch of its seeds on train
 
 
 class FinalPlan(BaseModel):
@@ -211,7 +211,8 @@ class FinalPlan(BaseModel):
     format_version: Literal[1] = 1
     created: str
     seeds: list[int]
-    epochs: int  # that schedules reckon with, as on train
+    epochs: int  # that schedules reckon with
+    published: bool = True  # whether what the winner is compared with is trained so too
     configs: list[FinalConfig]
 
 

@@ -33,7 +33,7 @@ def command(
     cpus_per_trial: Annotated[float | None, typer.Option(min=0.1, help="CPUs, and threads, of one worker.")] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(min=0, help="GPUs of one worker, such as 0.25.")] = None,
     workers_per_trial: Annotated[int, typer.Option(min=1, help="Data-parallel workers of one trial.")] = 1,
-    concurrent: Annotated[int | None, typer.Option(min=1, help="Most trials side by side; as many as fit.")] = None,
+    concurrent: Annotated[int | None, typer.Option(min=1, help="Most trials side by side; else all that fit.")] = None,
     space: Annotated[list[Path] | None, typer.Option(help="A search-space file instead of the shipped one.")] = None,
     objective: Annotated[
         list[str] | None,

@@ -20,13 +20,14 @@ from fer_tune.data.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.run_folder import Candidate, DatasetRef, RunFolder, SearchSettings
 from fer_tune.search.fresh import FreshProcesses
-from fer_tune.search.hardware import Resources, describe, package_versions
+from fer_tune.search.hardware import Resources, describe, lacking, package_versions
 from fer_tune.search.median import BackboneMedian
 from fer_tune.search.objectives import second_of
 from fer_tune.search.options import SearchOptions, check_weights, chosen_spaces
 from fer_tune.search.progress import Progress
 from fer_tune.search.ray_session import ray_session
 from fer_tune.search.recorder import Recorder
+from fer_tune.search.room import Room
 from fer_tune.search.scheduler import METRIC, BackboneASHA, KeepScheduler
 from fer_tune.search.searcher import StudySearcher, planned_trials
 from fer_tune.search.shared_folder import check_shared
@@ -71,9 +72,13 @@ def search(options: SearchOptions) -> Ended:
     backbones = list(spaces)
     warm_start = best_of(options.warm_start, backbones, options.warm_start_top) if options.warm_start else {}
     run = _new_run_folder(options, data)
-    with ray_session(dashboard=options.workers_per_trial > 1):
+    with ray_session(dashboard=options.workers_per_trial > 1) as joined:
         resources = Resources.choose(
-            options.cpus_per_trial, options.gpus_per_trial, options.workers_per_trial, options.concurrent
+            options.cpus_per_trial,
+            options.gpus_per_trial,
+            options.workers_per_trial,
+            options.concurrent,
+            joined=joined,
         )
         published = {name: space.published_for(data.card.name) for name, space in spaces.items()}
         if not options.published:
@@ -111,6 +116,7 @@ def search(options: SearchOptions) -> Ended:
             versions=package_versions(),
             hardware=describe(),
         )
+        _look_for_room(run, settings, joined=joined)
         check_shared(run.path)
         run.path.mkdir(parents=True)
         run.write_settings(settings)
@@ -135,7 +141,9 @@ def resume(path: Path | str) -> Ended:
             "again, or start another search"
         )
     setup = _setup(settings)
-    with ray_session(dashboard=settings.workers_per_trial > 1):
+    with ray_session(dashboard=settings.workers_per_trial > 1) as joined:
+        if _ended(run) < _planned(settings):
+            _look_for_room(run, settings, joined=joined)
         check_shared(run.path)
         # Tune's state names the folder where the search began
         with kept(run.path, when_lost=ask_to_stop), moved_to(run.path):
@@ -173,6 +181,29 @@ def _new_run_folder(options: SearchOptions, data: PreparedDataset) -> RunFolder:
             "choose another --name"
         )
     return RunFolder(storage / name)
+
+
+def _look_for_room(run: RunFolder, settings: SearchSettings, *, joined: bool) -> None:
+    """Say what the trials have to wait for on a cluster, which may grow.
+
+    Raises:
+        UserError: they would wait for ever on this machine.
+    """
+    missing = lacking(settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial)
+    if missing and not joined:
+        raise UserError(f"{run.name}: {missing}; go on with it on a larger machine or a cluster")
+    if missing:
+        print(f"waiting for nodes: {missing}. `ray status` shows what the autoscaler does", file=sys.stderr)
+
+
+def _ended(run: RunFolder) -> int:
+    """Return the number of trials on record that have ended in any way.
+
+    Tune calls a trial that an interrupt cut short TERMINATED; our own record knows that it did not end.
+    """
+    if not run.trials_file.is_file():
+        return 0
+    return sum(status != "running" for status in pq.read_table(run.trials_file)["status"].to_pylist())
 
 
 def _setup(settings: SearchSettings) -> TrialSetup:
@@ -224,6 +255,9 @@ def _scheduler(settings: SearchSettings) -> tuple[TrialScheduler, list[tune.Call
 def _tuner(run: RunFolder, settings: SearchSettings, spaces: dict[str, SearchSpace]) -> tune.Tuner:
     total = _planned(settings)
     scheduler, keepers = _scheduler(settings)
+    room = Room(settings.cpus_per_trial, settings.gpus_per_trial) if settings.concurrent is None else None
+    if room:
+        keepers.append(room)
     callbacks: list[tune.Callback] = [
         Limits(settings.target_accuracy),
         Recorder(run.path),
@@ -247,10 +281,11 @@ def _tuner(run: RunFolder, settings: SearchSettings, spaces: dict[str, SearchSpa
                 settings.sampler,
                 settings.scheduler,
                 second_of(settings.objectives),
+                room,
             ),
             scheduler=scheduler,
             num_samples=total,
-            max_concurrent_trials=settings.concurrent,
+            max_concurrent_trials=settings.concurrent or total,  # no bound: the room sets it
             # A reused process starts the next trial in under half a second.  A worker group blocks the thread
             # that Tune would have to unwind, so there it must be off.
             reuse_actors=settings.workers_per_trial == 1,
@@ -278,13 +313,11 @@ def _fit(tuner: tune.Tuner, run: RunFolder, settings: SearchSettings) -> Ended:
         tuner.fit()
     if settings.wandb != "disabled" and (warning := record_search(run, settings.wandb)):
         print(warning, file=sys.stderr)
-    # Tune calls a trial that an interrupt cut short TERMINATED; our own record knows that it did not end.
-    rows = pq.read_table(run.trials_file, columns=["status", "error", "best_val_accuracy"]).to_pylist()
-    ended = sum(row["status"] != "running" for row in rows)
-    if ended >= _planned(settings):
+    if _ended(run) >= _planned(settings):
         return Ended(run, finished=True, interrupted=False)
     if interrupted:
         return Ended(run, finished=False, interrupted=True)
+    rows = pq.read_table(run.trials_file, columns=["error", "best_val_accuracy"]).to_pylist()
     alike = failing_alike([row["error"] for row in rows if row["error"]])
     if alike is not None:
         return Ended(run, False, False, f"at least {ALIKE} trials failed for one reason: {alike}", gave_up=True)

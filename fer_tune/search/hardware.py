@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -21,34 +22,98 @@ class Resources:
     cpus: float
     gpus: float
     workers: int
-    concurrent: int
+    concurrent: int | None  # None: as many as fit, from moment to moment
+    fits: int = 1  # trials for which there is room now; 0 where a cluster has yet to grow
+
+    @property
+    def at_once(self) -> int:
+        """Trials side by side as Ray is now; one where it has yet to grow."""
+        return self.concurrent or max(1, self.fits)
 
     @classmethod
-    def choose(cls, cpus: float | None, gpus: float | None, workers: int, concurrent: int | None) -> Resources:
+    def choose(
+        cls, cpus: float | None, gpus: float | None, workers: int, concurrent: int | None, *, joined: bool = False
+    ) -> Resources:
         """Fill in what the user left open, from the resources of the connected Ray.
 
         With GPUs each worker gets one, and its share of the CPUs, at most 8.  Without, four trials at most run side
-        by side: one thread each is the best use of few cores, and a searcher learns less from many at once.
+        by side on a machine: one thread each is the best use of few cores, and a searcher learns less from many at
+        once.
+
+        A cluster that was joined may grow and shrink.  There the number of trials side by side is left open, unless
+        the user gives it or a trial has several workers, whose places Tune does not count; and nothing is refused for
+        its size, see :func:`lacking`.
+
+        Args:
+            cpus: of one worker.
+            gpus: of one worker.
+            workers: of one trial.
+            concurrent: trials side by side.
+            joined: whether Ray is a cluster that was there before.
 
         Raises:
-            UserError: more is asked for than there is.
+            UserError: more is asked for than there is, where that will not change.
         """
-        there = ray.cluster_resources()
-        all_cpus, all_gpus = there.get("CPU", 1.0), there.get("GPU", 0.0)
+        there = nodes()
         if gpus is None:
-            gpus = 1.0 if all_gpus else 0.0
+            gpus = 1.0 if _total(there, "GPU") else 0.0
         if cpus is None:
-            cpus = min(8.0, max(1.0, all_cpus // all_gpus)) if gpus else max(1.0, all_cpus // (4 * workers))
-        for name, asked, total in (("cpus", cpus, all_cpus), ("gpus", gpus, all_gpus)):
-            if asked * workers > total:
-                raise UserError(
-                    f"--{name}-per-trial {asked:g}: with {workers} worker(s) a trial needs {asked * workers:g}, "
-                    f"but Ray has {total:g}; ask for less"
-                )
-        fits = int(all_cpus // (cpus * workers))
-        if gpus:
-            fits = min(fits, int(all_gpus / (gpus * workers) + 1e-9))
-        return cls(cpus, gpus, workers, max(1, min(fits, concurrent or fits)))
+            cpus = _share(there, gpus, workers)
+        if not joined:
+            check_size(cpus, gpus, workers)
+        fits = places(there, cpus, gpus) // workers
+        if joined:
+            at_once = concurrent if concurrent or workers == 1 else max(1, fits)
+        else:
+            at_once = max(1, min(fits, concurrent or fits))
+        return cls(cpus, gpus, workers, at_once, fits)
+
+
+def nodes() -> list[dict[str, float]]:
+    """Return what each node that is alive has, in use or not: resource -> how much."""
+    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+
+
+def fitting(resources: Mapping[str, float], cpus: float, gpus: float) -> int:
+    """Return how many workers with so many CPUs and GPUs the resources are enough for.
+
+    >>> fitting({"CPU": 10.0, "GPU": 1.0}, cpus=2, gpus=0.25)
+    4
+    """
+    fits = int(resources.get("CPU", 0.0) / cpus + 1e-9)
+    return min(fits, int(resources.get("GPU", 0.0) / gpus + 1e-9)) if gpus else fits
+
+
+def places(there: Iterable[Mapping[str, float]], cpus: float, gpus: float) -> int:
+    """Return how many workers fit on the nodes; one takes all it needs from one node."""
+    return sum(fitting(node, cpus, gpus) for node in there)
+
+
+def check_size(cpus: float, gpus: float, workers: int) -> None:
+    """Refuse a trial that is larger than the connected Ray.
+
+    Raises:
+        UserError: with what it needs and what there is.
+    """
+    there = nodes()
+    for name, asked in (("cpus", cpus), ("gpus", gpus)):
+        total = _total(there, name[:-1].upper())
+        if asked * workers > total:
+            raise UserError(
+                f"--{name}-per-trial {asked:g}: with {workers} worker(s) a trial needs {asked * workers:g}, "
+                f"but Ray has {total:g}; ask for less"
+            )
+
+
+def lacking(cpus: float, gpus: float, workers: int) -> str:
+    """Return what a trial waits for, in words, or an empty string where it fits on the connected Ray as it is."""
+    there = nodes()
+    if places(there, cpus, gpus) >= workers:
+        return ""
+    worker = f"{cpus:g} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
+    needed = f"{worker} on one node" if workers == 1 else f"{workers} times {worker}, each on one node"
+    found = f"{_total(there, 'CPU'):g} CPUs and {_total(there, 'GPU'):g} GPUs"
+    return f"a trial needs {needed}, and Ray has {found} on {len(there)} node(s) now"
 
 
 def package_versions() -> dict[str, str]:
@@ -67,3 +132,16 @@ def describe() -> dict[str, str]:
         "nodes": str(sum(node["Alive"] for node in ray.nodes())),
         "memory_gib": f"{there.get('memory', 0) / 2**30:.0f}",
     }
+
+
+def _total(there: Iterable[Mapping[str, float]], kind: str) -> float:
+    return sum(node.get(kind, 0.0) for node in there)
+
+
+def _share(there: list[dict[str, float]], gpus: float, workers: int) -> float:
+    """Return the CPUs of a worker, such that it finds a place on the smallest node of its kind."""
+    if gpus:
+        shares = [node.get("CPU", 0.0) / node["GPU"] * gpus for node in there if node.get("GPU")]
+        return float(min([8, *(max(1, int(share)) for share in shares)])) if shares else 1.0
+    of_nodes = [node["CPU"] for node in there if node.get("CPU")]
+    return float(max(1, min(of_nodes) // (4 * workers))) if of_nodes else 1.0

@@ -39,12 +39,13 @@ class Progress(Callback):
     Args:
         total: trials of all backbones.
         epochs: most epochs of one trial.
-        concurrent: trials side by side.
+        concurrent: trials side by side; None: as many as fit, from moment to moment.
         time_budget: seconds, or None.
     """
 
-    def __init__(self, total: int, epochs: int, concurrent: int, time_budget: float | None) -> None:
+    def __init__(self, total: int, epochs: int, concurrent: int | None, time_budget: float | None) -> None:
         self._total, self._epochs, self._concurrent, self._budget = total, epochs, concurrent, time_budget
+        self._running = 0  # trials
         self._ended: dict[str, str] = {}  # trial id -> how it ended
         self._failures: dict[str, str] = {}  # trial id -> why
         self._seconds: dict[str, float] = {}  # trial id -> seconds of all its epochs
@@ -97,6 +98,7 @@ class Progress(Callback):
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Draw now and then."""
+        self._running = sum(trial.status == "RUNNING" for trial in trials)
         if not self._in_place() or time.monotonic() - self._drawn < _EVERY:
             return
         self._drawn = time.monotonic()
@@ -139,7 +141,15 @@ class Progress(Callback):
             seconds=self._elapsed(),
             left=self._left(),
             rate=sum(last.get("images_per_second") or 0.0 for _, last in lasts),
+            notes=self._waiting(trials),
         )
+
+    def _waiting(self, trials: list[Trial]) -> list[str]:
+        """Where the cluster says how many trials run: tell if it has a place for none."""
+        if self._concurrent is not None or any(trial.status == "RUNNING" for trial in trials):
+            return []
+        waiting = sum(trial.status == "PENDING" for trial in trials)
+        return [f"{waiting} trial(s) wait for a place on the cluster"] if waiting else []
 
     def _in_place(self) -> bool:
         return output() == "text" and self._console.is_terminal
@@ -186,7 +196,7 @@ class Progress(Callback):
         left = None
         if self._ended:
             mean = sum(self._seconds.get(name, 0.0) for name in self._ended) / len(self._ended)
-            left = mean * (self._total - len(self._ended)) / self._concurrent
+            left = mean * (self._total - len(self._ended)) / (self._concurrent or max(1, self._running))
         if self._budget is not None:
             rest = max(0.0, self._budget - (time.monotonic() - self._began))
             left = rest if left is None else min(left, rest)

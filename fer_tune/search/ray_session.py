@@ -32,11 +32,12 @@ _WORKERS = {
 
 
 @contextmanager
-def ray_session(*, dashboard: bool = False) -> Iterator[None]:
+def ray_session(*, dashboard: bool = False) -> Iterator[bool]:
     """Connect to Ray for the length of the block; a Ray that is already connected is used and left as it is.
 
     With ``RAY_ADDRESS`` set, as it is inside a job of ``ray job submit``, that cluster is joined.  Otherwise Ray
-    starts on this machine alone, protected by a token of its own.
+    starts on this machine alone, protected by a token of its own.  Yields whether it is a cluster, whose nodes may come
+    and go.
 
     Args:
         dashboard: start Ray's dashboard as well; worker groups need it, or stopped trials leak their placement
@@ -48,11 +49,11 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    address = os.environ.get("RAY_ADDRESS")
     if ray.is_initialized():
-        yield
+        yield bool(address)
         return
     runtime_env = {"env_vars": _WORKERS | allocator_environment(os.environ)}
-    address = os.environ.get("RAY_ADDRESS")
     if address:
         try:
             joined = ray.init(log_to_driver=False, logging_level=logging.ERROR, runtime_env=runtime_env)
@@ -77,6 +78,6 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
         os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 starves trials on a busy machine
         start_ray(dashboard=dashboard, runtime_env=runtime_env)
     try:
-        yield
+        yield bool(address)
     finally:
         ray.shutdown()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -51,6 +52,11 @@ def make_sampler(kind: Sampler, seed: int, space: SearchSpace, scheduler: Schedu
         return optuna.samplers.TPESampler(
             multivariate=True, group=True, constant_liar=True, n_startup_trials=_STARTUP, seed=seed
         )
+
+
+def blind_trials(kind: Sampler) -> float:
+    """Return how many trials of a study are drawn without learning from others: infinity where none ever does."""
+    return math.inf if kind in ("random", "grid") else _STARTUP
 
 
 def lasting_ranges(space: SearchSpace) -> dict[str, BaseDistribution]:

@@ -23,7 +23,8 @@ from ray.tune.search import Searcher
 from fer_tune.run_folder import Candidate, Objective, Sampler, Scheduler
 from fer_tune.search.grid import LOST, grid_trials
 from fer_tune.search.objectives import told, value_of
-from fer_tune.search.samplers import make_sampler
+from fer_tune.search.room import Room
+from fer_tune.search.samplers import blind_trials, make_sampler
 from fer_tune.search.scheduler import METRIC
 from fer_tune.search.space import SearchSpace, origin
 from fer_tune.storage.moved import where_now
@@ -79,10 +80,12 @@ class StudySearcher(Searcher):
         sampler: what draws, see :func:`make_sampler`.
         scheduler: what stops trials.
         second: the objective beside validation accuracy, if any, see :mod:`fer_tune.search.objectives`.
+        room: what says when to suggest one more, where the number of trials side by side follows the cluster.
     """
 
     _scheduler: Scheduler = "asha"  # these are the ones that a search begun with an earlier version had
     _second: Objective | None = None
+    _room: Room | None = None
 
     def __init__(
         self,
@@ -95,11 +98,15 @@ class StudySearcher(Searcher):
         sampler: Sampler = "tpe",
         scheduler: Scheduler = "asha",
         second: Objective | None = None,
+        room: Room | None = None,
     ) -> None:
         super().__init__(metric=METRIC, mode="max")
         self._sampler, self._scheduler, self._second = sampler, scheduler, second
         self._spaces, self._epochs, self._seed, self._journal = spaces, epochs, seed, journal
         self._trials = planned_trials(spaces, first, trials, sampler)
+        self._room = room
+        blind = blind_trials(sampler)  # and those that are tried first, as they are known
+        self._blind = {name: max(blind, len(first.get(name, ()))) for name in spaces}
         self._suggested = dict.fromkeys(spaces, 0)
         self._numbers: dict[str, tuple[str, int]] = {}  # Tune's trial id -> backbone, Optuna's trial number
         self._told: dict[str, int] = {}  # Tune's trial id -> last epoch told
@@ -110,11 +117,13 @@ class StudySearcher(Searcher):
                 spaces[backbone].enqueue(self._studies[backbone], entry)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a string
-        """Return the settings of a new trial, or FINISHED once every backbone has its number of trials."""
+        """Return a new trial's settings; None where there is no room for it; FINISHED once there are all of them."""
         open_ones = [name for name, count in self._suggested.items() if count < self._trials[name]]
         if not open_ones:
             return str(Searcher.FINISHED)
-        backbone = min(open_ones, key=lambda name: self._suggested[name])  # the first of those with fewest
+        backbone = self._turn(open_ones)
+        if self._room and not self._room.take(blind=self._suggested[backbone] < self._blind[backbone]):
+            return None
         trial = self._study(backbone).ask()
         settings = self._spaces[backbone].suggest(trial)
         trial.set_user_attr("trial_id", trial_id)
@@ -192,6 +201,10 @@ class StudySearcher(Searcher):
             state |= {"_trials": dict.fromkeys(state["_spaces"], state["_trials"]), "_seconds": {}}
         self.__dict__.update(state)
         self._journal = where_now(self._journal.parent) / self._journal.name
+
+    def _turn(self, open_ones: list[str]) -> str:
+        """Return whose trial is next: of the first of those that have fewest."""
+        return min(open_ones, key=lambda name: self._suggested[name])
 
     def _study(self, backbone: str) -> optuna.Study:
         if self._studies is None:

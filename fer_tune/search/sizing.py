@@ -76,7 +76,7 @@ class Estimate:
 
     options: SearchOptions
     resources: Resources
-    cpus: float  # of the connected Ray
+    cpus: float  # of the connected Ray, as it is now
     gpus: float
     device: str  # where the steps were timed
     images: tuple[int, int]  # of training and validation
@@ -105,7 +105,7 @@ class Estimate:
         Trials that share a GPU are taken to share its speed too.
         """
         share = self.resources.gpus if 0 < self.resources.gpus < 1 else 1.0
-        side_by_side = self.trial_seconds / (min(self.resources.concurrent, self.trials) * share)
+        side_by_side = self.trial_seconds / (min(self.resources.at_once, self.trials) * share)
         longest = self.options.epochs * max(cost.epoch_seconds for cost in self.costs)
         found = max(side_by_side, longest)
         return min(found, self.options.time_budget_seconds or math.inf)
@@ -118,8 +118,8 @@ class Estimate:
         gpus = max(1.0, self.resources.gpus) * self.resources.workers
         hours = self.trial_seconds * gpus / 3600
         if self.options.time_budget_seconds is not None:
-            at_once = self.resources.concurrent * self.resources.gpus * self.resources.workers
-            hours = min(hours, self.options.time_budget_seconds * at_once / 3600)
+            in_use = self.resources.at_once * self.resources.gpus * self.resources.workers
+            hours = min(hours, self.options.time_budget_seconds * in_use / 3600)
         return hours
 
     @property
@@ -172,9 +172,13 @@ def estimate(options: SearchOptions) -> Estimate:
     data.verify()
     spaces = chosen_spaces(options)
     check_weights(spaces, data, options.published)
-    with ray_session(dashboard=options.workers_per_trial > 1):
+    with ray_session(dashboard=options.workers_per_trial > 1) as joined:
         resources = Resources.choose(
-            options.cpus_per_trial, options.gpus_per_trial, options.workers_per_trial, options.concurrent
+            options.cpus_per_trial,
+            options.gpus_per_trial,
+            options.workers_per_trial,
+            options.concurrent,
+            joined=joined,
         )
         there = ray.cluster_resources()
     device = torch.device("cuda" if resources.gpus and torch.cuda.is_available() else "cpu")

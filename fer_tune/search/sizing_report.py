@@ -20,7 +20,7 @@ def report(estimate: Estimate) -> str:
             "trials",
             f"{estimate.trials}: {options.trials} of {backbones}" + (" each" if len(estimate.costs) > 1 else ""),
         ),
-        ("at a time", f"{min(resources.concurrent, estimate.trials)}, {_why_so_many(estimate)}"),
+        ("at a time", _how_many(estimate)),
         ("each trial", _why_so_much(estimate)),
         ("epochs", _why_so_long(estimate)),
     ]
@@ -30,7 +30,9 @@ def report(estimate: Estimate) -> str:
         )
         rows.append((f"an epoch of {cost.backbone}", shown if estimate.comparable else "-"))
     if estimate.comparable:
-        rows.append(("time", f"about {_clock(estimate.seconds)}" + _budget(options)))
+        at_once = min(resources.at_once, estimate.trials)
+        open_ended = f" with {at_once} at a time" if resources.concurrent is None else ""
+        rows.append(("time", f"about {_clock(estimate.seconds)}" + open_ended + _budget(options)))
         if resources.gpus:
             rows.append(("GPU hours", f"about {estimate.gpu_hours:.1f}"))
     else:
@@ -45,14 +47,17 @@ def report(estimate: Estimate) -> str:
     return "\n".join(told)
 
 
-def _why_so_many(estimate: Estimate) -> str:
+def _how_many(estimate: Estimate) -> str:
     options, resources = estimate.options, estimate.resources
-    if estimate.trials < resources.concurrent:
-        return "all of them"
-    if resources.concurrent == options.concurrent:
-        return "as asked (--concurrent)"
     what = f"{estimate.gpus:g} GPUs and {estimate.cpus:g} CPUs" if resources.gpus else f"{estimate.cpus:g} CPUs"
-    return f"as many as fit on {what}"
+    if resources.concurrent is None:
+        now = f"{resources.fits} now, on {what}" if resources.fits else f"none now: no node of {what} has room for one"
+        return f"as many as fit, from moment to moment: {now}"
+    if estimate.trials < resources.concurrent:
+        return f"{estimate.trials}, all of them"
+    if resources.concurrent == options.concurrent:
+        return f"{resources.concurrent}, as asked (--concurrent)"
+    return f"{resources.concurrent}, as many as fit on {what}"
 
 
 def _why_so_much(estimate: Estimate) -> str:
@@ -62,11 +67,13 @@ def _why_so_much(estimate: Estimate) -> str:
     elif resources.gpus:
         cpus = "the share of a GPU, at most 8"
     else:
-        cpus = "so that at most four trials run side by side"
+        cpus = "so that at most four trials run side by side" + (" on a node" if resources.concurrent is None else "")
     if options.gpus_per_trial is not None:
         gpus = "as asked"
     else:
         gpus = "one, since Ray has GPUs" if resources.gpus else "Ray has none"
+        if resources.concurrent is None and not resources.gpus:
+            gpus += " now; --gpus-per-trial would wait for them"
     workers = "" if resources.workers == 1 else f", for each of {resources.workers} workers"
     return f"{resources.cpus:g} CPUs ({cpus}), {resources.gpus:g} GPUs ({gpus}){workers}"
 

@@ -56,7 +56,7 @@ def read_snapshot(run: RunFolder) -> Snapshot:
         ],
         best=[best for backbone in settings.backbones if (best := _best(trials, backbone))],
         seconds=seconds,
-        left=spent / ended * (total - ended) / settings.concurrent if ended else None,
+        left=spent / ended * (total - ended) / (settings.concurrent or max(1, len(running))) if ended else None,
         rate=sum(last_epochs.get(row["trial_id"], {}).get("images_per_second") or 0.0 for row in running),
         notes=_notes(run, ended, total, running, quiet),
     )

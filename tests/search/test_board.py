@@ -146,3 +146,30 @@ def test_piped_output_is_a_line_per_event_or_json_or_nothing(kind, monkeypatch, 
         assert (epoch["event"], epoch["trial_id"], epoch["epoch"], epoch["val_accuracy"]) == ("epoch", "ab12", 1, 0.5)
         assert (end["event"], end["status"]) == ("end", "completed")
         assert (failed["event"], failed["status"], failed["error"]) == ("end", "failed", "killed")
+
+
+def test_time_left_reckons_with_the_trials_that_run_where_a_cluster_says_how_many(run, capsys):
+    ended: Any = SimpleNamespace(trial_id="ab12", config={"backbone": "a", "origin": "sampled"}, status="RUNNING")
+    others = [SimpleNamespace(trial_id=f"t{place}", config=ended.config, status="RUNNING") for place in range(3)]
+    result = {"epoch": 1, "val_accuracy": 0.5, "best_val_accuracy": 0.5, "best_epoch": 1, "seconds": 30.0}
+    progress = Progress(total=9, epochs=1, concurrent=None, time_budget=None)
+    progress.on_trial_result(1, [ended], ended, {**result, "finished": True})
+    progress.on_trial_complete(1, [ended], ended)
+    progress.on_step_end(1, [ended, *others])
+    assert progress.snapshot([ended, *others]).left == 30.0 * 8 / 4
+    progress.on_step_end(1, others[:2])
+    assert progress.snapshot(others[:2]).left == 30.0 * 8 / 2
+    run.write_settings(run.settings().model_copy(update={"concurrent": None}))
+    for place in (0, 1, 4):
+        change(run, place, status="running")
+    spent = [row["seconds"] or 0.0 for row in pq.read_table(run.trials_file).to_pylist() if row["status"] != "running"]
+    assert read_snapshot(run).left == pytest.approx(sum(spent) / 13)  # three more, three at a time
+
+
+def test_trials_that_wait_for_a_place_are_told_where_none_runs():
+    pending: Any = SimpleNamespace(trial_id="ab12", config={"backbone": "a", "origin": "sampled"}, status="PENDING")
+    progress = Progress(total=9, epochs=1, concurrent=None, time_budget=None)
+    assert progress.snapshot([pending, pending]).notes == ["2 trial(s) wait for a place on the cluster"]
+    running: Any = SimpleNamespace(trial_id="cd34", config=pending.config, status="RUNNING")
+    assert progress.snapshot([pending, running]).notes == []
+    assert Progress(total=9, epochs=1, concurrent=2, time_budget=None).snapshot([pending]).notes == []

@@ -115,6 +115,18 @@ def test_what_was_asked_is_told_as_asked():
     assert "GPU hours" in told
 
 
+def test_a_cluster_s_number_of_trials_is_told_as_open():
+    told = report(made(Resources(2, 0, 1, None, 4), backbones=["a"]))
+    assert "at a time      as many as fit, from moment to moment: 4 now, on 8 CPUs" in told
+    assert "2 CPUs (so that at most four trials run side by side on a node), 0 GPUs (Ray has none now; " in told
+    assert "about 3 min with 4 at a time" in told
+    assert "about 3 min with 2 at a time" in report(made(Resources(2, 0, 1, None, 4), trials=2))
+    told = report(made(Resources(8, 1, 1, None, 0), scheduler="none", gpus_per_trial=1.0))
+    assert "as many as fit, from moment to moment: none now: no node of 4 GPUs and 8 CPUs has room for one" in told
+    assert "about 30 min with 1 at a time" in told
+    assert "GPU hours      about 0.5" in told
+
+
 def test_time_on_another_device_is_not_guessed():
     """On a head without a GPU the steps say nothing about trials with one."""
     told = report(dataclasses.replace(made(Resources(8, 1, 1, 4)), device="cpu"))
@@ -126,8 +138,9 @@ def test_time_on_another_device_is_not_guessed():
 @pytest.fixture
 def machine(monkeypatch):
     """Two CPUs and no GPU, without starting Ray."""
-    monkeypatch.setattr(sizing, "ray_session", lambda dashboard: contextlib.nullcontext())
+    monkeypatch.setattr(sizing, "ray_session", lambda dashboard: contextlib.nullcontext(False))
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
     monkeypatch.setattr(sizing, "_STEPS", 2)
     monkeypatch.setattr(sizing, "_WARM_UP", 1)
 
@@ -153,7 +166,7 @@ def test_steps_are_timed_at_the_ends_of_the_space(machine, tmp_path):
     [cost] = found.costs
     assert [(probe.batch_size, probe.image_size) for probe in cost.probes] == [(64, 24), (64, 32), (16, 24), (16, 32)]
     assert all(0 < probe.epoch_seconds < 60 for probe in cost.probes)
-    assert (found.device, found.images, found.resources) == ("cpu", (140, 70), Resources(1, 0, 1, 2))
+    assert (found.device, found.images, found.resources) == ("cpu", (140, 70), Resources(1, 0, 1, 2, 2))
     assert report(found).count("at batch") == 4
     # three copies of the weights (the last, the best, the average) and AdamW's two moments, float32
     from fer_tune.models import create_model
