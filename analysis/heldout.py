@@ -28,7 +28,7 @@ from fer_tune import __version__
 from fer_tune.config import TrialConfig, trial_config
 from fer_tune.data.store import PreparedDataset, Split
 from fer_tune.errors import UserError
-from fer_tune.run_folder import write_json
+from fer_tune.run_folder import TrainedOn, write_json
 from fer_tune.storage.runs import needed
 
 _SAME = 0.005
@@ -157,7 +157,7 @@ class _Models:
         self._load, self._predict, self._device, self._resamples = load, predict, device, resamples
         config_id = chosen.refit.config.config_id
         self.seeds = [result.seed for result in chosen.refit.completed]
-        self._settings = [seed_config(run, chosen.refit, seed) for seed in self.seeds]
+        self._settings = [seed_config(run, chosen.refit, seed, chosen.trained_on) for seed in self.seeds]
         self._files = [
             needed(run.folder.refit_seed(config_id, seed, chosen.trained_on) / "best.safetensors")
             for seed in self.seeds
@@ -241,7 +241,7 @@ class _Models:
             origin=config.origin,
             config=config.config,
             trained_on=self._chosen.trained_on,
-            epochs=folder.refit_plan().epochs,
+            epochs=self._settings[0].epochs,
             when=when,
             opening=opening,
             selection=self._chosen.words,
@@ -259,9 +259,10 @@ class _Models:
         return result, probabilities["none"]
 
 
-def seed_config(run: Run, refit: ConfigRefit, seed: int) -> TrialConfig:
+def seed_config(run: Run, refit: ConfigRefit, seed: int, on: TrainedOn = "train") -> TrialConfig:
     """Return the settings that one seed of a refit was trained with."""
-    epochs = run.folder.refit_plan().epochs
+    final = run.final_plan if on == "train+val" else None
+    epochs = (final or run.folder.refit_plan()).epochs
     values = {**refit.config.config, "backbone": refit.config.backbone, "epochs": epochs, "seed": seed}
     return trial_config(values, f"{run.folder.refit_file}: {refit.config.config_id}")
 

@@ -94,7 +94,7 @@ def network(run: Run, config_id: str | None = None, seed: int | None = None) -> 
         name,
         card,
         chosen.trained_on,
-        [seed_config(run, chosen.refit, result.seed) for result in results],
+        [seed_config(run, chosen.refit, result.seed, chosen.trained_on) for result in results],
         files,
         [result.seed for result in results],
         [result.best_val_accuracy for result in results],

@@ -25,7 +25,9 @@ def command(
     run: Path = RUN,
     top: int | None = typer.Option(None, "--top", help="Configurations to refit: the best by validation. (default: 3)"),
     seeds: int | None = typer.Option(None, "--seeds", help="Seeds of each configuration. (default: 5)"),
-    epochs: int | None = typer.Option(None, "--epochs", help="Epochs of each refit. (default: as in the search)"),
+    epochs: int | None = typer.Option(
+        None, "--epochs", help="Epochs of each refit. (default: as in the search, or as on train)"
+    ),
     published: bool | None = typer.Option(
         None,
         "--published/--no-published",
@@ -62,11 +64,10 @@ def command(
     console = Console(soft_wrap=True)
     loaded = load_run(run)
     if on == "train+val":
-        given = {"--top": top, "--seeds": seeds, "--epochs": epochs, "--published": published}
-        given["--stopped"] = stopped or None
+        given = {"--top": top, "--seeds": seeds, "--stopped": stopped or None}
         if wrong := [name for name, value in given.items() if value is not None]:
             raise UserError(f"--on train+val trains what is chosen already; leave out {', '.join(wrong)}")
-        plan, tasks, total = _final(loaded)
+        plan, tasks, total = _final(loaded, epochs, published)
     else:
         plan, tasks, total = _first(loaded, top, seeds, epochs, published, stopped)
     settings = loaded.settings
@@ -108,11 +109,11 @@ def _first(
     return plan, pending_tasks(run, plan), len(plan.configs) * len(plan.seeds)
 
 
-def _final(run: Run) -> tuple[RefitPlan | FinalPlan, list[RefitTask], int]:
+def _final(run: Run, epochs: int | None, published: bool | None) -> tuple[RefitPlan | FinalPlan, list[RefitTask], int]:
     from analysis.final_plan import plan_final
     from analysis.refit import pending_final_tasks
 
-    plan = plan_final(run)
+    plan = plan_final(run, epochs, published)
     return plan, pending_final_tasks(run, plan), len(plan.configs) * len(plan.seeds)
 
 

@@ -12,6 +12,7 @@ from drawing import tiny_dataset
 from sklearn import metrics as sk
 
 from analysis.cost import measure, watched
+from analysis.final_plan import plan_final
 from analysis.heldout import run_test
 from analysis.selection import select_models, select_winner
 from fer_tune.data.store import PreparedDataset
@@ -125,6 +126,19 @@ def test_a_published_winner_is_compared_with_the_best_searched_one(made, models)
     assert first.refit.config.origin != "sampled" or first.refit.mean == 0.7
     roles = {each.role for each in others}
     assert ("searched" in roles) == (first.refit.config.origin != "sampled")
+
+
+def test_a_winner_that_alone_was_trained_on_val_too_is_tested_alone(made, models) -> None:
+    made.refit([[0.6, 0.6], [0.5, 0.5]], published=1)
+    assert len(select_models(made.run)) == 2
+    plan = plan_final(made.run, epochs=7, published=False)
+    write_json(plan, made.run.folder.final_file)
+    for seed in plan.seeds:
+        made.fake.refit_joined(made.run.folder, plan.configs[0].config_id, seed)
+    result = run_test(made.run, **models)
+    assert (result.config_id, result.trained_on, result.epochs) == (plan.configs[0].config_id, "train+val", 7)
+    assert made.run.tests == [result]
+    assert made.run.comparison is None
 
 
 def test_predictions_read_back_as_they_were_written(tested) -> None:

@@ -159,7 +159,14 @@ def test_refit_on_train_and_val(fake: FakeRun, pool: type[Pool]) -> None:
     assert {result.trained_on for refit in run(fake).finals for result in refit.results} == {"train+val"}
 
 
-@pytest.mark.parametrize("option", [("--top", 1), ("--seeds", 1), ("--epochs", 3), ("--published",), ("--stopped", 1)])
+def test_refit_on_train_and_val_of_the_winner_alone_and_for_longer(fake: FakeRun, pool: type[Pool]) -> None:
+    call("refit", fake.path, "--top", 2, "--seeds", 2)
+    shown = call("refit", fake.path, "--on", "train+val", "--epochs", 18, "--no-published")
+    assert "1 configurations × 2 seeds, on train and val together: 0 of 2 done" in shown
+    assert run(fake).final_plan.epochs == 18
+
+
+@pytest.mark.parametrize("option", [("--top", 1), ("--seeds", 1), ("--stopped", 1)])
 def test_refit_on_train_and_val_refuses_what_chooses(fake: FakeRun, pool: type[Pool], option: Any) -> None:
     with pytest.raises(UserError, match=f"leave out {option[0]}"):
         call("refit", fake.path, "--on", "train+val", *option)
