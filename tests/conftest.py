@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+_RAY_FOLDERS = {"cli", "clusters", "search", "storage", "tracking"}  # their tests start Ray, some of them as a program
+
 _CACHE = tempfile.TemporaryDirectory(prefix="fer-tune-tests-")
 
 # Before anything imports torch, Ray or wandb: they read these once. Ray's workers inherit them.
@@ -30,9 +32,11 @@ os.environ.update(
         "TUNE_FUNCTION_THREAD_TIMEOUT_S": "120",
         "MPLBACKEND": "Agg",
         "FER_TUNE_CACHE": _CACHE.name,  # datasets behind URIs, never in the developer's home
-        "FER_TUNE_TEST_SESSION": str(os.getpid()),  # inherited by whatever the tests start
     }
 )
+# Inherited by whatever the tests start; that of the session, not of one of its parallel processes.
+_SESSION = os.environ["FER_TUNE_TEST_SESSION"] if "PYTEST_XDIST_WORKER" in os.environ else str(os.getpid())
+os.environ["FER_TUNE_TEST_SESSION"] = _SESSION
 for name in ("RAY_ADDRESS", "WANDB_API_KEY", "WANDB_BASE_URL"):  # neither a cluster nor an account of the developer's
     os.environ.pop(name, None)
 
@@ -44,6 +48,14 @@ def pytest_configure() -> None:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("ray").setLevel(logging.ERROR)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what starts Ray in one of the parallel processes: so there is one Ray, and its daemons come up in time."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in _RAY_FOLDERS or "ray_local" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("ray"))
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +79,8 @@ def ray_local() -> Iterator[None]:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a session that leaves a Ray or a fer-tune behind, also one that a test started as a program."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return  # the session looks when all of its processes have ended
     left = _marked_processes()
     deadline = time.monotonic() + 15
     while left and time.monotonic() < deadline:
@@ -79,7 +93,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _marked_processes() -> list[str]:
     """Return ``pid command`` of each Ray daemon and fer-tune that was started below this session."""
-    mark = f"FER_TUNE_TEST_SESSION={os.getpid()}".encode()
+    mark = f"FER_TUNE_TEST_SESSION={_SESSION}".encode()
     found = []
     for folder in Path("/proc").glob("[0-9]*"):  # nothing to read on systems without /proc
         try:
