@@ -12,6 +12,7 @@ from torch import nn
 from fer_tune.config import trial_config
 from fer_tune.errors import UserError
 from fer_tune.models import create_model, freeze, load_weights, stage_count, stages
+from fer_tune.search.parameter import check_value
 
 
 def build(name: str, head: str, **changes: Any) -> nn.Module:
@@ -111,3 +112,9 @@ def test_heads_that_are_none(head):
 
 def test_a_single_number_in_a_file_is_one_hidden_layer():
     assert trial_config({"backbone": "resnet18", "epochs": 1, "head": 64}).head == "64"
+
+
+def test_spaces_take_heads_and_transforms_as_choices():
+    assert [check_value("head", value) for value in ("linear", 64)] == [("linear", None), ("64", None)]
+    assert check_value("transforms", ["shear", "flip"]) == ("flip+shear", None)
+    assert "units of one or two hidden layers" in str(check_value("head", "mlp")[1])

@@ -3,12 +3,18 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
 from fer_tune.config import TrialConfig
+from fer_tune.models import create_model
+from fer_tune.training.metrics import Meter
 from fer_tune.training.objective import Objective
+from fer_tune.training.optimisers import build_optimizer
+from fer_tune.training.schedules import LearningRate
 from fer_tune.training.step import Step
 
 CPU = torch.device("cpu")
@@ -68,3 +74,33 @@ def test_bf16_is_close_to_fp32_and_not_equal():
     assert mixed.dtype == torch.float32
     assert torch.allclose(mixed, whole, atol=0.1)
     assert not torch.equal(mixed, whole)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"clip_grad_norm": 1.0, "sam_rho": 0.1, "optimizer": "sgd"}, {"label_smoothing": 0.1, "schedule": "cosine"}],
+    ids=str,
+)
+def test_nothing_in_a_step_waits_for_the_device(settings, monkeypatch):
+    # On a GPU each of these would hold the next step back until this one is done.
+    settings = {"backbone": "cnn_residual", "epochs": 2, "precision": "fp32", "class_weighting": "balanced", **settings}
+    config = TrialConfig(**settings)
+    network = create_model("cnn_simpler", num_classes=7, in_chans=1).train()
+    optimizer = build_optimizer(network, config)
+    step = Step(network, optimizer, Objective(config, np.arange(1, 8)), config, CPU)
+    rate, meter = LearningRate(optimizer, config, 10), Meter(7, CPU)
+    average = ModelEmaV3(network, 0.9, use_warmup=True)
+    images, labels, shares = torch.randn(8, 1, 48, 48), torch.arange(8) % 7, torch.full((8,), 0.3)
+    step(images, labels)  # the first one makes the optimiser's state
+
+    def waits(*_: object) -> None:
+        raise AssertionError("a number was read back")
+
+    for name in ("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "__index__"):
+        monkeypatch.setattr(torch.Tensor, name, waits)
+    logits, loss = step(images, labels, labels.flip(0), shares)
+    rate.step()
+    average.update(network, step=2)
+    meter.update(logits, labels, loss)
+    with pytest.raises(AssertionError, match="read back"):
+        meter.finite()  # which the loop asks every hundred steps
