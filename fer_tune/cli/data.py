@@ -122,22 +122,42 @@ def show(
     augmentation: Annotated[
         float | None, typer.Option(help="Draw the same faces augmented up to this strength, instead of samples.")
     ] = None,
+    transforms: Annotated[
+        str | None, typer.Option(help="What --augmentation does, such as flip+rotation; all if left out.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Which faces are drawn.")] = 0,
 ) -> None:
     """Print what a prepared dataset holds, and draw samples of its training images as a picture."""
     from fer_tune.data.sheet import augmentation_sheet, samples_sheet, save
     from fer_tune.data.store import PreparedDataset
+    from fer_tune.errors import UserError
 
+    if transforms is not None and augmentation is None:
+        raise UserError("--transforms: says what --augmentation does; give that too")
+    chosen = "all" if transforms is None else _checked(transforms)
     data = PreparedDataset.open(path)
     if augmentation is None:
         sheet = samples_sheet(data.train(), data.card, per_class=per_class, seed=seed)
     else:
-        sheet = augmentation_sheet(data.train(), data.card, augmentation, seed=seed)
+        sheet = augmentation_sheet(data.train(), data.card, augmentation, transforms=chosen, seed=seed)
     plain = re.sub(r"[^\w.-]", "_", data.card.name)
     file = out or Path(f"{plain}-{'samples' if augmentation is None else 'augmented'}.png")
     save(sheet, file)
     _print_card(data.card)
     typer.echo(f"drawn in {file}")
+
+
+def _checked(transforms: str) -> str:
+    from pydantic import TypeAdapter, ValidationError
+
+    from fer_tune.config import Transforms
+    from fer_tune.errors import UserError
+
+    try:
+        checked: str = TypeAdapter(Transforms).validate_python(transforms)
+    except ValidationError as error:
+        raise UserError(f"--transforms {transforms}: {error.errors()[0]['msg']}") from None
+    return checked
 
 
 def _print_written(card: DatasetCard, out: Path) -> None:

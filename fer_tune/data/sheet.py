@@ -39,7 +39,7 @@ def samples_sheet(split: Split, card: DatasetCard, *, per_class: int = 8, seed: 
 
 
 def augmentation_sheet(
-    split: Split, card: DatasetCard, strength: float, *, draws: int = 3, seed: int = 0
+    split: Split, card: DatasetCard, strength: float, *, transforms: str = "all", draws: int = 3, seed: int = 0
 ) -> Image.Image:
     """Draw one face per class, as it is and augmented at a third, two thirds and all of ``strength``.
 
@@ -47,6 +47,7 @@ def augmentation_sheet(
         split: where the images are.
         card: of the dataset.
         strength: the strongest, in (0, 1].
+        transforms: what augmentation does, see :func:`fer_tune.data.augmentation.draw`.
         draws: pictures at each strength.
         seed: which faces, and what is drawn.
 
@@ -66,7 +67,7 @@ def augmentation_sheet(
     columns, headings = [faces], ["as it is"]
     for share in (1 / 3, 2 / 3, 1):
         for draw in range(draws):
-            parameters = augmentation.draw(len(faces), strength * share, generator)
+            parameters = augmentation.draw(len(faces), strength * share, generator, transforms)
             changed = augmentation.apply(images, parameters).permute(0, 2, 3, 1)
             columns.append((changed * 255).round().to(torch.uint8).numpy())
             headings.append("" if draw else f"{strength * share:.2g}")

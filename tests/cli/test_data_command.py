@@ -197,10 +197,21 @@ def test_show_draws_the_same_faces_at_several_strengths(shown, tmp_path, monkeyp
     assert change(strong) > 2 * change(mild)
 
 
+def test_show_draws_the_transforms_that_are_named(shown, tmp_path):
+    for name in ("flip", "brightness"):
+        run("show", shown, "--augmentation", "1", "--transforms", name, "--out", tmp_path / f"{name}.png")
+    sheets = {name: np.asarray(Image.open(tmp_path / f"{name}.png")).astype(int) for name in ("flip", "brightness")}
+    middles = {name: sheet[70, 158::100] for name, sheet in sheets.items()}  # of the first face, one per column
+    assert (middles["flip"] == middles["flip"][0]).all()  # it is of one colour
+    assert np.abs(middles["brightness"] - middles["brightness"][0]).max() > 20
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--augmentation", "1.5"], "must lie between 0 and 1"),
+        (["--augmentation", "0.5", "--transforms", "flip+blur"], "--transforms flip\\+blur: 'blur' is no transform"),
+        (["--transforms", "flip"], "--transforms: says what --augmentation does"),
         (["--out", "sheet.jpg"], "name it sheet.jpg.png"),
         (["--out", "nowhere/sheet.png"], "cannot be written"),
     ],
