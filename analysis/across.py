@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import figures
-from analysis.paired import Contender
-from analysis.paired import compare as compare_paired
-from analysis.results import Comparison, TestResult
+from analysis.figures import bars
 from analysis.run import ConfigRefit, Run, load_run
+from analysis.run.results import Comparison, TestResult
+from analysis.statistics.paired import Contender
+from analysis.statistics.paired import compare as compare_paired
 from fer_tune.errors import UserError
 
 COLUMNS = (
@@ -57,12 +57,12 @@ class Across:
             name = f"{entry['run']}\n{entry['backbone']}, {entry['dataset']}"
             if entry["test_accuracy"] == entry["test_accuracy"]:
                 bounds = (entry["test_low"], entry["test_high"])
-                rows.append(figures.Bar(f"{name}, held-out", entry["test_accuracy"], *bounds))
+                rows.append(bars.Bar(f"{name}, held-out", entry["test_accuracy"], *bounds))
             elif entry["refit_accuracy"] == entry["refit_accuracy"]:
-                rows.append(figures.Bar(f"{name}, validation", entry["refit_accuracy"], kind="published"))
+                rows.append(bars.Bar(f"{name}, validation", entry["refit_accuracy"], kind="published"))
             elif entry["search_accuracy"] == entry["search_accuracy"]:
-                rows.append(figures.Bar(f"{name}, validation, one seed", entry["search_accuracy"], kind="reported"))
-        return figures.bars(rows, "Several runs", "accuracy (%, 95 % intervals where held-out)")
+                rows.append(bars.Bar(f"{name}, validation, one seed", entry["search_accuracy"], kind="reported"))
+        return bars.bars(rows, "Several runs", "accuracy (%, 95 % intervals where held-out)")
 
 
 def compare(runs: Sequence[Run | str | Path]) -> Across:

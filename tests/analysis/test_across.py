@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis import compare
 from analysis.across import COLUMNS
-from analysis.heldout import run_test
+from analysis.heldout.opening import run_test
 from fer_tune.errors import UserError
 
 

@@ -13,13 +13,13 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analysis import figures, heldout_figures, pareto_figure, search_figures
-from analysis.axes import points, search_axes
-from analysis.importance import Importance, Importances
-from analysis.predictions import Predictions
-from analysis.results import GroupScore
-from analysis.scores import score
-from analysis.style import PALETTE
+from analysis.figures import bars, curves, heldout, pareto, searched
+from analysis.figures.style import PALETTE
+from analysis.run.predictions import Predictions
+from analysis.run.results import GroupScore
+from analysis.statistics.scores import score
+from analysis.trials.axes import points, search_axes
+from analysis.trials.importance import Importance, Importances
 
 LONG = "qutub-atay-2023/efficientnet-b0-with-a-long-name"
 
@@ -31,8 +31,8 @@ def drawn(tested) -> dict[str, Figure]:
     scores = score(labels, np.stack([guesses(labels, 0.6, 7, s) for s in (1, 2)]), CLASSES, [1, 2], resamples=50)
     epochs = pd.concat([run.refit_epochs(plan.configs[0].config_id, seed) for seed in plan.seeds])
     rows = [
-        figures.Bar(f"{LONG}\nas its paper reports", 0.60854, kind="reported"),
-        figures.Bar("a", 0.61, points=(0.6, 0.62)),
+        bars.Bar(f"{LONG}\nas its paper reports", 0.60854, kind="reported"),
+        bars.Bar("a", 0.61, points=(0.6, 0.62)),
     ]
     joint = np.stack([guesses(labels, 0.6, 7, s) for s in (1, 2)])
     predictions = Predictions([""] * 300, [""] * 300, labels, CLASSES, [1, 2], joint)
@@ -41,22 +41,22 @@ def drawn(tested) -> dict[str, Figure]:
     sized = [row | {"parameters": 40_000 * 3**number} for number, row in enumerate(run.rows)]
     groups = [GroupScore(group=LONG, images=1200, accuracy=0.5, low=0.4, high=0.6)] * 2
     return {
-        "importance": search_figures.importance(Importances("cnn_residual", 8, 0.5, found)),
-        "slices": search_figures.slices(trials, axes),
-        "contour": search_figures.contour(trials, *axes[:2]),
-        "parallel": search_figures.parallel(trials, axes),
-        "budget": search_figures.budget(run.trials, run.published_names),
-        "pareto": pareto_figure.pareto(sized, "parameters", run.published_names),
-        "roc": heldout_figures.roc(predictions),
-        "reliability": heldout_figures.reliability(predictions, 0.04),
-        "differences": heldout_figures.differences(run.comparison.pairs),
-        "groups": heldout_figures.groups(groups),
-        "history": figures.search_history(run.trials, run.published_names),
-        "curves": figures.trial_curves(run.epochs, run.trials),
-        "learning": figures.learning_curves(epochs, plan.configs[0].config_id),
-        "confusion": heldout_figures.confusion(np.sum(scores.confusion, axis=0), CLASSES),
-        "per_class": heldout_figures.per_class(scores.per_class),
-        "bars": figures.bars(rows, "Published configurations and the searched one", "accuracy (%)"),
+        "importance": searched.importance(Importances("cnn_residual", 8, 0.5, found)),
+        "slices": searched.slices(trials, axes),
+        "contour": searched.contour(trials, *axes[:2]),
+        "parallel": searched.parallel(trials, axes),
+        "budget": searched.budget(run.trials, run.published_names),
+        "pareto": pareto.pareto(sized, "parameters", run.published_names),
+        "roc": heldout.roc(predictions),
+        "reliability": heldout.reliability(predictions, 0.04),
+        "differences": heldout.differences(run.comparison.pairs),
+        "groups": heldout.groups(groups),
+        "history": curves.search_history(run.trials, run.published_names),
+        "curves": curves.trial_curves(run.epochs, run.trials),
+        "learning": curves.learning_curves(epochs, plan.configs[0].config_id),
+        "confusion": heldout.confusion(np.sum(scores.confusion, axis=0), CLASSES),
+        "per_class": heldout.per_class(scores.per_class),
+        "bars": bars.bars(rows, "Published configurations and the searched one", "accuracy (%)"),
     }
 
 
@@ -87,7 +87,7 @@ def test_every_axis_has_a_label_with_its_unit(drawn) -> None:
 
 
 def test_history_marks_stopped_failed_and_published_trials(made) -> None:
-    figure = figures.search_history(made.run.trials, made.run.published_names)
+    figure = curves.search_history(made.run.trials, made.run.published_names)
     [legend] = figure.legends
     keys = {text.get_text() for text in legend.get_texts()}
     assert {"all epochs", "stopped early", "published", "failed"} <= keys
@@ -99,13 +99,13 @@ def test_history_marks_stopped_failed_and_published_trials(made) -> None:
 def test_history_leaves_out_keys_of_what_did_not_happen(made) -> None:
     trials = made.run.trials
     some = trials[(trials["status"] == "completed") & (trials["origin"] == "sampled")]
-    figure = figures.search_history(some, made.run.published_names)
+    figure = curves.search_history(some, made.run.published_names)
     keys = {text.get_text() for text in figure.legends[0].get_texts()}
     assert not keys & {"stopped early", "published", "failed"}
 
 
 def test_the_confusion_matrix_shows_shares_of_the_true_class() -> None:
-    figure = heldout_figures.confusion(np.array([[3, 1], [0, 0]]), ["a", "b"])
+    figure = heldout.confusion(np.array([[3, 1], [0, 0]]), ["a", "b"])
     cells = [text.get_text() for text in figure.axes[0].texts]
     assert cells == ["75", "25", "0", "0"]
 
@@ -114,7 +114,7 @@ def test_classes_are_ordered_by_f1() -> None:
     labels = np.repeat([0, 1, 2], 50)
     predicted = np.where((labels == 2) & (np.arange(150) % 2 == 0), 0, labels)
     scores = score(labels, np.eye(3)[predicted][None], ["x", "y", "z"], [1], resamples=20)
-    figure = heldout_figures.per_class(scores.per_class)
+    figure = heldout.per_class(scores.per_class)
     names = [text.get_text().splitlines()[0] for text in figure.axes[0].get_yticklabels()]
     assert names == ["z", "x", "y"]  # from the bottom to the top
 

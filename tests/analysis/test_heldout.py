@@ -11,10 +11,10 @@ import pytest
 from drawing import tiny_dataset
 from sklearn import metrics as sk
 
-from analysis.cost import measure, watched
-from analysis.final_plan import plan_final
-from analysis.heldout import run_test
-from analysis.selection import select_models, select_winner
+from analysis.heldout.cost import measure, watched
+from analysis.heldout.opening import run_test
+from analysis.refits.final_plan import plan_final
+from analysis.refits.selection import select_models, select_winner
 from fer_tune.data.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.run_folder import write_json

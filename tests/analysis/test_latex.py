@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from analysis.latex import escape, table
+from analysis.report.latex import escape, table
 
 
 @pytest.mark.parametrize(

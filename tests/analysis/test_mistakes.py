@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from analysis.examples import MISTAKES, PAIRS, PER_PAIR, doubtful_labels, find_examples
-from analysis.gradcam import heat
+from analysis.heldout.examples import MISTAKES, PAIRS, PER_PAIR, doubtful_labels, find_examples
+from analysis.heldout.gradcam import heat
 from fer_tune.data.store import PreparedDataset
 
 

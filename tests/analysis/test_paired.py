@@ -8,8 +8,8 @@ from fake_run import guesses
 from scipy import stats
 from simulation import experiments
 
-from analysis import metrics
-from analysis.paired import Contender, compare, difference, holm, mcnemar
+from analysis.statistics import metrics
+from analysis.statistics.paired import Contender, compare, difference, holm, mcnemar
 
 
 def contender(labels: np.ndarray, accuracy: float, first_seed: int, seeds: int = 3, name: str = "a") -> Contender:

@@ -8,8 +8,8 @@ from io import StringIO
 
 from rich.console import Console
 
-from analysis.pareto import pareto_front, pareto_rows, pareto_table, second_objective, value_text
-from analysis.pareto_figure import pareto
+from analysis.figures.pareto import pareto
+from analysis.trials.pareto import pareto_front, pareto_rows, pareto_table, second_objective, value_text
 from fer_tune.run_folder import DatasetRef, SearchSettings
 
 

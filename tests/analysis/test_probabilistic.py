@@ -7,8 +7,8 @@ import pytest
 from fake_run import guesses
 from sklearn import metrics as sk
 
-from analysis.probabilistic import BINS, probability_metrics
-from analysis.statistics import image_weights
+from analysis.statistics.intervals import image_weights
+from analysis.statistics.probabilistic import BINS, probability_metrics
 
 
 @pytest.fixture(scope="module")

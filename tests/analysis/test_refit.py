@@ -12,11 +12,19 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.final_plan import plan_final
-from analysis.heldout import run_test
-from analysis.refit import Ending, RayPool, RefitTask, pending_final_tasks, pending_tasks, run_refits, train_one
-from analysis.refit_plan import plan_refits
-from analysis.selection import select_winner
+from analysis.heldout.opening import run_test
+from analysis.refits.final_plan import plan_final
+from analysis.refits.plan import plan_refits
+from analysis.refits.selection import select_winner
+from analysis.refits.training import (
+    Ending,
+    RayPool,
+    RefitTask,
+    pending_final_tasks,
+    pending_tasks,
+    run_refits,
+    train_one,
+)
 from fer_tune.errors import UserError
 from fer_tune.run_folder import METRICS, RefitResult, write_json
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.refit_plan import config_id, plan_refits
+from analysis.refits.plan import config_id, plan_refits
 from fer_tune.errors import UserError
 from fer_tune.run_folder import TRIAL_COLUMNS, write_json, write_table
 

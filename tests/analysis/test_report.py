@@ -10,18 +10,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.axes import points
-from analysis.comparison_bars import comparison
-from analysis.facts import gather
-from analysis.final_plan import plan_final
-from analysis.findings import standing
-from analysis.heldout import run_test
-from analysis.latex import tables
-from analysis.pareto import pareto_front
-from analysis.pictures import draw
-from analysis.refit_plan import plan_refits
-from analysis.report import render, rendered, write_report
+from analysis.heldout.opening import run_test
+from analysis.refits.final_plan import plan_final
+from analysis.refits.plan import plan_refits
+from analysis.report.comparison_bars import comparison
+from analysis.report.facts import gather
+from analysis.report.findings import standing
+from analysis.report.latex import tables
+from analysis.report.pictures import draw
+from analysis.report.writing import render, rendered, write_report
 from analysis.saving import save_figure
+from analysis.trials.axes import points
+from analysis.trials.pareto import pareto_front
 from analysis.words import percent
 from fer_tune.errors import UserError
 from fer_tune.run_folder import TRIAL_COLUMNS, write_json, write_table

@@ -7,9 +7,9 @@ import pytest
 from fake_run import CLASSES, guesses
 from sklearn import metrics as sk
 
-from analysis import metrics
-from analysis.results import MORE
-from analysis.scores import group_scores, score
+from analysis.run.results import MORE
+from analysis.statistics import metrics
+from analysis.statistics.scores import group_scores, score
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")

@@ -8,8 +8,8 @@ from scipy import stats
 from simulation import TRUTH, experiments
 from statsmodels.stats.proportion import proportion_confint
 
-from analysis import metrics
-from analysis.statistics import (
+from analysis.statistics import metrics
+from analysis.statistics.intervals import (
     image_weights,
     mean_interval,
     metric_interval,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.axes import SearchAxis, points, search_axes
-from analysis.budget import regret_sentence, savings, savings_sentences
-from analysis.early_judgement import rank_agreement
-from analysis.importance import FEWEST, importances
-from analysis.refit_plan import plan_refits
+from analysis.refits.plan import plan_refits
+from analysis.trials.axes import SearchAxis, points, search_axes
+from analysis.trials.budget import regret_sentence, savings, savings_sentences
+from analysis.trials.early_judgement import rank_agreement
+from analysis.trials.importance import FEWEST, importances
 from fer_tune.run_folder import EPOCH_COLUMNS, TRIAL_COLUMNS, write_json, write_table
 
 SPACE = {

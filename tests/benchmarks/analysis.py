@@ -42,7 +42,7 @@ def main() -> None:
         print(f"{'read a run of ' + format(trials, ',') + ' trials, imports included':50} {float(done.stdout):6.1f} s")
 
         from analysis import load_run
-        from analysis.report import what_mattered, write_report
+        from analysis.report.writing import what_mattered, write_report
 
         run = load_run(made.path)
         _, seconds, busy = timed(lambda: what_mattered(run))

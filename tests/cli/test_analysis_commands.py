@@ -13,14 +13,14 @@ from drawing import tiny_dataset
 from fake_run import FakeRun, guesses
 from typer.testing import CliRunner
 
-import analysis.heldout
-import analysis.refit
-import analysis.report
+import analysis.heldout.opening
+import analysis.refits.training
+import analysis.report.writing
 import fer_tune.search.ray_session
 import fer_tune.training.evaluation
 from analysis import Run, load_run
-from analysis.refit import Ending, RefitTask
-from analysis.scores import score
+from analysis.refits.training import Ending, RefitTask
+from analysis.statistics.scores import score
 from fer_tune.cli import refit, report, test
 from fer_tune.errors import UserError
 from fer_tune.run_folder import RefitResult
@@ -92,7 +92,7 @@ def pool(fake: FakeRun, monkeypatch: pytest.MonkeyPatch) -> type[Pool]:
     def rays_own(*_: Any) -> None:
         raise SystemExit("ray.init sets a handler of its own")
 
-    monkeypatch.setattr(analysis.refit, "RayPool", Pool)
+    monkeypatch.setattr(analysis.refits.training, "RayPool", Pool)
     monkeypatch.setattr(fer_tune.search.ray_session, "ray_session", no_ray)
     monkeypatch.setattr(Pool, "fake", fake, raising=False)
     return Pool
@@ -240,7 +240,7 @@ def refitted(fake: FakeRun, pool: type[Pool], monkeypatch: pytest.MonkeyPatch) -
     def quick(*arguments: Any, resamples: int, **others: Any) -> Any:
         return score(*arguments, resamples=100, **others)
 
-    monkeypatch.setattr(analysis.heldout, "score", quick)
+    monkeypatch.setattr(analysis.heldout.opening, "score", quick)
     call("refit", fake.path, "--top", 2, "--seeds", 2)
     return fake
 
@@ -283,7 +283,7 @@ def test_test_data_that_was_moved(refitted: FakeRun, tmp_path: Path) -> None:
 
 
 def test_report_prints_the_answer_and_its_path(refitted: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(analysis.report, "draw", lambda *_: iter(()))  # figures have tests of their own
+    monkeypatch.setattr(analysis.report.writing, "draw", lambda *_: iter(()))  # figures have tests of their own
     shown = call("report", refitted.path)
     file = refitted.path / "report" / "report.html"
     assert f"report: {file}" in shown

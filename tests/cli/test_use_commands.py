@@ -18,9 +18,10 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from analysis import load_run, using
-from analysis.refit_plan import plan_refits
-from analysis.using import network
+from analysis import load_run
+from analysis.refits.plan import plan_refits
+from analysis.use import predicting
+from analysis.use.predicting import network
 from fer_tune.cli import compare, export, predict
 from fer_tune.data.store import PreparedDataset
 from fer_tune.errors import UserError
@@ -107,7 +108,7 @@ def test_more_images_than_memory_holds_are_read_in_parts(
     made: FakeRun, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call("predict", made.path, faces, "--out", tmp_path / "whole.csv")
-    monkeypatch.setattr(using, "AT_ONCE", 1)
+    monkeypatch.setattr(predicting, "AT_ONCE", 1)
     call("predict", made.path, faces, "--out", tmp_path / "parts.csv")
     whole, parts = pd.read_csv(tmp_path / "whole.csv"), pd.read_csv(tmp_path / "parts.csv")
     assert list(parts["source"]) == list(whole["source"])

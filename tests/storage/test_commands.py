@@ -9,7 +9,7 @@ from fake_run import FakeRun
 from typer.testing import CliRunner
 
 from analysis import compare, load_run
-from analysis.refit import RefitTask, train_one_away
+from analysis.refits.training import RefitTask, train_one_away
 from fer_tune.cli.main import app
 from fer_tune.errors import UserError
 from fer_tune.run_folder import EPOCH_COLUMNS, write_table
@@ -85,7 +85,7 @@ def test_what_a_command_writes_is_in_the_store_when_it_ends(uri, monkeypatch):
         (run.folder.report / "report.html").write_text("<p>")
         raise UserError("it ends badly")
 
-    monkeypatch.setattr("analysis.report.write_report", write_report)
+    monkeypatch.setattr("analysis.report.writing.write_report", write_report)
     with pytest.raises(UserError, match="badly"):
         cli("report", uri)
     assert "report/report.html" in Mirror(uri).place.listing()

@@ -12,11 +12,11 @@ from drawing import tiny_dataset
 from fake_run import FakeRun
 from typer.testing import CliRunner
 
-import analysis.heldout
-import analysis.refit
+import analysis.heldout.opening
+import analysis.refits.training
 import fer_tune.search.ray_session
 from analysis import load_run
-from analysis.refit import Ending, RefitTask, train_one_away
+from analysis.refits.training import Ending, RefitTask, train_one_away
 from fer_tune.cli.main import app
 from fer_tune.errors import UserError
 from fer_tune.storage.mirror import Mirror
@@ -54,8 +54,8 @@ def test_refit_test_report_export_and_predict(bucket, tmp_path, monkeypatch):
     card = tiny_dataset(tmp_path / "data", n_train=140, n_val=28, n_test=28)
     uri = f"{bucket}/runs/r"
     monkeypatch.setattr(fer_tune.search.ray_session, "ray_session", nullcontext)
-    monkeypatch.setattr(analysis.refit, "RayPool", Pool)
-    monkeypatch.setattr(analysis.heldout, "run_test", partial(analysis.heldout.run_test, resamples=50))
+    monkeypatch.setattr(analysis.refits.training, "RayPool", Pool)
+    monkeypatch.setattr(analysis.heldout.opening, "run_test", partial(analysis.heldout.opening.run_test, resamples=50))
     begun = Mirror(uri)
     folder = FakeRun(
         begun.folder,

@@ -14,10 +14,10 @@ from wandb_reader import RecordedRun, read_runs
 from wandb_server import serving
 from whole_run import whole_run
 
-import analysis.attachments
+import analysis.recording.attachments
 from analysis import Run, load_run
-from analysis.record import record_test
-from analysis.results import TestResult
+from analysis.recording.record import record_test
+from analysis.run.results import TestResult
 
 PNG = b"\x89PNG"
 
@@ -79,8 +79,8 @@ def test_curves_are_those_of_the_predictions(run: Run) -> None:
 
 
 def test_long_curves_and_long_tables_are_cut(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(analysis.attachments, "CURVE_POINTS", 5)
-    monkeypatch.setattr(analysis.attachments, "PREDICTIONS", 10)
+    monkeypatch.setattr(analysis.recording.attachments, "CURVE_POINTS", 5)
+    monkeypatch.setattr(analysis.recording.attachments, "PREDICTIONS", 10)
     one, _ = recorded(run)
     points = pd.DataFrame(one.table("roc_table"))
     assert points.groupby("class").size().max() == 5
@@ -132,7 +132,7 @@ def test_no_image_and_no_name_of_one_is_recorded_unasked(run: Run) -> None:
 
 def test_with_leave_the_mistakes_are_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FER_TUNE_WANDB_IMAGES", "yes")
-    monkeypatch.setattr(analysis.attachments, "IMAGES", 3)
+    monkeypatch.setattr(analysis.recording.attachments, "IMAGES", 3)
     one, result = recorded(run)
     kept = pd.read_parquet(run.folder.test(result.config_id) / "examples.parquet")
     rows = one.table("mistakes")

@@ -9,9 +9,9 @@ from drawing import tiny_dataset
 from fake_run import FakeRun, guesses
 
 from analysis import Run, load_run
-from analysis.heldout import run_test
-from analysis.refit_plan import plan_refits
-from analysis.results import TestResult
+from analysis.heldout.opening import run_test
+from analysis.refits.plan import plan_refits
+from analysis.run.results import TestResult
 from fer_tune.run_folder import write_json
 
 

@@ -1,0 +1,1 @@
+"""Every figure, from frames and numbers to matplotlib."""

@@ -1,0 +1,139 @@
+"""Figures over trials and epochs: the history of a search, learning curves of its trials and of refits.
+
+Each function draws inside `style()`, sets every label itself and needs no display.  Accuracies go in as shares in
+[0, 1] and are drawn in per cent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from analysis.figures.base import headline, legend, new
+from analysis.figures.style import INK, PALE, PALETTE, PUBLISHED, QUIET, colours, style
+
+
+def search_history(trials: pd.DataFrame, published: set[str]) -> Figure:
+    """Draw every trial in the order of its start, and the best so far, per backbone.
+
+    Args:
+        trials: `Run.trials`.
+        published: names of the published configurations.
+    """
+    with style():
+        figure, [axes] = new(4.6)
+        palette = colours(list(dict.fromkeys(trials["backbone"])))
+        order = trials.reset_index(drop=True)
+        order["number"] = order.index + 1
+        scored = order[order["best_val_accuracy"].notna()]
+        for backbone, own in scored.groupby("backbone", sort=False):
+            colour = palette[str(backbone)]
+            best = 100 * own["best_val_accuracy"].cummax()
+            last = [*own["number"], len(order)]
+            axes.step(last, [*best, best.iloc[-1]], where="post", color=colour, linewidth=2)
+            for status, face in (("completed", colour), ("stopped", "white"), ("running", PALE)):
+                some = own[(own["status"] == status) & ~own["origin"].isin(published)]
+                axes.scatter(some["number"], 100 * some["best_val_accuracy"], s=34, c=face, edgecolors=colour, zorder=3)
+            known = own[own["origin"].isin(published)]
+            stars: dict[str, Any] = {"marker": "*", "s": 190, "edgecolors": colour, "linewidths": 1.4, "zorder": 4}
+            axes.scatter(known["number"], 100 * known["best_val_accuracy"], c=PUBLISHED, **stars)
+        failed = order[order["status"] == "failed"]
+        if len(failed):
+            floor = axes.get_ylim()[0]
+            axes.scatter(failed["number"], [floor] * len(failed), marker="x", c=INK, s=40, zorder=3, clip_on=False)
+        axes.set(xlabel="trial, in the order of start", ylabel="best validation accuracy (%)", xlim=(0, len(order) + 1))
+        axes.set_title("Every trial of the search")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        legend(axes, _history_keys(order, palette, published))
+        return figure
+
+
+def _history_keys(trials: pd.DataFrame, palette: dict[str, str], published: set[str]) -> list[Line2D]:
+    def dot(label: str, **look: Any) -> Line2D:
+        return Line2D([], [], linestyle="none", markeredgecolor=QUIET, label=label, **look)
+
+    keys = [Line2D([], [], color=colour, label=f"{name}: best so far") for name, colour in palette.items()]
+    statuses = set(trials["status"])
+    if "completed" in statuses:
+        keys.append(dot("all epochs", marker="o", markerfacecolor=QUIET))
+    if "stopped" in statuses:
+        keys.append(dot("stopped early", marker="o", markerfacecolor="white"))
+    if trials["origin"].isin(published).any():
+        keys.append(dot("published", marker="*", markerfacecolor=PUBLISHED, markersize=14))
+    if "failed" in statuses:
+        keys.append(Line2D([], [], linestyle="none", marker="x", color=INK, label="failed"))
+    return keys
+
+
+def trial_curves(epochs: pd.DataFrame, trials: pd.DataFrame) -> Figure:
+    """Draw the validation accuracy of every trial over its epochs; where early stopping cut, a line ends in a ring.
+
+    Args:
+        epochs: `Run.epochs`.
+        trials: `Run.trials`.
+    """
+    with style():
+        figure, [axes] = new(4.6)
+        palette = colours(list(dict.fromkeys(trials["backbone"])))
+        status = dict(zip(trials["trial_id"], trials["status"], strict=True))
+        for backbone, rows in epochs.sort_values("epoch", kind="stable").groupby("backbone", sort=False):
+            colour = palette.get(str(backbone), QUIET)
+            lines: list[NDArray[Any]] = []
+            ends: dict[str, list[NDArray[Any]]] = {"completed": [], "stopped": []}
+            for trial, own in rows.groupby("trial_id", sort=False):
+                line = np.column_stack([own["epoch"], 100 * own["val_accuracy"]])
+                lines.append(line)
+                if status.get(str(trial)) in ends:  # another may go on
+                    ends[status[str(trial)]].append(line[-1])
+            axes.add_collection(LineCollection(lines, colors=colour, alpha=0.55, linewidths=1.2))
+            for kind, face in (("completed", colour), ("stopped", "white")):
+                if ends[kind]:
+                    last, reached = np.array(ends[kind]).T
+                    axes.scatter(last, reached, s=26, c=face, edgecolors=colour, zorder=3)
+        axes.autoscale_view()
+        axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
+        axes.set_title("Learning curves of the search")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        keys = [Line2D([], [], color=colour, label=name) for name, colour in palette.items()]
+        look: dict[str, Any] = {"linestyle": "none", "marker": "o", "markeredgecolor": QUIET}
+        keys.append(Line2D([], [], markerfacecolor=QUIET, label="ran all its epochs", **look))
+        if "stopped" in set(status.values()):
+            keys.append(Line2D([], [], markerfacecolor="white", label="stopped early", **look))
+        legend(axes, keys)
+        return figure
+
+
+def learning_curves(epochs: pd.DataFrame, name: str) -> Figure:
+    """Draw loss and accuracy of one configuration's refits: a thin line per seed, a thick one for their mean.
+
+    Args:
+        epochs: rows of `Run.refit_epochs`, all seeds below each other.
+        name: the configuration.
+    """
+    with style():
+        figure, axes = new(3.9, columns=2)
+        panels = (("loss", "loss (nats)", 1), ("accuracy", "accuracy (%)", 100))
+        for panel, (metric, label, factor) in zip(axes, panels, strict=True):
+            for split, colour in (("train", PALETTE[1]), ("val", PALETTE[0])):
+                values = epochs.assign(value=factor * epochs[f"{split}_{metric}"])
+                for _, own in values.groupby("trial_id"):
+                    panel.plot(own["epoch"], own["value"], color=colour, alpha=0.35, linewidth=1)
+                mean = values.groupby("epoch")["value"].mean()
+                panel.plot(mean.index, mean, color=colour)
+            panel.set(xlabel="epoch", ylabel=label)
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        seeds = epochs["trial_id"].nunique()
+        headline(figure, f"{name}: {seeds} seeds and their mean" if seeds > 1 else name)
+        keys = [
+            Line2D([], [], color=PALETTE[1], label="train (augmented images)"),
+            Line2D([], [], color=PALETTE[0], label="validation"),
+        ]
+        legend(axes[0], keys)
+        return figure

@@ -1,0 +1,161 @@
+"""Figures of what the held-out split shows: confusion, classes, ROC curves, calibration, differences, groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from analysis.figures.base import headline, new
+from analysis.figures.style import INK, PALE, PALETTE, QUIET, style
+from analysis.run.predictions import Predictions
+from analysis.run.results import ClassScores, GroupScore, Versus
+from analysis.statistics.probabilistic import BINS, confidence_gaps
+
+
+def confusion(counts: NDArray[Any], classes: list[str]) -> Figure:
+    """Draw a confusion matrix in per cent of each true class.
+
+    Args:
+        counts: (C, C) counts summed over seeds; rows are the true classes.
+        classes: the C names.
+    """
+    with style():
+        figure, [axes] = new(6.4)
+        total = counts.sum(1, keepdims=True)
+        share = 100 * np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
+        image = axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
+        axes.grid(False)
+        ticks = range(len(classes))
+        turn = 35 if max(map(len, classes)) * len(classes) > 60 else 0
+        axes.set_xticks(ticks, classes, rotation=turn, ha="right" if turn else "center")
+        axes.set_yticks(ticks, classes)
+        size = 11 if len(classes) <= 8 else 8
+        for row in ticks:
+            for column in ticks:
+                colour = "white" if share[row, column] > 55 else INK
+                text = f"{share[row, column]:.0f}"
+                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+        axes.set(xlabel="predicted", ylabel="true")
+        axes.set_title("Confusion on the held-out split (% of each true class)")
+        figure.colorbar(image, ax=axes, shrink=0.75, label="% of the true class")
+        return figure
+
+
+def per_class(rows: list[ClassScores]) -> Figure:
+    """Draw F1, precision and recall of each class with their intervals, best F1 on top."""
+    with style():
+        figure, [axes] = new(1.6 + 0.62 * len(rows))
+        ordered = sorted(rows, key=lambda row: row.f1.value)
+        looks = (("F1", PALETTE[0], "o", 0.0), ("precision", PALETTE[1], "s", 0.24), ("recall", PALETTE[2], "D", -0.24))
+        for name, colour, marker, shift in looks:
+            estimates = [getattr(row, name.lower()) for row in ordered]
+            centre = np.array([100 * e.value for e in estimates])
+            bounds = np.array([[100 * e.low for e in estimates], [100 * e.high for e in estimates]])
+            errors = np.abs(bounds - centre)
+            places = np.arange(len(ordered)) + shift
+            axes.errorbar(
+                centre, places, xerr=errors, fmt=marker, color=colour, markersize=6, linewidth=1.6, label=name
+            )
+        axes.set_yticks(range(len(ordered)), [f"{row.name}\n{row.support:,} images" for row in ordered])
+        axes.grid(False, axis="y")
+        axes.set_xlabel("% (95 % intervals)")
+        axes.set_title("Each class on the held-out split")
+        figure.legend(loc="outside lower center", ncols=3)
+        return figure
+
+
+def roc(predictions: Predictions) -> Figure:
+    """Draw the ROC curve of each class against the rest, from the mean probabilities of the seeds."""
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    with style():
+        figure, [axes] = new(6.2)
+        joint = predictions.probabilities.mean(0)
+        axes.plot([0, 100], [0, 100], color=PALE, linewidth=1)
+        lines = ("-", "--")  # six colours: a seventh class repeats the first, dashed
+        areas = []
+        for index, name in enumerate(predictions.classes):
+            own = predictions.labels == index
+            if not 0 < own.sum() < len(own):
+                continue
+            wrong, found, _ = roc_curve(own, joint[:, index])
+            colour, line = PALETTE[index % len(PALETTE)], lines[index // len(PALETTE) % 2]
+            area = float(roc_auc_score(own, joint[:, index]))
+            [drawn] = axes.plot(100 * wrong, 100 * found, color=colour, linestyle=line, label=f"{name} {area:.3f}")
+            areas.append((area, drawn))
+        axes.set_aspect("equal")
+        axes.set(xlim=(0, 100), ylim=(0, 100.5))
+        axes.set(xlabel="images of other classes taken for it (%)", ylabel="its images found (%)")
+        axes.set_title("ROC curve of each class against the rest")
+        handles = [drawn for _, drawn in sorted(areas, key=lambda pair: -pair[0])]
+        axes.legend(handles=handles, loc="lower right", title="class, area under the curve")
+        return figure
+
+
+def reliability(predictions: Predictions, error: float) -> Figure:
+    """Draw accuracy against confidence in bins, all seeds together; on the diagonal confidence is what it says.
+
+    Args:
+        predictions: of one configuration.
+        error: its expected calibration error, a share in [0, 1].
+    """
+    with style():
+        figure, [curve, histogram] = new(4.4, columns=2)
+        gaps, bins = confidence_gaps(predictions.labels, predictions.probabilities)
+        right = predictions.probabilities.argmax(-1) == predictions.labels
+        confidence = gaps + right
+        counts = np.bincount(bins.ravel(), minlength=BINS)
+        filled = counts > 0
+        accuracy = np.bincount(bins.ravel(), right.ravel(), BINS)[filled] / counts[filled]
+        centre = np.bincount(bins.ravel(), confidence.ravel(), BINS)[filled] / counts[filled]
+        curve.plot([0, 100], [0, 100], color=QUIET, linewidth=1, linestyle="--")
+        curve.plot(100 * centre, 100 * accuracy, color=PALETTE[0], marker="o")
+        curve.set(xlabel="confidence (%)", ylabel="accuracy (%)", xlim=(0, 101), ylim=(0, 101))
+        edges = 100 * np.arange(BINS) / BINS
+        histogram.bar(edges, 100 * counts / counts.sum(), width=100 / BINS, align="edge", color=PALETTE[0], alpha=0.8)
+        histogram.set(xlabel="confidence (%)", ylabel="predictions (%)", xlim=(0, 100))
+        headline(figure, f"Calibration: expected error {100 * error:.1f} %")
+        return figure
+
+
+def differences(pairs: list[Versus]) -> Figure:
+    """Draw how far the winner is from each other tested configuration, in points of accuracy, with intervals."""
+    with style():
+        figure, [axes] = new(1.8 + 0.7 * len(pairs))
+        for place, pair in enumerate(reversed(pairs)):
+            colour = PALETTE[0] if pair.shown else QUIET
+            axes.plot([100 * pair.low, 100 * pair.high], [place, place], color=colour)
+            axes.scatter(100 * pair.difference, place, s=60, color=colour, zorder=3)
+            text = f"{100 * pair.difference:+.1f}".replace("-", "−")
+            where = (100 * pair.difference, place)
+            axes.annotate(text, where, (0, 9), textcoords="offset points", ha="center", color=INK)
+        axes.axvline(0, color=INK, linewidth=1)
+        names = [pair.second_origin if pair.second_origin != "sampled" else pair.second for pair in reversed(pairs)]
+        axes.set_yticks(range(len(pairs)), [f"against\n{name}" for name in names])
+        axes.set_ylim(-0.6, len(pairs) - 0.3)
+        axes.margins(x=0.12)
+        axes.grid(False, axis="y")
+        axes.set_xlabel("points of accuracy that the winner has more (95 % interval)")
+        headline(figure, "The winner against the others, on the same held-out images")
+        return figure
+
+
+def groups(rows: list[GroupScore]) -> Figure:
+    """Draw the accuracy in each group of images with its interval, the least accurate on top."""
+    with style():
+        figure, [axes] = new(1.4 + 0.45 * len(rows))
+        places = np.arange(len(rows))[::-1]
+        centre = np.array([100 * row.accuracy for row in rows])
+        errors = np.abs(np.array([[100 * row.low for row in rows], [100 * row.high for row in rows]]) - centre)
+        axes.errorbar(centre, places, xerr=errors, fmt="o", color=PALETTE[0], markersize=6, linewidth=1.8)
+        axes.set_yticks(places, [f"{row.group} ({row.images:,})" for row in rows])
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+        axes.grid(False, axis="y")
+        axes.set_xlabel("accuracy (%, Wilson's 95 % interval)")
+        headline(figure, "Accuracy by group of images")
+        return figure

@@ -1,0 +1,131 @@
+"""The figures that `Run.plot_*` draws: what is to be drawn is looked up in the run, and said where it is missing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.figures import curves, heldout, searched
+from analysis.figures import pareto as pareto_figure
+from analysis.run import Run
+from analysis.run.results import TestResult
+from analysis.trials.axes import Point, SearchAxis, points, search_axes
+from analysis.trials.importance import FEWEST, importances
+from analysis.trials.pareto import MEANINGS, measured, second_objective
+from fer_tune.errors import UserError, nearest
+
+
+def pareto(run: Run) -> Figure:
+    """Draw accuracy against the second objective.
+
+    Raises:
+        UserError: the search had one objective only, or no trial has both values yet.
+    """
+    second = second_objective(run.settings)
+    if second is None:
+        raise UserError(f"{run.place}: searched for accuracy alone; `fer-tune search --objective` names a second one")
+    if not measured(run.rows, second):
+        raise UserError(f"{run.place}: no trial has ended with both an accuracy and its {MEANINGS[second]}")
+    return pareto_figure.pareto(run.rows, second, run.published_names)
+
+
+def importance(run: Run, backbone: str | None) -> Figure:
+    """Draw the importances of a backbone; it may be left out where there is one.
+
+    Raises:
+        UserError: no such backbone in the run, or too few trials.
+    """
+    name = _backbone(run, backbone)
+    found = importances(run, name)
+    if found is None:
+        raise UserError(f"{run.place}: fewer than {FEWEST} trials of {name} have ended, too few for importances")
+    return searched.importance(found)
+
+
+def slices(run: Run, backbone: str | None) -> Figure:
+    """Draw slices; see `Run.plot_slices`."""
+    return searched.slices(*_trials(run, backbone))
+
+
+def parallel(run: Run, backbone: str | None) -> Figure:
+    """Draw parallel coordinates; see `Run.plot_parallel`."""
+    return searched.parallel(*_trials(run, backbone))
+
+
+def contour(run: Run, first: str, second: str, backbone: str | None) -> Figure:
+    """Draw the accuracy over two settings.
+
+    Raises:
+        UserError: one of them was not searched, or is no number.
+    """
+    trials, axes = _trials(run, backbone)
+    known = {axis.name: axis for axis in axes if not axis.choices}
+    for name in (first, second):
+        if name not in known:
+            hint = nearest(name, known) or f"the searched numbers are {', '.join(known)}"
+            raise UserError(f"{name}: not a searched number of this run; {hint}")
+    return searched.contour(trials, known[first], known[second])
+
+
+def learning(run: Run, config_id: str | None) -> Figure:
+    """Draw the learning curves of one configuration's refits.
+
+    Raises:
+        UserError: it was not refitted.
+    """
+    refits = {refit.config.config_id: refit for refit in run.refits if refit.completed}
+    name = config_id or max(refits, key=lambda each: refits[each].mean, default="")
+    if name not in refits:
+        raise UserError(f"{run.place}: no refit of {name or 'any configuration'} has ended")
+    frames = [run.refit_epochs(name, result.seed) for result in refits[name].completed]
+    return curves.learning_curves(pd.concat(frames), name)
+
+
+def confusion(run: Run, config_id: str | None) -> Figure:
+    """Draw a confusion matrix; see `Run.plot_confusion`."""
+    test = _tested(run, config_id)
+    return heldout.confusion(np.sum(np.asarray(test.confusion), axis=0), test.classes)
+
+
+def classes(run: Run, config_id: str | None) -> Figure:
+    """Draw the scores of each class; see `Run.plot_classes`."""
+    return heldout.per_class(_tested(run, config_id).per_class)
+
+
+def roc(run: Run, config_id: str | None) -> Figure:
+    """Draw ROC curves; see `Run.plot_roc`."""
+    return heldout.roc(run.predictions(_tested(run, config_id).config_id))
+
+
+def reliability(run: Run, config_id: str | None) -> Figure:
+    """Draw accuracy against confidence; see `Run.plot_reliability`."""
+    test = _tested(run, config_id)
+    error = test.more["calibration_error"].value if "calibration_error" in test.more else float("nan")
+    return heldout.reliability(run.predictions(test.config_id), error)
+
+
+def _backbone(run: Run, backbone: str | None) -> str:
+    known = run.settings.backbones
+    if backbone is None and len(known) == 1:
+        return known[0]
+    if backbone not in known:
+        raise UserError(f"{run.place}: name one of its backbones: {', '.join(known)}")
+    return backbone
+
+
+def _trials(run: Run, backbone: str | None) -> tuple[list[Point], list[SearchAxis]]:
+    name = _backbone(run, backbone)
+    trials, axes = points(run, name), search_axes(run, name)
+    if not trials or not axes:
+        raise UserError(f"{run.place}: no trial of {name} has ended")
+    return trials, axes
+
+
+def _tested(run: Run, config_id: str | None) -> TestResult:
+    tests = {test.config_id: test for test in reversed(run.tests)}  # the latest opening and its winner come last
+    name = config_id or (run.tests[0].config_id if run.tests else "")
+    if name not in tests:
+        known = ", ".join(tests) or "nothing"
+        raise UserError(f"{run.place}: {name or 'nothing'} was not tested; tested: {known}")
+    return tests[name]

@@ -1,0 +1,1 @@
+"""The held-out split: opened once, on record, and what is kept of it."""

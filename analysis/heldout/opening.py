@@ -1,0 +1,281 @@
+"""The held-out split: opened once for the selected models, on record; the only module that calls `open_test`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.heldout.cost import measure, watched
+from analysis.heldout.examples import keep_examples
+from analysis.heldout.gradcam import heat
+from analysis.heldout.image_list import ImageList
+from analysis.refits.plan import seed_config
+from analysis.refits.selection import Chosen, select_models
+from analysis.run import Run
+from analysis.run.cards import keep_card
+from analysis.run.predictions import write_predictions
+from analysis.run.results import TestResult
+from analysis.statistics.intervals import RESAMPLES
+from analysis.statistics.paired import Contender, compare
+from analysis.statistics.scores import group_scores, score
+from fer_tune import __version__
+from fer_tune.config import TrialConfig
+from fer_tune.data.store import PreparedDataset, Split
+from fer_tune.errors import UserError
+from fer_tune.run_folder import write_json
+from fer_tune.storage.runs import needed
+
+_SAME = 0.005
+"""How far a validation accuracy may lie from the recorded one: other devices and precisions round otherwise."""
+
+Load = Callable[..., Any]
+"""`fer_tune.training.evaluation.load_model`, or a stand-in with its signature."""
+Predict = Callable[..., NDArray[Any]]
+"""`fer_tune.training.evaluation.predict`, or a stand-in with its signature."""
+
+
+def open_dataset(run: Run, path: Path | None = None) -> PreparedDataset:
+    """Open the run's dataset, at ``path`` if it was moved, and check that its content is the run's.
+
+    Raises:
+        UserError: there is no dataset, or its content differs.
+    """
+    expected = run.settings.dataset
+    data = PreparedDataset.open(path or expected.path)
+    if data.card.content_hash != expected.content_hash:
+        raise UserError(
+            f"{data.path}: not the dataset of this run: its content hash is {data.card.content_hash[:12]}, the run's "
+            f"is {expected.content_hash[:12]} ({expected.name}); name the right one with --data"
+        )
+    return data
+
+
+def run_test(
+    run: Run,
+    *,
+    data: Path | None = None,
+    again: bool = False,
+    why: str | None = None,
+    views: tuple[str, ...] = (),
+    load: Load | None = None,
+    predict: Predict | None = None,
+    device: str | None = None,
+    resamples: int = RESAMPLES,
+) -> TestResult:
+    """Evaluate the winner, and what it is compared with, on the held-out split, in one opening, and record it.
+
+    All that can fail without the split is checked first; then the opening is written to the ledger; then the split is
+    opened.  So no opening goes unrecorded, and a mistake in a path costs none.
+
+    Args:
+        run: the run.
+        data: where the dataset is now, if it was moved.
+        again: allow another opening; it is counted.
+        why: the reason to note in the ledger.
+        views: kinds of `fer_tune.data.views` (``flip``, ``ten_crop``) to predict with besides the image alone.
+        load: stand-in for `fer_tune.training.evaluation.load_model`.
+        predict: stand-in for `fer_tune.training.evaluation.predict`.
+        device: a torch device; a GPU if there is one.
+        resamples: bootstrap resamples of the intervals.
+
+    Returns:
+        The winner's result; those of the others and the comparison are in the run folder.
+
+    Raises:
+        UserError: no winner can be chosen, the dataset is another one, a model is missing, or the split was opened
+            before and ``again`` is false.
+    """
+    chosen = select_models(run)
+    before = run.openings
+    if before and not again:
+        raise UserError(_opened_before(run, before))
+    dataset = open_dataset(run, data)
+    keep_card(run, dataset)
+    if load is None or predict is None:
+        from fer_tune.training import evaluation
+
+        load, predict = load or evaluation.load_model, predict or evaluation.predict
+    if device is None:
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    tested = [_Models(run, each, dataset, load, predict, device, resamples) for each in chosen]
+    for models in tested:
+        models.check(dataset.val())  # a model that does not load must not cost an opening
+
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    winner = chosen[0]
+    opening = {
+        "when": when,
+        "what": winner.refit.config.config_id,
+        "beside": [each.refit.config.config_id for each in chosen[1:]],
+        "seeds": tested[0].seeds,
+        "trained_on": winner.trained_on,
+        "views": ["none", *views],
+        "why": why or ("first reading" if not before else "asked for with --again"),
+        "opening": len(before) + 1,
+        "dataset": dataset.card.name,
+        "split_hash": dataset.card.split_hashes["test"],
+        "content_hash": dataset.card.content_hash,
+        "fer_tune": __version__,
+    }
+    _append(run.folder.ledger_file, opening)
+    split = dataset.open_test()
+    found = [models.test(split, views, when, len(before) + 1) for models in tested]
+    contenders = [
+        Contender(each.refit.config.config_id, each.refit.config.origin, probabilities)
+        for each, (_, probabilities) in zip(chosen, found, strict=True)
+    ]
+    if len(contenders) > 1:
+        comparison = compare(split.labels, contenders[0], contenders[1:], opening=len(before) + 1)
+        write_json(comparison, run.folder.comparison_file)
+    else:
+        run.folder.comparison_file.unlink(missing_ok=True)  # of an earlier opening, with others
+    return found[0][0]
+
+
+class _Models:
+    """The models of one configuration, a seed each."""
+
+    def __init__(
+        self,
+        run: Run,
+        chosen: Chosen,
+        dataset: PreparedDataset,
+        load: Load,
+        predict: Predict,
+        device: str,
+        resamples: int,
+    ) -> None:
+        self._run, self._chosen, self._card = run, chosen, dataset.card
+        self._load, self._predict, self._device, self._resamples = load, predict, device, resamples
+        config_id = chosen.refit.config.config_id
+        self.seeds = [result.seed for result in chosen.refit.completed]
+        self._settings = [seed_config(run, chosen.refit, seed, chosen.trained_on) for seed in self.seeds]
+        self._files = [
+            needed(run.folder.refit_seed(config_id, seed, chosen.trained_on) / "best.safetensors")
+            for seed in self.seeds
+        ]
+
+    def check(self, validation: Split) -> None:
+        """Load every model, and see that it does on validation what it did when it was trained.
+
+        Another version of the code may build another network that takes the same weights: that must not cost an
+        opening, nor go unseen.
+
+        Raises:
+            UserError: a file is missing, or a model's validation accuracy is another one.
+        """
+        for settings, file, result in zip(self._settings, self._files, self._chosen.refit.completed, strict=True):
+            if not file.is_file():
+                raise UserError(f"{file}: missing; remove {file.parent} and train it again with `fer-tune refit`")
+            model = self._load(settings, self._card, file, self._device)
+            if self._chosen.trained_on != "train" or not hasattr(model, "state_dict"):  # or a stand-in
+                continue
+            predicted = self._predicted(model, settings, validation, "none").argmax(1)
+            accuracy = float((predicted == validation.labels).mean())
+            if abs(accuracy - result.best_val_accuracy) > _SAME + 1 / len(validation):
+                raise UserError(
+                    f"{file}: has {100 * accuracy:.2f} % on validation here, but had "
+                    f"{100 * result.best_val_accuracy:.2f} % when it was trained; was the code changed since? "
+                    f"Nothing was opened. Test it with that version, or remove {file.parent} and refit"
+                )
+
+    def _predicted(self, model: Any, settings: TrialConfig, split: Split, views: str) -> NDArray[Any]:
+        options: dict[str, Any] = {} if views == "none" else {"views": views}
+        if getattr(settings, "image_size", None):
+            options["image_size"] = settings.image_size
+        return self._predict(model, split, self._card, self._device, **options)
+
+    def _look(self, images: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any] | None:
+        """Return where the first seed's network looked when it chose ``predicted``; None where it cannot tell."""
+        if not len(images):
+            return None
+        import torch
+
+        from fer_tune.data.batches import Batches
+
+        model = self._load(self._settings[0], self._card, self._files[0], self._device)
+        if not isinstance(model, torch.nn.Module):
+            return None
+        size = getattr(self._settings[0], "image_size", None)
+        batches = Batches(ImageList(images), self._card, torch.device(self._device), size)
+        found, start = [], 0
+        for batch, _ in batches.evaluation(32):
+            found.append(heat(model, batch, predicted[start : start + len(batch)]))
+            start += len(batch)
+        known = [each for each in found if each is not None]
+        return np.concatenate(known) if len(known) == len(found) else None
+
+    def test(self, split: Split, views: tuple[str, ...], when: str, opening: int) -> tuple[TestResult, NDArray[Any]]:
+        """Predict, score and write; return the result and the (S, N, C) probabilities of the images alone."""
+        card, config, folder = self._card, self._chosen.refit.config, self._run.folder
+        kinds = ("none", *views)
+        blocks: dict[str, list[NDArray[Any]]] = {kind: [] for kind in kinds}
+        cost = None
+        for settings, file in zip(self._settings, self._files, strict=True):
+            model = self._load(settings, card, file, self._device)
+            with watched(model) as shape:
+                blocks["none"].append(self._predicted(model, settings, split, "none"))
+            cost = cost or (measure(model, shape[0], self._device) if shape else None)
+            for kind in views:
+                blocks[kind].append(self._predicted(model, settings, split, kind))
+        probabilities = {kind: np.stack(found) for kind, found in blocks.items()}
+        scored = {
+            kind: score(split.labels, found, card.classes, self.seeds, resamples=self._resamples)
+            for kind, found in probabilities.items()
+        }
+        for kind, found in probabilities.items():
+            write_predictions(folder.predictions(config.config_id, kind), split, found, card.classes, self.seeds)
+        result = TestResult(
+            **dict(scored["none"]),
+            config_id=config.config_id,
+            role=self._chosen.role,
+            backbone=config.backbone,
+            origin=config.origin,
+            config=config.config,
+            trained_on=self._chosen.trained_on,
+            epochs=self._settings[0].epochs,
+            when=when,
+            opening=opening,
+            selection=self._chosen.words,
+            dataset=card.name,
+            content_hash=card.content_hash,
+            split_hash=card.split_hashes["test"],
+            fer_tune=__version__,
+            cost=cost,
+            groups=group_scores(split.labels, probabilities["none"], split.groups),
+            views={kind: scored[kind] for kind in views},
+        )
+        if result.role == "winner":
+            keep_examples(folder.test(config.config_id), split, probabilities["none"], card.classes, self._look)
+        write_json(result, folder.test(config.config_id) / "metrics.json")
+        return result, probabilities["none"]
+
+
+def _opened_before(run: Run, openings: list[dict[str, Any]]) -> str:
+    last = openings[-1]
+    file = run.folder.test(last["what"]) / "metrics.json"
+    result = f"its result is in {file}" if file.is_file() else "it left no result"
+    times = "once" if len(openings) == 1 else f"{len(openings)} times"
+    return (
+        f"{run.place}: the held-out split was opened {times}, last on {last['when']} for {last['what']}; "
+        f"{result}.\n"
+        "A split that is read until the number pleases is a validation split. "
+        f"To read it once more, counted in the report: `fer-tune test {run.place} --again`"
+    )
+
+
+def _append(ledger: Path, line: dict[str, Any]) -> None:
+    ledger.parent.mkdir(parents=True, exist_ok=True)
+    with ledger.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+        file.flush()
+        os.fsync(file.fileno())  # on record before the split is read, whatever happens next

@@ -1,0 +1,343 @@
+"""Train the planned configurations with every seed, several at a time through Ray; each lands on disk as it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import traceback
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow.parquet as pq
+
+from analysis.refits.joined import JoinedDataset
+from analysis.run import Run
+from fer_tune.config import FIELDS, TrialConfig, trial_config
+from fer_tune.data.store import PreparedDataset
+from fer_tune.errors import UserError
+from fer_tune.run_folder import (
+    EPOCH_COLUMNS,
+    FinalPlan,
+    RefitPlan,
+    RefitResult,
+    TrainedOn,
+    replacing,
+    write_json,
+    write_table,
+)
+from fer_tune.storage.runs import refreshed, store_of, working_copy
+
+ATTEMPTS = 2  # a refit that fails is tried once more
+
+Train = Callable[..., Any]
+"""`fer_tune.training.loop.train`, or a stand-in with its signature."""
+
+
+@dataclass(frozen=True)
+class RefitTask:
+    """One configuration with one seed, and where it is trained."""
+
+    config_id: str
+    seed: int
+    folder: Path
+    config: TrialConfig
+    on: TrainedOn = "train"
+    stop_epoch: int | None = None  # train for just so many epochs and keep the last one's weights
+
+    @property
+    def name(self) -> str:
+        """``<config_id>/seed_<s>``, with ``train_val`` in between for one on train and val together."""
+        return f"{self.config_id}/{'' if self.on == 'train' else 'train_val/'}seed_{self.seed}"
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that it is trained for at most."""
+        return self.stop_epoch or self.config.epochs
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How one attempt ended: a result, or why there is none."""
+
+    task: RefitTask
+    result: RefitResult | None
+    error: str | None = None
+    details: str = field(default="", repr=False)
+
+
+class Pool(Protocol):
+    """What runs the tasks: Ray, or a stand-in."""
+
+    def submit(self, task: RefitTask) -> None:
+        """Start ``task`` as soon as there is room."""
+
+    def wait(self, seconds: float) -> list[Ending]:
+        """Return the tasks that have ended, after ``seconds`` at most."""
+
+    def cancel(self) -> None:
+        """Stop everything that has not ended."""
+
+
+def pending_tasks(run: Run, plan: RefitPlan) -> list[RefitTask]:
+    """Return what is still to be trained: seed by seed, so that every configuration has its first seeds early.
+
+    Finished refits are left out; failed ones are tried again.
+
+    Raises:
+        UserError: a configuration is not valid any more.
+    """
+    tasks = []
+    for seed in plan.seeds:
+        for config in plan.configs:
+            result = run.refit_result(config.config_id, seed)
+            if result is not None and result.status == "completed":
+                continue
+            values = {**config.config, "backbone": config.backbone, "epochs": plan.epochs, "seed": seed}
+            settings = trial_config(values, f"{run.folder.refit_file}: {config.config_id}")
+            tasks.append(RefitTask(config.config_id, seed, run.folder.refit_seed(config.config_id, seed), settings))
+    return tasks
+
+
+def pending_final_tasks(run: Run, plan: FinalPlan) -> list[RefitTask]:
+    """Return what is still to be trained on train and val together; see `pending_tasks`."""
+    first = {config.config_id: config for config in run.folder.refit_plan().configs}
+    tasks = []
+    for seed in plan.seeds:
+        for entry in plan.configs:
+            result = run.refit_result(entry.config_id, seed, "train+val")
+            if result is not None and result.status == "completed":
+                continue
+            config = first[entry.config_id]
+            own: dict[str, Any] = {"backbone": config.backbone, "epochs": plan.epochs, "seed": seed}
+            own |= {name: None for name in ("early_stopping", "target_accuracy") if name in FIELDS}  # both read val
+            settings = trial_config({**config.config, **own}, f"{run.folder.refit_file}: {entry.config_id}")
+            folder = run.folder.refit_seed(entry.config_id, seed, "train+val")
+            tasks.append(RefitTask(entry.config_id, seed, folder, settings, "train+val", entry.stop_epoch))
+    return tasks
+
+
+class _Enough(Exception):  # noqa: N818 - no error: the epoch that was fixed in advance is reached
+    """Ends a training from its `on_epoch`; its checkpoint is written by then."""
+
+
+def train_one_away(
+    task: RefitTask, data: Path | str, *, store: str, train: Train | None = None, device: str, threads: int
+) -> RefitResult:
+    """Train ``task`` on any node, in a copy of its folder that is brought from the store and sent back every epoch.
+
+    Args:
+        task: what to train.
+        data: the prepared dataset.
+        store: URI of the task's folder.
+        train: see `train_one`.
+        device: a torch device.
+        threads: CPU threads of torch; 0 leaves them.
+    """
+    with working_copy(store) as (folder, send):
+        own = replace(task, folder=folder)
+        return train_one(own, data, train=train, device=device, threads=threads, after_epoch=send)
+
+
+def train_one(
+    task: RefitTask,
+    data: Path | str,
+    *,
+    train: Train | None = None,
+    device: str,
+    threads: int,
+    after_epoch: Callable[[], None] = lambda: None,
+) -> RefitResult:
+    """Train ``task`` in this process, going on from its checkpoint if it has one; write its result last.
+
+    Args:
+        task: what to train.
+        data: the prepared dataset.
+        train: what trains; `fer_tune.training.loop.train` by default.
+        device: a torch device.
+        threads: CPU threads of torch; 0 leaves them.
+        after_epoch: called when the epoch's checkpoint is in the task's folder.
+    """
+    import torch
+
+    from fer_tune.training.checkpoint import drop_last
+
+    if threads:
+        torch.set_num_threads(threads)
+    if train is None:
+        from fer_tune.training.loop import train as loop
+
+        train = loop
+    task.folder.mkdir(parents=True, exist_ok=True)
+    (task.folder / "result.json").unlink(missing_ok=True)  # of an attempt that failed
+    file = task.folder / "epochs.parquet"
+    known = pq.read_table(file).to_pylist() if file.is_file() else []  # of an interrupted run
+    rows: dict[int, dict[str, Any]] = {row["epoch"]: row for row in known}
+
+    def record(metrics: dict[str, Any], _: Path) -> None:
+        rows[int(metrics["epoch"])] = _epoch_row(task, metrics)
+        write_table([rows[epoch] for epoch in sorted(rows)], EPOCH_COLUMNS, file)
+        after_epoch()
+        if metrics["epoch"] == task.stop_epoch:
+            raise _Enough
+
+    dataset = PreparedDataset.open(data)
+    if task.on == "train":
+        outcome = train(task.config, dataset, task.folder, device=device, on_epoch=record)
+        write_table([_epoch_row(task, metrics) for metrics in outcome.history], EPOCH_COLUMNS, file)
+        result = RefitResult(
+            config_id=task.config_id,
+            seed=task.seed,
+            status="completed",
+            epochs=outcome.epochs,
+            best_epoch=outcome.best_epoch,
+            best_val_accuracy=outcome.best_val_accuracy,
+            seconds=outcome.seconds,
+            error=outcome.reason if outcome.reason.startswith("diverged") else None,  # it counts with what it reached
+        )
+    else:
+        result = _train_joined(task, JoinedDataset(dataset.path, dataset.card), train, device, record, rows)
+    write_json(result, task.folder / "result.json")
+    drop_last(task.folder)  # only needed to go on training
+    return result
+
+
+def _train_joined(
+    task: RefitTask, dataset: PreparedDataset, train: Train, device: str, record: Any, rows: dict[int, dict[str, Any]]
+) -> RefitResult:
+    """Train on train and val together up to the epoch fixed in advance, and keep the weights of that epoch."""
+    reason = ""
+    if _last_epoch(task.folder) != task.stop_epoch:  # else it was interrupted between its last epoch and its result
+        with contextlib.suppress(_Enough):
+            reason = train(task.config, dataset, task.folder, device=device, on_epoch=record).reason
+    last = _last_epoch(task.folder)
+    if last != task.stop_epoch and not reason.startswith("diverged"):
+        raise RuntimeError(f"{task.name}: stopped after epoch {last} instead of {task.stop_epoch} ({reason})")
+    _keep_last(task, last)
+    return RefitResult(
+        config_id=task.config_id,
+        seed=task.seed,
+        status="completed",
+        epochs=last,
+        best_epoch=last,
+        seconds=sum(row["seconds"] or 0.0 for row in rows.values()),
+        error=reason if reason.startswith("diverged") else None,
+        trained_on="train+val",
+    )
+
+
+def _keep_last(task: RefitTask, epoch: int) -> None:
+    """Make the weights of ``epoch``, the last one, what is kept; where weights are averaged, their average."""
+    import torch
+    from safetensors.torch import save_file
+
+    kept = task.folder / "best.safetensors"
+    if getattr(task.config, "ema_decay", None) is None:
+        os.replace(task.folder / f"epoch_{epoch:04d}.safetensors", kept)
+        return
+    state = torch.load(task.folder / "state.pt", map_location="cpu", weights_only=True)
+    with replacing(kept) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in state["average"].items()}, temporary)
+
+
+def _last_epoch(folder: Path) -> int:
+    """Return the epoch of the checkpoint in ``folder``; 0 without one."""
+    return max((int(file.stem.removeprefix("epoch_")) for file in folder.glob("epoch_*.safetensors")), default=0)
+
+
+def _epoch_row(task: RefitTask, metrics: dict[str, Any]) -> dict[str, Any]:
+    learnt = task.on == "train+val"  # what is measured on images that were trained on is no validation
+    known = {name: None if learnt and name.startswith("val_") else metrics.get(name) for name in EPOCH_COLUMNS}
+    return {**known, "trial_id": task.name, "backbone": task.config.backbone, "epoch": int(metrics["epoch"])}
+
+
+def run_refits(
+    tasks: list[RefitTask], pool: Pool, *, poll_seconds: float = 1.0
+) -> Generator[Ending | None, None, None]:
+    """Train ``tasks`` in ``pool``; yield each final ending, and None about every ``poll_seconds`` in between.
+
+    A task that fails is tried once more; when that fails too, its failure is written as its result and yielded.
+    Closing the iterator or an exception in its consumer (Ctrl-C) cancels what is still running.
+    """
+    left = {task.name: ATTEMPTS for task in tasks}
+    try:
+        for task in tasks:
+            pool.submit(task)
+        while left:
+            for ending in pool.wait(poll_seconds):
+                name = ending.task.name
+                left[name] -= 1
+                if ending.result is None and left[name] > 0:
+                    pool.submit(ending.task)
+                    continue
+                del left[name]
+                if ending.result is None:
+                    _write_failure(ending)
+                yield ending
+            yield None
+    finally:
+        if left:
+            pool.cancel()
+
+
+def _write_failure(ending: Ending) -> None:
+    task = ending.task
+    task.folder.mkdir(parents=True, exist_ok=True)
+    (task.folder / "error.txt").write_text(f"{ending.error}\n\n{ending.details}", encoding="utf-8")
+    failed = RefitResult(
+        config_id=task.config_id, seed=task.seed, status="failed", error=ending.error, trained_on=task.on
+    )
+    write_json(failed, task.folder / "result.json")
+
+
+class RayPool:
+    """Runs each task as a Ray task with its share of the CPUs and GPUs; needs a running Ray."""
+
+    def __init__(self, data: Path | str, cpus: float, gpus: float, train: Train | None = None) -> None:
+        import ray
+
+        have = ray.cluster_resources()
+        for kind, wanted, option in (("CPU", cpus, "--cpus-per-trial"), ("GPU", gpus, "--gpus-per-trial")):
+            if wanted > have.get(kind, 0) and not os.environ.get("RAY_ADDRESS"):  # a cluster may still grow
+                raise UserError(f"{option}: {wanted:g} asked for a refit, but Ray has {have.get(kind, 0):g} {kind}s")
+        device = "cuda" if gpus > 0 else "cpu"
+        threads = max(1, round(cpus))
+
+        def remote(task: RefitTask, store: str) -> RefitResult:
+            if store:
+                return train_one_away(task, data, store=store, train=train, device=device, threads=threads)
+            return train_one(task, data, train=train, device=device, threads=threads)
+
+        self._remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(remote)
+        self._running: dict[Any, RefitTask] = {}
+
+    def submit(self, task: RefitTask) -> None:
+        """See `Pool`."""
+        self._running[self._remote.remote(task, store_of(task.folder))] = task
+
+    def wait(self, seconds: float) -> list[Ending]:
+        """See `Pool`."""
+        import ray
+
+        done, _ = ray.wait(list(self._running), num_returns=len(self._running), timeout=seconds)
+        endings = []
+        for reference in done:
+            task = self._running.pop(reference)
+            try:
+                endings.append(Ending(task, ray.get(reference)))
+                refreshed(task.folder)
+            except ray.exceptions.RayError as error:  # the task raised, or its process or node died
+                cause = getattr(error, "cause", None) or error
+                reason = f"{type(cause).__name__}: {cause}".strip().splitlines()[0]
+                endings.append(Ending(task, None, reason, "".join(traceback.format_exception(error))))
+        return endings
+
+    def cancel(self) -> None:
+        """See `Pool`."""
+        import ray
+
+        for reference in self._running:
+            ray.cancel(reference, force=True)
+        ray.wait(list(self._running), num_returns=len(self._running), timeout=10)
+        self._running.clear()

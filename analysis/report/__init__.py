@@ -1,0 +1,1 @@
+"""The report: what a run shows, in words, tables and figures."""

@@ -1,0 +1,132 @@
+"""What the analysis commands print: progress of the refits, and tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from types import TracebackType
+
+import pyarrow.parquet as pq
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from analysis.refits.training import Ending, RefitTask
+from analysis.run import ConfigRefit
+from analysis.run.results import VIEW_NAMES, TestResult
+from analysis.words import count, mean_sd, percent
+
+
+class RefitProgress:
+    """Shows refits: a line for each that ends and, on a terminal, a bar over all their epochs."""
+
+    def __init__(self, console: Console, tasks: list[RefitTask]) -> None:
+        self._console = console
+        self._tasks = tasks
+        self._ended = 0
+        self._epochs = {task.name: 0 for task in tasks}
+        self._read = 0.0
+        self._bar = Progress(
+            TextColumn("refit"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("epochs"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._total = self._bar.add_task("refit", total=sum(task.epochs for task in tasks))
+
+    def __enter__(self) -> RefitProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def update(self, ending: Ending | None) -> None:
+        """Show one ending; without one, read how far the running refits are."""
+        if ending is None:
+            if time.monotonic() - self._read > 2 and self._console.is_terminal:
+                self._read_epochs()
+        else:
+            self._ended += 1
+            self._epochs[ending.task.name] = ending.task.epochs  # it may have stopped early
+            place = f"[{self._ended}/{len(self._tasks)}] {ending.task.config_id} seed {ending.task.seed}"
+            if ending.result is None:
+                self._console.print(f"{place}: FAILED twice: {ending.error}", markup=False, highlight=False)
+            else:
+                result = ending.result
+                told = f"trained on train and val for {count(result.epochs, 'epoch')}"
+                if ending.task.on == "train":
+                    value = percent(result.best_val_accuracy)
+                    told = f"validation accuracy {value} % at epoch {result.best_epoch} of {result.epochs}"
+                text = f"{place}: {told}, {result.seconds:.0f} s"
+                self._console.print(text, markup=False, highlight=False)
+        self._bar.update(self._total, completed=sum(self._epochs.values()))
+
+    def _read_epochs(self) -> None:
+        self._read = time.monotonic()
+        for task in self._tasks:
+            file = task.folder / "epochs.parquet"
+            if self._epochs[task.name] < task.epochs and file.is_file():
+                self._epochs[task.name] = max(self._epochs[task.name], pq.read_metadata(file).num_rows)
+
+
+def refit_table(refits: Iterable[ConfigRefit]) -> Table:
+    """Return the refitted configurations with their validation accuracy: mean, spread and each seed, best first."""
+    title = "Refits: validation accuracy in %, best epoch of each seed"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("configuration", "tried as", "in search"):
+        table.add_column(name, no_wrap=name == "configuration")
+    table.add_column("mean ± sd", justify="right", no_wrap=True)
+    table.add_column("each seed")
+    for refit in sorted(refits, key=lambda r: (not r.values, -r.mean if r.values else 0.0)):
+        each = [percent(value) for value in refit.values]
+        each += ["failed"] * len(refit.failed) + ["to do"] * len(refit.missing)
+        table.add_row(
+            refit.config.config_id,
+            refit.config.origin,
+            percent(refit.config.search_val_accuracy),
+            mean_sd(refit.values),
+            "  ".join(each),
+        )
+    return table
+
+
+def score_table(result: TestResult) -> Table:
+    """Return accuracy, balanced accuracy and macro F1 of the tested models, with more views, and of their ensemble."""
+    title = f"{result.dataset}, held-out split, {count(len(result.seeds), 'seed')}: scores in % with 95 % intervals"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    for name in ("accuracy", "balanced accuracy", "macro F1"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, scores in [("image alone", result), *((VIEW_NAMES.get(k, k), v) for k, v in result.views.items())]:
+        cells = (scores.accuracy, scores.balanced_accuracy, scores.macro_f1)
+        table.add_row(name, *(f"{percent(e.value)} ({percent(e.low)}–{percent(e.high)})" for e in cells))
+        if scores.ensemble is not None:
+            joint = scores.ensemble
+            own = f"{percent(joint.accuracy)} ({percent(joint.low)}–{percent(joint.high)})"
+            table.add_row("  ensemble of the seeds", own, percent(joint.balanced_accuracy), percent(joint.macro_f1))
+    return table
+
+
+def class_table(result: TestResult) -> Table:
+    """Return the scores of each class on the held-out split, in per cent with their intervals."""
+    title = "Each class: scores in % with 95 % intervals"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("class", no_wrap=True)
+    for name in ("precision", "recall", "F1"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("images", justify="right", no_wrap=True)
+    for row in result.per_class:
+        cells = [
+            f"{percent(e.value)} ({percent(e.low)}–{percent(e.high)})" for e in (row.precision, row.recall, row.f1)
+        ]
+        table.add_row(row.name, *cells, str(row.support))
+    return table

@@ -1,0 +1,186 @@
+"""What a report's templates show, gathered once as text and rows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from analysis.report.errors import example_facts
+from analysis.report.findings import Standing, answer, found_as, limits, luck
+from analysis.report.rows import compared, cost_rows, leader_rows, open_settings, refit_rows, versus_rows
+from analysis.run import Run
+from analysis.run.cards import dataset_card
+from analysis.run.results import MORE, VIEW_NAMES, Scores, TestResult
+from analysis.trials.budget import savings_sentences
+from analysis.trials.early_judgement import scheduler_words
+from analysis.trials.importance import Importances
+from analysis.trials.pareto import HEADS, MEANINGS, pareto_rows, second_objective
+from analysis.words import kept_text, percent, span
+from fer_tune import __version__
+from fer_tune.data.summary import hygiene_sentences
+
+
+def gather(run: Run, stand: Standing, mattered: list[Importances]) -> dict[str, Any]:
+    """Return what the templates show, as text and rows."""
+    settings = run.settings
+    test = stand.test
+    return {
+        "title": settings.name,
+        "dataset": settings.dataset.name,
+        "classes": settings.dataset.classes,
+        "folder": run.place,
+        "answer": answer(run, stand),
+        "found_as": "" if test is None else found_as(run, test.origin),
+        "luck": luck(run, stand),
+        "next_command": stand.next_command,
+        "refits": refit_rows(stand.refits),
+        "leaders": leader_rows(run),
+        "trials": len(run.rows),
+        "compared": [asdict(row) for row in compared(run, stand)],
+        "versus": versus_rows(stand.comparison.pairs) if stand.comparison else [],
+        "versus_method": stand.comparison.method if stand.comparison else "",
+        "pareto": pareto_facts(run),
+        "open_settings": open_settings(run),
+        "test": test,
+        "scores": [] if test is None else score_rows(test),
+        "views": [] if test is None else view_rows(test),
+        "confusion": [] if test is None else _confusion(test),
+        "costs": cost_rows(stand),
+        "examples": {} if test is None else example_facts(run, test),
+        "mattered": [
+            {"backbone": each.backbone, "suffix": each.backbone.replace("/", "_").replace(":", "_"), "words": words}
+            for each, words in ((each, each.sentence()) for each in mattered)
+        ],
+        "backbones": [name.replace("/", "_").replace(":", "_") for name in settings.backbones],
+        "savings": savings_sentences(run) if run.ranked else [],
+        "openings": run.openings,
+        "how": how(run, stand),
+        "limits": limits(run, stand),
+        "percent": percent,
+        "span": span,
+        "version": __version__,
+        "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def pareto_facts(run: Run) -> dict[str, Any]:
+    """Return the table of the trials that none beats in both objectives; empty for a search with one objective."""
+    settings = run.settings
+    second = second_objective(settings)
+    if second is None:
+        return {}
+    rows = pareto_rows(run.rows, second, run.published_names)
+    note = f"Best validation accuracy in %, one seed each, and {MEANINGS[second]}"
+    if second != "parameters" and settings.concurrent != 1:
+        note += ", measured while other trials may have run beside it"
+    return {"rows": rows, "head": HEADS[second], "meaning": MEANINGS[second], "note": note} if rows else {}
+
+
+def score_rows(scores: Scores) -> list[dict[str, str]]:
+    """Return every metric: its name, the mean over seeds, the interval, each seed, and the ensemble's."""
+    first = {
+        "accuracy": scores.accuracy,
+        "balanced accuracy (macro recall)": scores.balanced_accuracy,
+        "macro F1": scores.macro_f1,
+    }
+    rows = [(name, "", estimate) for name, estimate in first.items()]
+    rows += [(text, name, scores.more[name]) for name, text in MORE.items() if name in scores.more]
+    joint = scores.ensemble
+    together: dict[str, float] = {}
+    if joint is not None:
+        main = (joint.accuracy, joint.balanced_accuracy, joint.macro_f1)
+        together = dict(zip(first, main, strict=True)) | {MORE[name]: value for name, value in joint.more.items()}
+    found = []
+    for text, name, estimate in rows:
+        if name in ("macro_recall", "weighted_recall"):
+            continue  # the balanced accuracy, and the accuracy
+        found.append(
+            {
+                "name": text,
+                "value": kept_text(name, estimate.value),
+                "interval": f"{kept_text(name, estimate.low)} to {kept_text(name, estimate.high)}",
+                "each": ", ".join(kept_text(name, value) for value in estimate.per_seed),
+                "ensemble": kept_text(name, together.get(text)),
+            }
+        )
+    return found
+
+
+def view_rows(test: TestResult) -> list[dict[str, str]]:
+    """Return accuracy, balanced accuracy and macro F1 of each kind of views: of the seeds, and of their ensemble."""
+    found = []
+    kinds: list[tuple[str, Scores]] = [("image alone", test)]
+    kinds += [(VIEW_NAMES.get(kind, kind), scores) for kind, scores in test.views.items()]
+    for name, scores in kinds:
+        cells = (scores.accuracy, scores.balanced_accuracy, scores.macro_f1)
+        texts = [f"{percent(each.value)} ({span(each)})" for each in cells]
+        found.append(_view(f"{name}, mean of seeds", texts))
+        joint = scores.ensemble
+        if joint is not None:
+            own = f"{percent(joint.accuracy)} ({percent(joint.low)} to {percent(joint.high)})"
+            texts = [own, percent(joint.balanced_accuracy), percent(joint.macro_f1)]
+            found.append(_view(f"{name}, ensemble of the seeds", texts))
+    return found
+
+
+def _view(name: str, texts: list[str]) -> dict[str, str]:
+    return dict(zip(("name", "accuracy", "balanced", "f1"), (name, *texts), strict=True))
+
+
+def _confusion(test: TestResult) -> list[dict[str, Any]]:
+    """Return the counts summed over seeds, a row per true class."""
+    classes = range(len(test.classes))
+    total = [[sum(seed[row][column] for seed in test.confusion) for column in classes] for row in classes]
+    return [{"name": test.classes[row], "counts": total[row]} for row in classes]
+
+
+def how(run: Run, stand: Standing) -> list[tuple[str, str]]:
+    """Return how the figures were obtained, as (name, text)."""
+    settings = run.settings
+    status = [row["status"] for row in run.rows]
+    parts = [f"{status.count(name)} {name}" for name in ("completed", "stopped", "failed", "running") if name in status]
+    spent = sum(row["seconds"] or 0 for row in run.rows)
+    budget = f"{settings.trials} trials for each of {', '.join(settings.backbones)}, {settings.epochs} epochs at most"
+    budget += f"; {len(run.rows)} started ({', '.join(parts)}), {spent / 3600:.2f} hours of training in all"
+    if settings.time_budget_seconds:
+        budget += f"; stopped after {settings.time_budget_seconds / 60:.0f} minutes"
+    found = [("search", budget), ("early stopping", scheduler_words(settings)), ("search seed", str(settings.seed))]
+    plan, final = run.refit_plan, run.final_plan
+    if plan is not None:
+        seeds = ", ".join(map(str, plan.seeds))
+        words = f"{len(plan.configs)} configurations, seeds {seeds}, {plan.epochs} epochs, on the training split"
+        found.append(("refits", words))
+    if final is not None:
+        told = ", ".join(f"{config.config_id} for {config.stop_epoch} epochs" for config in final.configs)
+        rule = "the median best epoch on train alone"
+        if plan is not None and final.epochs != plan.epochs:
+            rule += f", as a share of a schedule of {final.epochs} epochs"
+        words = f"on train and val together, the epoch fixed before as {rule}: {told}"
+        found.append(("last training", words))
+    if stand.test is not None:
+        found += [("choice", stand.test.selection), ("intervals", stand.test.method)]
+    reads = len(run.openings)
+    found.append(
+        ("held-out split", "not read yet" if not reads else f"read {'once' if reads == 1 else f'{reads} times'}")
+    )
+    found.append(("dataset", f"{settings.dataset.name}, content {settings.dataset.content_hash[:16]}"))
+    card = dataset_card(run)
+    if card is None:
+        found.append(("data hygiene", "unknown here: the prepared dataset is not where the run found it"))
+    else:
+        counts = ", ".join(f"{card.images(split):,} {split}" for split in card.counts)
+        found.append(("images", counts))
+        found += [_named(line) for line in hygiene_sentences(card)]
+    found.append(
+        ("versions", ", ".join(f"{name} {version}" for name, version in settings.versions.items()) or "not known")
+    )
+    found.append(
+        ("hardware", ", ".join(f"{name}: {value}" for name, value in settings.hardware.items()) or "not known")
+    )
+    return found
+
+
+def _named(line: str) -> tuple[str, str]:
+    name, colon, text = line.partition(": ")
+    return (name, text) if colon else ("data", line)

@@ -1,0 +1,196 @@
+"""What a run shows, in words: how far it is, the answer, what was luck, and what the figures do not show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from analysis.refits.selection import select_winner
+from analysis.run import ConfigRefit, Run
+from analysis.run.results import Comparison, TestResult
+from analysis.statistics.intervals import mean_interval
+from analysis.trials.pareto import MEANINGS
+from analysis.words import count, mean_sd, percent, points, span
+from fer_tune.errors import UserError
+from fer_tune.run_folder import RefitResult
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a run is: searched, refitted, tested; and the command that comes next (empty at the end)."""
+
+    test: TestResult | None  # the winner's, of the latest opening
+    refits: list[ConfigRefit]
+    winner: ConfigRefit | None
+    next_command: str
+    beside: list[TestResult] = field(default_factory=list)  # tested in the same opening
+    comparison: Comparison | None = None  # of that opening
+
+    def tested(self, config_id: str) -> TestResult | None:
+        """Return the result of a configuration that the latest opening tested."""
+        tests = [] if self.test is None else [self.test, *self.beside]
+        return next((test for test in tests if test.config_id == config_id), None)
+
+
+def standing(run: Run) -> Standing:
+    """Find out how far ``run`` is."""
+    tests = run.tests
+    refits = run.refits
+    winner = None
+    step = f"fer-tune refit {run.place}"
+    if refits:
+        try:
+            winner = select_winner(run).winner
+            step = f"fer-tune test {run.place}"
+            if any(refit.missing for refit in run.finals):
+                step = f"fer-tune refit {run.place} --on train+val"
+        except UserError:  # refits are missing: the next command is still to refit
+            pass
+    if not run.ranked or (not refits and any(row["status"] == "running" for row in run.rows)):
+        step = f"fer-tune resume {run.place}"
+    if not tests:
+        return Standing(None, refits, winner, step)
+    test, *others = tests
+    beside = [other for other in others if other.opening == test.opening]
+    comparison = run.comparison
+    if comparison is not None and comparison.opening != test.opening:
+        comparison = None
+    return Standing(test, refits, winner, "", beside, comparison)
+
+
+def answer(run: Run, stand: Standing) -> str:
+    """Return the run's answer in one sentence (two where a warning belongs to it), with its interval."""
+    data = run.settings.dataset.name
+    if stand.test is not None:
+        test = stand.test
+        seeds = f"mean of {len(test.seeds)} seeds" if len(test.seeds) > 1 else "one seed"
+        return (
+            f"A {test.backbone} {found_as(run, test.origin)} classifies {percent(test.accuracy.value)} % of the "
+            f"{test.images:,} held-out images of {data} correctly (95 % interval {span(test.accuracy)}; {seeds})"
+            f"{_against(run, test, stand)}."
+        )
+    if stand.winner is not None:
+        values = stand.winner.values
+        bounds = mean_interval(values)
+        seeds = f"95 % interval over seeds {percent(bounds.low)} to {percent(bounds.high)}; mean of {len(values)} seeds"
+        return (
+            f"A {stand.winner.config.backbone} reaches {percent(bounds.estimate)} % on the validation images of {data} "
+            f"({seeds if len(values) > 1 else 'one seed, so no interval'}); the held-out split has not been read yet."
+        )
+    if run.ranked:
+        best = run.ranked[0]
+        return (
+            f"The best of {len(run.rows)} trials, a {best['backbone']}, reached {percent(best['best_val_accuracy'])} % "
+            f"on the validation images of {data}; being the best of many, with one seed, it flatters itself, and no "
+            "interval can be given before it is refitted."
+        )
+    return f"No trial of this search on {data} has ended yet."
+
+
+def found_as(run: Run, origin: str) -> str:
+    """Return where a configuration is from, in words."""
+    if origin == "sampled":
+        return "found by the search"
+    return f"as published ({origin})" if origin in run.published_names else f"taken over from an earlier run ({origin})"
+
+
+def _against(run: Run, test: TestResult, stand: Standing) -> str:
+    """Return how far the winner is from its closest rival on the same images, in words; empty where none was tested."""
+    if stand.comparison is None or not stand.comparison.pairs:
+        return ""
+    pair = min(stand.comparison.pairs, key=lambda each: each.difference)
+    rival = "the best searched configuration"
+    if pair.second_origin in run.published_names:
+        rival = (
+            f"the {'best ' if len(stand.comparison.pairs) > 1 else ''}published configuration, {pair.second_origin},"
+        )
+    interval = f"95 % interval {points(pair.low)} to {points(pair.high)}"
+    if not pair.shown:
+        return f"; no difference from {rival} trained here at the same budget is shown ({interval} points)"
+    more = "more" if pair.difference > 0 else "fewer"
+    return f", {abs(100 * pair.difference):.1f} points {more} than {rival} trained here at the same budget ({interval})"
+
+
+def luck(run: Run, stand: Standing) -> str:
+    """Return what choosing the best of many had promised too much, in words; empty before the refits end."""
+    if stand.winner is None or not stand.winner.values:
+        return ""
+    refit = stand.winner
+    if refit.config.search_val_accuracy is None:
+        return ""
+    loss = refit.config.search_val_accuracy - refit.mean
+    promised = f"In the search this configuration had {percent(refit.config.search_val_accuracy)} % on validation"
+    outcome = f"with {count(len(refit.values), 'new seed')} it has {mean_sd(refit.values)} %"
+    plan = run.refit_plan
+    if plan is not None and plan.epochs != run.settings.epochs:
+        return f"{promised}; refitted for {plan.epochs} epochs instead of {run.settings.epochs}, {outcome}."
+    if loss > 0:
+        return f"{promised}; {outcome}: {100 * loss:.1f} points less, the luck that choosing the best of many picks up."
+    return f"{promised}; {outcome}: nothing of the search's figure was luck."
+
+
+def limits(run: Run, stand: Standing) -> list[str]:
+    """Return what the figures do not show, so that nobody has to find out."""
+    found = []
+    if stand.test is not None:
+        data = run.settings.dataset.name
+        found.append(f"The interval is for images like {data}'s; nothing here tells how images of another origin fare.")
+        if stand.test.views or stand.test.ensemble:
+            found.append(
+                "The answer is that of single models and the image alone, as was fixed before the test; ensembles and "
+                "several views are further readings of the same images, and none was chosen for its figure."
+            )
+        reads = len(run.openings)
+        if reads > 1:
+            found.append(
+                f"The held-out split was read {reads} times in this run, so the later figures are no longer those of a "
+                "split that nothing had read."
+            )
+    else:
+        found.append("The held-out split has not been read: every figure is of images that played a part in choosing.")
+    if run.ranked:
+        found.append(
+            "Accuracies on validation are those of the best epoch, which was chosen on the same images, and so flatter "
+            "a little; they serve to choose, not to report."
+        )
+    refitted = {refit.config.origin for refit in stand.refits}
+    left = [entry.published.name for entry in run.published if entry.published.name not in refitted]
+    if stand.refits and left:
+        found.append(
+            f"Not refitted, and so not compared on the held-out split: {', '.join(left)}; "
+            f"`fer-tune refit {run.place} --published` does."
+        )
+    if stand.test is not None and stand.test.trained_on == "train+val":
+        found.append(
+            "The tested models were trained on train and validation together, so no validation accuracy of theirs is "
+            "known; they were chosen by that of models trained on train alone."
+        )
+    failed = [result for refit in (*stand.refits, *run.finals) for result in refit.failed]
+    if failed:
+        words = f"{count(len(failed), 'refit')} failed, also when tried again, and are missing from the means"
+        found.append(f"{words}: {_names(failed)}.")
+    diverged = [result for refit in stand.refits for result in refit.completed if result.error]
+    if diverged:
+        words = f"{count(len(diverged), 'refit')} diverged and count with what they had reached"
+        found.append(f"{words}: {_names(diverged)}.")
+    if any(entry.trial is not None for entry in run.published):
+        found.append(
+            "A published configuration ran here with this run's data, epochs and training code, and where its paper "
+            "leaves a setting open, ours fills it: this does not rank the published systems as a whole."
+        )
+    if any(entry.published.reported for entry in run.published):
+        found.append(
+            "A paper's reported figure is not like for like: papers differ in splits, duplicates and budget, and many "
+            "keep the epoch that did best on the test split."
+        )
+    if len(run.settings.objectives) > 1:
+        costs = MEANINGS[run.settings.objectives[1]]
+        chosen = "what is refitted and tested was chosen by validation accuracy alone"
+        found.append(f"The search was also to keep the {costs} low; {chosen}.")
+    if run.settings.trials < 30:
+        trials = count(run.settings.trials, "trial")
+        found.append(f"With {trials} per backbone the space is explored thinly; better settings may exist.")
+    return found
+
+
+def _names(results: list[RefitResult]) -> str:
+    return ", ".join(f"{result.config_id} seed {result.seed}" for result in results)

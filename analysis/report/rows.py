@@ -1,0 +1,203 @@
+"""Rows of a report's tables, as text: published and searched configurations, refits, leaders, costs, open settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.report.findings import Standing
+from analysis.run import ConfigRefit, PublishedTrial, Run
+from analysis.run.results import Versus
+from analysis.words import count, mean_sd, p_text, percent, points, settings_text, span
+
+LEADERS = 10  # trials on the leaderboard
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A line of the comparison with the published configurations; all figures in per cent, as text."""
+
+    name: str
+    backbone: str
+    reported: str
+    search: str
+    refit: str
+    test: str
+    budget: str
+    kind: str  # "published" or "searched"
+    config_id: str = ""  # of its refit
+
+
+def compared(run: Run, stand: Standing) -> list[Compared]:
+    """Return the published configurations of the run, then the searched one beside them."""
+    names = run.published_names
+    rows = [_published_row(run, stand, entry) for entry in run.published]
+    best = stand.winner.config if stand.winner else None
+    if best is not None and best.origin in names:  # a published one wins: the best searched one stands beside it
+        searched = [refit for refit in stand.refits if refit.config.origin not in names and refit.values]
+        best = max(searched, key=lambda refit: refit.mean).config if searched else None
+    if best is not None:
+        trial = next((row for row in run.rows if row["trial_id"] == best.trial_id), None)
+        rows.append(_searched_row(run, stand, best.config_id, best.backbone, trial))
+    elif stand.winner is None:
+        sampled = next((row for row in run.ranked if row["origin"] not in names), None)
+        if sampled is not None:
+            rows.append(_searched_row(run, stand, sampled["trial_id"], sampled["backbone"], sampled))
+    return rows
+
+
+def _searched_row(run: Run, stand: Standing, name: str, backbone: str, trial: dict[str, Any] | None) -> Compared:
+    refit = next((r for r in stand.refits if r.config.config_id == name), None)
+    value = None if trial is None else trial["best_val_accuracy"]
+    budget = f"chosen among {count(len(run.rows), 'trial')}; {_epochs(run, trial)}"
+    return Compared(
+        f"searched: {name}", backbone, "", percent(value), *_seeds_and_test(stand, refit), budget, "searched", name
+    )
+
+
+def _published_row(run: Run, stand: Standing, entry: PublishedTrial) -> Compared:
+    published, trial = entry.published, entry.trial
+    if not same_dataset(published.dataset, run.settings.dataset.name):
+        reported = f"for {published.dataset}, not this dataset"
+    elif published.reported:
+        reported = "; ".join(f"{value:g} ({name.replace('_', ' ')})" for name, value in published.reported.items())
+    else:
+        reported = "none"
+    refit = refit_of(stand, entry)
+    value = None if trial is None else trial["best_val_accuracy"]
+    return Compared(
+        published.name,
+        entry.backbone,
+        reported,
+        percent(value),
+        *_seeds_and_test(stand, refit),
+        _epochs(run, trial),
+        "published",
+        "" if refit is None else refit.config.config_id,
+    )
+
+
+def refit_of(stand: Standing, entry: PublishedTrial) -> ConfigRefit | None:
+    """Return the refit of a published configuration: of its trial, or by its name where no trial gave a result."""
+    for refit in stand.refits:
+        config = refit.config
+        if entry.trial is not None and config.trial_id == entry.trial["trial_id"]:
+            return refit
+        if config.origin == entry.published.name and config.backbone == entry.backbone:
+            return refit
+    return None
+
+
+def _seeds_and_test(stand: Standing, refit: ConfigRefit | None) -> tuple[str, str]:
+    if refit is None:
+        return "not refitted", "–"
+    text = mean_sd(refit.values)
+    if refit.failed:
+        text += f", {count(len(refit.failed), 'seed')} failed"
+    test = stand.tested(refit.config.config_id)
+    return text, "–" if test is None else f"{percent(test.accuracy.value)} ({span(test.accuracy)})"
+
+
+def _epochs(run: Run, trial: dict[str, Any] | None) -> str:
+    if trial is None:
+        return "did not run in the search"
+    text = f"{trial['epochs']} of {run.settings.epochs} epochs in the search"
+    if trial["status"] == "failed":
+        return f"failed: {trial['error']}"
+    return f"{text}, stopped early" if trial["status"] == "stopped" else text
+
+
+def same_dataset(first: str, second: str) -> bool:
+    """Return whether two names mean one dataset: case and punctuation do not count."""
+
+    def plain(name: str) -> str:
+        return "".join(c for c in name.lower() if c.isalnum())
+
+    return plain(first) == plain(second)
+
+
+def versus_rows(pairs: list[Versus]) -> list[dict[str, str]]:
+    """Return the comparisons on the same images, differences in points."""
+    return [
+        {
+            "against": f"{pair.second_origin if pair.second_origin != 'sampled' else 'searched'}: {pair.second}",
+            "difference": _change(pair.difference, pair.low, pair.high),
+            "macro_f1": _change(pair.macro_f1_difference, pair.macro_f1_low, pair.macro_f1_high),
+            "probability": f"{100 * pair.probability:.0f} %",
+            "p": p_text(pair.p_holm),
+            "mcnemar": f"{p_text(pair.mcnemar.p_holm)} ({pair.mcnemar.only_first} : {pair.mcnemar.only_second})",
+            "words": pair.words,
+        }
+        for pair in pairs
+    ]
+
+
+def _change(value: float, low: float, high: float) -> str:
+    return f"{points(value)} ({points(low)} to {points(high)})"
+
+
+def refit_rows(refits: list[ConfigRefit]) -> list[dict[str, str]]:
+    """Return every refitted configuration, the best mean first."""
+    return [
+        {
+            "id": refit.config.config_id,
+            "origin": refit.config.origin,
+            "search": percent(refit.config.search_val_accuracy),
+            "mean": mean_sd(refit.values),
+            "each": ", ".join(
+                [percent(value) for value in refit.values]
+                + ["failed"] * len(refit.failed)
+                + ["to do"] * len(refit.missing)
+            ),
+            "settings": settings_text(refit.config.config),
+        }
+        for refit in by_mean(refits)
+    ]
+
+
+def by_mean(refits: list[ConfigRefit]) -> list[ConfigRefit]:
+    """Return the refits, the best mean first, those without a result last."""
+    return sorted(refits, key=lambda refit: (not refit.values, -refit.mean if refit.values else 0.0))
+
+
+def leader_rows(run: Run) -> list[dict[str, Any]]:
+    """Return the best trials of the search."""
+    return [
+        {
+            **{name: row[name] for name in ("trial_id", "backbone", "origin", "status", "epochs")},
+            "accuracy": percent(row["best_val_accuracy"]),
+            "settings": settings_text(row["config"]),
+        }
+        for row in run.ranked[:LEADERS]
+    ]
+
+
+def open_settings(run: Run) -> list[dict[str, str]]:
+    """Return what papers leave open and this run chose, and why: a row per published configuration and field."""
+    found = []
+    for entry in run.published:
+        published = entry.published
+        for name, why in published.chosen.items():
+            found.append(
+                {"published": published.name, "field": name, "value": str(published.config.get(name)), "why": why}
+            )
+    return found
+
+
+def cost_rows(stand: Standing) -> list[dict[str, str]]:
+    """Return size and speed of every tested configuration that was measured."""
+    tests = [] if stand.test is None else [stand.test, *stand.beside]
+    found = []
+    for test in tests:
+        if test.cost is not None:
+            cost = test.cost
+            found.append(
+                {
+                    "id": test.config_id,
+                    "parameters": f"{cost.parameters:,}",
+                    "latency": f"{cost.latency_ms:.2f} ({cost.latency_low_ms:.2f} to {cost.latency_high_ms:.2f})",
+                    "speed": f"{cost.images_per_second:,.0f}",
+                    "device": cost.device,
+                }
+            )
+    return found

@@ -1,0 +1,29 @@
+"""The dataset's card as a run keeps it, so that a run can be read when its dataset has moved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analysis.run.reading import Run
+from fer_tune.data.card import DatasetCard, read_card
+from fer_tune.data.store import PreparedDataset
+from fer_tune.errors import UserError
+from fer_tune.run_folder import write_json
+
+
+def keep_card(run: Run, dataset: PreparedDataset) -> None:
+    """Copy the dataset's card into the run, unless it is there already."""
+    if not run.folder.dataset_file.is_file():
+        write_json(dataset.card, run.folder.dataset_file)
+
+
+def dataset_card(run: Run) -> DatasetCard | None:
+    """Return the card that the run kept, else the dataset's own where it still is; None without either."""
+    for folder in (run.folder.path, Path(run.settings.dataset.path)):
+        try:
+            card = read_card(folder)
+        except UserError:
+            continue
+        if card.content_hash == run.settings.dataset.content_hash:
+            return card
+    return None

@@ -1,0 +1,328 @@
+"""Read a run folder: one object with everything that a search, its refits and its test have left on disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.run.predictions import Predictions, read_predictions
+from analysis.run.results import Comparison, TestResult
+from fer_tune.errors import UserError
+from fer_tune.run_folder import (
+    EPOCH_COLUMNS,
+    TRIAL_COLUMNS,
+    FinalPlan,
+    Published,
+    RefitConfig,
+    RefitPlan,
+    RefitResult,
+    RunFolder,
+    SearchSettings,
+    TrainedOn,
+)
+from fer_tune.storage.runs import open_run, shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+USABLE = ("completed", "stopped")
+"""Statuses of trials whose validation accuracy counts."""
+
+_NEEDED = ("trial_id", "backbone", "origin", "status", "best_val_accuracy", "epoch", "val_accuracy")
+
+
+@dataclass(frozen=True)
+class ConfigRefit:
+    """One refitted configuration: its settings, and what each seed gave so far."""
+
+    config: RefitConfig
+    results: list[RefitResult]  # one per seed that has ended, by seed
+    missing: list[int]  # seeds that have not ended yet
+
+    @property
+    def completed(self) -> list[RefitResult]:
+        """The seeds that ended well."""
+        return [result for result in self.results if result.status == "completed"]
+
+    @property
+    def failed(self) -> list[RefitResult]:
+        """The seeds that failed, also when tried again."""
+        return [result for result in self.results if result.status == "failed"]
+
+    @property
+    def values(self) -> list[float]:
+        """Best validation accuracy of each completed seed, in [0, 1]."""
+        return [result.best_val_accuracy for result in self.completed]
+
+    @property
+    def mean(self) -> float:
+        """Mean of `values`; NaN without any."""
+        return sum(self.values) / len(self.values) if self.values else float("nan")
+
+
+@dataclass(frozen=True)
+class PublishedTrial:
+    """A configuration that a paper picked, and its trial in this run (None when it did not start)."""
+
+    published: Published
+    backbone: str
+    trial: dict[str, Any] | None  # its row of `trials`
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, read on demand; nothing here changes it."""
+
+    folder: RunFolder
+    settings: SearchSettings
+
+    @property
+    def place(self) -> str:
+        """The run as a user names it: the path of its folder, or its URI."""
+        return shown(self.folder.path)
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of ``trials.parquet`` with their exact types, ``config`` gathered in a dictionary of its own."""
+        rows = []
+        for row in _table(self.folder.trials_file, TRIAL_COLUMNS).to_pylist():
+            config = {k.removeprefix("config."): v for k, v in row.items() if k.startswith("config.") and v is not None}
+            rows.append({k: v for k, v in row.items() if not k.startswith("config.")} | {"config": config})
+        return rows
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """A row per trial: `run_folder.TRIAL_COLUMNS`, then the ``config.*`` columns; in the order of their start."""
+        return _frame(self.folder.trials_file, TRIAL_COLUMNS)
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """A row per trial and epoch: `run_folder.EPOCH_COLUMNS`."""
+        return _frame(self.folder.epochs_file, EPOCH_COLUMNS)
+
+    @property
+    def ranked(self) -> list[dict[str, Any]]:
+        """Completed and stopped trials of `rows`, best validation accuracy first; ties by trial_id."""
+        usable = [row for row in self.rows if row["status"] in USABLE and _number(row["best_val_accuracy"])]
+        return sorted(usable, key=lambda row: (-row["best_val_accuracy"], row["trial_id"]))
+
+    @property
+    def best_config(self) -> dict[str, Any] | None:
+        """Settings of the trial with the best validation accuracy; None when no trial has ended."""
+        return dict(self.ranked[0]["config"]) if self.ranked else None
+
+    @property
+    def published(self) -> list[PublishedTrial]:
+        """The published configurations that the search was given, each with its trial."""
+        found = []
+        for backbone, entries in self.settings.published.items():
+            for entry in entries:
+                own = (row for row in self.rows if row["origin"] == entry.name and row["backbone"] == backbone)
+                found.append(PublishedTrial(entry, backbone, next(own, None)))
+        return found
+
+    @property
+    def published_names(self) -> set[str]:
+        """Names of those; a trial whose origin is another name was taken over from an earlier run (`--warm-start`)."""
+        return {entry.name for entries in self.settings.published.values() for entry in entries}
+
+    @property
+    def refit_plan(self) -> RefitPlan | None:
+        """What was to be refitted; None before `fer-tune refit`."""
+        return self.folder.refit_plan() if self.folder.refit_file.is_file() else None
+
+    @property
+    def refits(self) -> list[ConfigRefit]:
+        """Every planned configuration with the seeds that have ended; empty before `fer-tune refit`."""
+        plan = self.refit_plan
+        if plan is None:
+            return []
+        found = []
+        for config in plan.configs:
+            results = {seed: self.refit_result(config.config_id, seed) for seed in plan.seeds}
+            ended = [result for result in results.values() if result is not None]
+            found.append(ConfigRefit(config, ended, [seed for seed, result in results.items() if result is None]))
+        return found
+
+    @property
+    def final_plan(self) -> FinalPlan | None:
+        """Which configurations were to be trained on train and val together; None before that was asked for."""
+        return self.folder.final_plan()
+
+    @property
+    def finals(self) -> list[ConfigRefit]:
+        """Each configuration of `final_plan` with the seeds that have ended on train and val together."""
+        plan, first = self.final_plan, self.refit_plan
+        if plan is None or first is None:
+            return []
+        configs = {config.config_id: config for config in first.configs}
+        found = []
+        for entry in plan.configs:
+            results = {seed: self.refit_result(entry.config_id, seed, "train+val") for seed in plan.seeds}
+            ended = [result for result in results.values() if result is not None]
+            missing = [seed for seed, result in results.items() if result is None]
+            found.append(ConfigRefit(configs[entry.config_id], ended, missing))
+        return found
+
+    def refit_result(self, config_id: str, seed: int, on: TrainedOn = "train") -> RefitResult | None:
+        """Return how one refit ended; None when it has not."""
+        file = self.folder.refit_seed(config_id, seed, on) / "result.json"
+        return RefitResult.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+    def refit_epochs(self, config_id: str, seed: int, on: TrainedOn = "train") -> pd.DataFrame:
+        """Return the epochs of one refit, as `epochs` (``trial_id`` is ``<config_id>/seed_<s>``)."""
+        return _frame(self.folder.refit_seed(config_id, seed, on) / "epochs.parquet", EPOCH_COLUMNS)
+
+    @property
+    def openings(self) -> list[dict[str, Any]]:
+        """Every opening of the held-out split, oldest first: the lines of ``test/ledger.jsonl``."""
+        if not self.folder.ledger_file.is_file():
+            return []
+        lines = self.folder.ledger_file.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.strip()]
+
+    @property
+    def tests(self) -> list[TestResult]:
+        """The ``metrics.json`` of every configuration that was tested: the latest opening first, its winner first."""
+        files = sorted(self.folder.path.glob("test/*/metrics.json"))
+        found = [TestResult.model_validate_json(file.read_text(encoding="utf-8")) for file in files]
+        return sorted(found, key=lambda result: (-result.opening, result.role != "winner", result.config_id))
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The winner against the other tested configurations; None where nothing else was tested."""
+        file = self.folder.comparison_file
+        return Comparison.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+    def predictions(self, config_id: str, views: str = "none") -> Predictions:
+        """Return what the seeds of a tested configuration predict for the held-out images.
+
+        Raises:
+            UserError: it was not tested, or not with these views.
+        """
+        return read_predictions(self.folder.predictions(config_id, views))
+
+    def plot_history(self) -> Figure:
+        """Draw every trial in the order of its start, and the best so far."""
+        from analysis.figures import curves
+
+        return curves.search_history(self.trials, self.published_names)
+
+    def plot_curves(self) -> Figure:
+        """Draw the validation accuracy of every trial over its epochs."""
+        from analysis.figures import curves
+
+        return curves.trial_curves(self.epochs, self.trials)
+
+    def plot_budget(self) -> Figure:
+        """Draw the best validation accuracy so far against the epochs spent."""
+        from analysis.figures import searched
+
+        return searched.budget(self.trials, self.published_names)
+
+    def plot_pareto(self) -> Figure:
+        """Draw accuracy against the second objective of the search, and the front; see `plots.pareto`."""
+        from analysis.figures import plots
+
+        return plots.pareto(self)
+
+    def plot_importance(self, backbone: str | None = None) -> Figure:
+        """Draw which settings mattered; see `plots.importance`."""
+        from analysis.figures import plots
+
+        return plots.importance(self, backbone)
+
+    def plot_slices(self, backbone: str | None = None) -> Figure:
+        """Draw the accuracy against each searched setting."""
+        from analysis.figures import plots
+
+        return plots.slices(self, backbone)
+
+    def plot_contour(self, first: str, second: str, backbone: str | None = None) -> Figure:
+        """Draw the accuracy over two searched numbers, smoothed over the trials."""
+        from analysis.figures import plots
+
+        return plots.contour(self, first, second, backbone)
+
+    def plot_parallel(self, backbone: str | None = None) -> Figure:
+        """Draw every trial as a line over all searched settings."""
+        from analysis.figures import plots
+
+        return plots.parallel(self, backbone)
+
+    def plot_learning(self, config_id: str | None = None) -> Figure:
+        """Draw loss and accuracy of a refitted configuration's seeds; of the best one by default."""
+        from analysis.figures import plots
+
+        return plots.learning(self, config_id)
+
+    def plot_confusion(self, config_id: str | None = None) -> Figure:
+        """Draw the confusion matrix of a tested configuration; of the winner by default."""
+        from analysis.figures import plots
+
+        return plots.confusion(self, config_id)
+
+    def plot_classes(self, config_id: str | None = None) -> Figure:
+        """Draw F1, precision and recall of each class of a tested configuration; of the winner by default."""
+        from analysis.figures import plots
+
+        return plots.classes(self, config_id)
+
+    def plot_roc(self, config_id: str | None = None) -> Figure:
+        """Draw the ROC curves of a tested configuration; of the winner by default."""
+        from analysis.figures import plots
+
+        return plots.roc(self, config_id)
+
+    def plot_reliability(self, config_id: str | None = None) -> Figure:
+        """Draw accuracy against confidence of a tested configuration; of the winner by default."""
+        from analysis.figures import plots
+
+        return plots.reliability(self, config_id)
+
+
+def load_run(path: str | Path) -> Run:
+    """Open the run at ``path``, a run folder or the URI of one such as ``s3://bucket/runs/name``, for reading.
+
+    What has changed behind a URI is brought to this machine first; the weights of models only when they are used.
+
+    Raises:
+        UserError: there is no run, its store cannot be reached, or a newer fer-tune wrote it.
+    """
+    folder = open_run(path)
+    return Run(folder, folder.settings())
+
+
+def _table(file: Path, columns: dict[str, pa.DataType]) -> pa.Table:
+    if not file.is_file():
+        return pa.table({name: pa.array([], type=kind) for name, kind in columns.items()})
+    try:
+        table = pq.read_table(file, partitioning=None)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{file}: not a parquet file ({error}); `fer-tune resume` writes it anew") from None
+    lacking = [name for name in columns if name not in table.column_names]
+    needed = [name for name in lacking if name in _NEEDED]
+    if needed:
+        raise UserError(f"{file}: lacks the columns {', '.join(needed)}; it is not a table of fer-tune")
+    for name in lacking:  # metrics that the version which wrote it did not know yet
+        table = table.append_column(name, pa.nulls(len(table), type=columns[name]))
+    return table
+
+
+def _frame(file: Path, columns: dict[str, pa.DataType]) -> pd.DataFrame:
+    frame: pd.DataFrame = _table(file, columns).to_pandas()
+    return frame
+
+
+def _number(value: float | None) -> bool:
+    return value is not None and value == value
+
+
+__all__ = ["USABLE", "ConfigRefit", "PublishedTrial", "Run", "load_run"]

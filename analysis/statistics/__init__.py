@@ -1,0 +1,1 @@
+"""Metrics, their intervals, and comparisons: from labels and probabilities to what is known."""

@@ -1,0 +1,1 @@
+"""What the trials of a search tell: which settings mattered, what early stopping saved, what accuracy costs."""

@@ -1,0 +1,83 @@
+"""What early stopping saved of a search, and what it may have cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analysis.run import Run
+from analysis.trials.early_judgement import agreement_sentences, scheduler_words
+
+
+@dataclass(frozen=True)
+class Savings:
+    """Epochs and seconds that stopped trials did not train for; seconds are reckoned at each trial's own pace."""
+
+    stopped: int  # trials
+    ended: int  # trials, stopped or completed
+    epochs: int  # trained by those
+    epochs_without: int  # that they would have trained to the end
+    seconds_saved: float
+
+    @property
+    def share(self) -> float:
+        """Share of the epochs that was saved, in [0, 1]."""
+        return 1 - self.epochs / self.epochs_without if self.epochs_without else 0.0
+
+
+def savings(run: Run) -> Savings:
+    """Return what early stopping saved.  A trial's own ``early_stopping`` ends it as completed and does not count."""
+    stopped = [row for row in run.rows if row["status"] == "stopped"]
+    completed = [row for row in run.rows if row["status"] == "completed"]
+    longest = run.settings.epochs
+    spent = sum(row["epochs"] for row in (*stopped, *completed))
+    spared = sum(longest - row["epochs"] for row in stopped)
+    pace = [(row["seconds"] or 0.0) / row["epochs"] * (longest - row["epochs"]) for row in stopped if row["epochs"]]
+    return Savings(len(stopped), len(stopped) + len(completed), spent, spent + spared, sum(pace))
+
+
+def regret_sentence(run: Run) -> str:
+    """Return whether trials that early stopping ended might have won, from those refitted to the end; empty without."""
+    status = {row["trial_id"]: row["status"] for row in run.rows}
+    done = [refit for refit in run.refits if refit.values]
+    cut = [refit for refit in done if status.get(refit.config.trial_id) == "stopped"]
+    whole = [refit for refit in done if status.get(refit.config.trial_id) == "completed"]
+    if not cut or not whole:
+        return ""
+    best, rival = max(cut, key=lambda each: each.mean), max(whole, key=lambda each: each.mean)
+    gap = best.mean - rival.mean
+    number = f"{len(cut)} configuration{'' if len(cut) == 1 else 's'} that early stopping had ended"
+    points = f"{abs(100 * gap):.1f} points of validation accuracy"
+    rival_words = "the best that had run to the end in the search"
+    if gap > 0:
+        return (
+            f"Refitted to the end, the best of {number} is {points} above {rival_words}: so much early stopping would "
+            "have cost without a refit."
+        )
+    return (
+        f"Refitted to the end, the best of {number} stays {points} below {rival_words}: no cost of early stopping is "
+        "shown."
+    )
+
+
+def savings_sentences(run: Run) -> list[str]:
+    """Return in words what early stopping saved, and how far its early judgement can be trusted."""
+    saved = savings(run)
+    if run.settings.scheduler == "none":
+        never = (
+            "The search was asked not to stop poor trials early, so nothing was to be saved and nothing was lost by it."
+        )
+        return [never] if saved.ended else []
+    if not saved.stopped:
+        return ["No trial was stopped early."] if saved.ended else []
+    lines = [
+        f"Early stopping ended {saved.stopped} of {saved.ended} trials and saved {100 * saved.share:.0f} % of the "
+        f"epochs ({saved.epochs:,} trained instead of {saved.epochs_without:,}), about "
+        f"{saved.seconds_saved / 60:.0f} minutes of training.",
+        f"It was {scheduler_words(run.settings)}.",
+    ]
+    lines += agreement_sentences(run)
+    if regret := regret_sentence(run):
+        lines.append(regret)
+    elif run.refits:
+        lines.append("Whether a stopped trial might have won is not known; `fer-tune refit --stopped 3` would tell.")
+    return lines

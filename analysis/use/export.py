@@ -1,0 +1,153 @@
+"""Write one trained model for use elsewhere, with what is to be done to an image before, and checked."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.use.predicting import Network
+from fer_tune import __version__
+from fer_tune.errors import UserError
+from fer_tune.run_folder import replacing, write_json
+
+TOLERANCE = 1e-4  # largest difference of a logit between what is written and the model itself
+_CHECKED = 8  # images
+
+
+def export(models: Network, number: int, target: Path, kind: str) -> float:
+    """Write the model of one seed to the folder ``target``, as ``model.safetensors`` or ``model.onnx``.
+
+    Beside it goes ``preprocessing.json``: size, channels, mean and deviation, resampling, classes in the order of the
+    outputs, and the settings that build the network.
+
+    Args:
+        models: of one configuration.
+        number: which of its seeds.
+        target: a folder; made where it is missing.
+        kind: ``safetensors`` or ``onnx``.
+
+    Returns:
+        The largest difference of a logit between the file, read back, and the model.
+
+    Raises:
+        UserError: no such format, or what it needs is not installed.
+    """
+    import torch
+
+    if kind not in ("safetensors", "onnx"):
+        raise UserError(f"--format {kind}: safetensors or onnx")
+    if kind == "onnx":
+        _need_onnx()
+    model = models.load(number, "cpu")
+    side = getattr(models.settings[number], "image_size", None)
+    shape = (models.card.channels, side or models.card.height, side or models.card.width)
+    images = torch.randn(_CHECKED, *shape, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected: NDArray[Any] = model(images).numpy()
+    target.mkdir(parents=True, exist_ok=True)
+    if kind == "safetensors":
+        found = _safetensors(models, number, model, target / "model.safetensors", images)
+    else:
+        found = _onnx(model, target / "model.onnx", images, models)
+    difference = float(np.abs(found - expected).max())
+    if not difference <= TOLERANCE:
+        raise RuntimeError(f"{target}: read back, its outputs differ by {difference:.2g} from the model's")
+    write_json(preprocessing(models, number, shape), target / "preprocessing.json")
+    return difference
+
+
+def preprocessing(models: Network, number: int, shape: tuple[int, int, int]) -> dict[str, Any]:
+    """Return what a program needs to feed the model: (C, H, W) of its input, and how to get there."""
+    card = models.card
+    return {
+        "format_version": 1,
+        "input": {"name": "images", "shape": ["batch", *shape], "type": "float32"},
+        "output": {"name": "logits", "shape": ["batch", len(card.classes)], "type": "float32"},
+        "classes": card.classes,
+        "steps": [
+            f"decode to 8 bits, {'grey' if card.channels == 1 else 'RGB'}, transparency on white",
+            f"resize to {card.height} x {card.width} (Lanczos, antialiased)",
+            "divide by 255",
+            *(
+                [f"resize to {shape[1]} x {shape[2]} (bilinear, antialiased)"]
+                if shape[1:] != (card.height, card.width)
+                else []
+            ),
+            "subtract mean, divide by std, per channel",
+            "softmax of the logits gives probabilities",
+        ],
+        "mean": card.pixel_mean,
+        "std": card.pixel_std,
+        "backbone": models.settings[number].backbone,
+        "settings": models.settings[number].model_dump(mode="json"),
+        "config_id": models.config_id,
+        "seed": models.seeds[number],
+        "trained_on": models.trained_on,
+        "dataset": {"name": card.name, "content_hash": card.content_hash},
+        "fer_tune": __version__,
+    }
+
+
+def _safetensors(models: Network, number: int, model: Any, file: Path, images: Any) -> NDArray[Any]:
+    import torch
+    from safetensors.torch import save_file
+
+    from fer_tune.training.evaluation import load_model
+
+    state = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    about = {
+        "backbone": models.settings[number].backbone,
+        "classes": json.dumps(models.card.classes),
+        "mean": json.dumps(models.card.pixel_mean),
+        "std": json.dumps(models.card.pixel_std),
+    }
+    with replacing(file) as temporary:
+        save_file(state, temporary, metadata=about)
+    again = load_model(models.settings[number], models.card, file, "cpu")
+    with torch.inference_mode():
+        found: NDArray[Any] = again(images).numpy()
+    return found
+
+
+def _need_onnx() -> None:
+    missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"--format onnx: needs {' and '.join(missing)}, not installed here; "
+            "install the extra: `pip install 'fer-tune[onnx]'`"
+        )
+
+
+def _onnx(model: Any, file: Path, images: Any, models: Network) -> NDArray[Any]:
+    """Export, note the classes inside, and run what was written in ONNX's own reference runtime."""
+    import torch
+
+    onnx = importlib.import_module("onnx")  # an extra, without types
+    reference = importlib.import_module("onnx.reference")
+    plain = model.to(memory_format=torch.contiguous_format)
+    batch = torch.export.Dim("batch", min=1)
+    program = torch.onnx.export(
+        plain,
+        (images[:2],),
+        input_names=["images"],
+        output_names=["logits"],
+        dynamic_shapes=({0: batch},),
+        dynamo=True,
+    )
+    assert program is not None
+    written = program.model_proto
+    card = models.card
+    for name, value in (("classes", card.classes), ("mean", card.pixel_mean), ("std", card.pixel_std)):
+        entry = written.metadata_props.add()
+        entry.key, entry.value = name, json.dumps(value)
+    with replacing(file) as temporary:
+        onnx.save(written, str(temporary))
+    evaluator = reference.ReferenceEvaluator(onnx.load(str(file)))
+    [found] = evaluator.run(None, {"images": images.numpy()})
+    return np.asarray(found)
