@@ -150,7 +150,8 @@ class SearchSettings(BaseModel):
     created: str  # ISO 8601, UTC
     dataset: DatasetRef
     backbones: list[str]
-    trials: int  # per backbone
+    trials: int  # per backbone, at most
+    planned: dict[str, int] = Field(default_factory=dict)  # backbone -> trials: fewer where a grid has no more points
     epochs: int  # most epochs of one trial
     time_budget_seconds: float | None = None
     target_accuracy: float | None = None  # the search ends once a trial reaches it on validation
@@ -171,6 +172,11 @@ class SearchSettings(BaseModel):
     warm_start: dict[str, list[Candidate]] = Field(default_factory=dict)  # backbone -> best of an earlier run
     versions: dict[str, str] = Field(default_factory=dict)  # package -> version
     hardware: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """Trials of all backbones; of a search begun before `planned` was kept, what they are at most."""
+        return sum(self.planned.values()) if self.planned else self.trials * len(self.backbones)
 
 
 class RefitConfig(BaseModel):

@@ -84,6 +84,7 @@ def search(options: SearchOptions) -> Ended:
         if not options.published:
             published = {name: [] for name in spaces}
         first = {name: [*published[name], *warm_start.get(name, [])] for name in spaces}
+        planned = planned_trials(spaces, first, options.trials, options.sampler)
         settings = SearchSettings(
             name=run.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -94,7 +95,8 @@ def search(options: SearchOptions) -> Ended:
                 classes=data.card.classes,
             ),
             backbones=backbones,
-            trials=max(planned_trials(spaces, first, options.trials, options.sampler).values()),
+            trials=max(planned.values()),
+            planned=planned,
             epochs=options.epochs,
             time_budget_seconds=options.time_budget_seconds,
             target_accuracy=options.target_accuracy,
@@ -231,9 +233,9 @@ def _first(settings: SearchSettings) -> dict[str, list[Candidate]]:
 
 
 def _planned(settings: SearchSettings) -> int:
-    """Return the number of trials of all backbones."""
-    if settings.sampler != "grid":
-        return settings.trials * len(settings.backbones)
+    """Return the number of trials of all backbones, also of a grid search begun before it was kept in the settings."""
+    if settings.planned or settings.sampler != "grid":
+        return settings.total
     spaces = {name: SearchSpace.from_resolved(space) for name, space in settings.spaces.items()}
     return sum(planned_trials(spaces, _first(settings), settings.trials, settings.sampler).values())
 

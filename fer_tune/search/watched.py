@@ -35,7 +35,7 @@ def read_snapshot(run: RunFolder) -> Snapshot:
     quiet = 0.0 if written is None else time.time() - written
     until = datetime.now(UTC).timestamp() if running and quiet < _SILENT else written or time.time()
     ended = len(trials) - len(running)
-    total = settings.trials * len(settings.backbones)
+    total = settings.total
     seconds = max(0.0, until - datetime.fromisoformat(settings.created).timestamp())
     spent = sum(row["seconds"] or 0.0 for row in trials if row["status"] != "running")
     return Snapshot(

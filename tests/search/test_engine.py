@@ -260,6 +260,7 @@ def test_a_grid_under_the_median_rule_for_two_objectives_is_kept_over_a_resume(r
         ["val_accuracy", "latency"],
     )
     assert settings.trials == len(trials) == 6  # the grid has no more
+    assert settings.planned == {"cnn_simpler": 6}
     points = {(row["config.optimizer"], row["config.image_size"], row["config.momentum"]) for row in trials}
     assert len(points) == 6
     assert all(row["latency_ms"] > 0 and row["parameters"] > 1000 and row["epoch_seconds"] > 0 for row in trials)

@@ -8,7 +8,8 @@ import pickle
 import pytest
 
 import fer_tune.search.grid as grid
-from fer_tune.run_folder import Candidate
+from fer_tune.run_folder import Candidate, DatasetRef, SearchSettings
+from fer_tune.search.engine import _planned
 from fer_tune.search.grid import grid_points, grid_size, grid_trials, grid_values
 from fer_tune.search.parameter import Parameter
 from fer_tune.search.searcher import StudySearcher
@@ -119,3 +120,22 @@ def test_a_resume_goes_on_where_the_grid_was_left(tmp_path):
     first = [{key: settings[key] for key in keys if key in settings} for settings in before]
     assert all((first + after).count(point) == 1 for point in grid_points(SPACE))
     assert {key: lost[key] for key in keys if key in lost} in after
+
+
+def test_trials_of_a_search_are_counted_as_kept_and_anew_where_an_earlier_version_kept_none():
+    small = {**SPACE.resolved(), "search": {"optimizer": {"choice": ["adamw", "adam", "sgd"]}}}
+    settings = SearchSettings(
+        name="r",
+        created="2026-01-02T03:04:05+00:00",
+        dataset=DatasetRef(path="d", name="tiny", content_hash="0", classes=["a", "b"]),
+        backbones=["cnn_simpler", "cnn_residual"],
+        trials=SIZE,
+        epochs=3,
+        sampler="grid",
+        spaces={"cnn_simpler": SPACE.resolved(), "cnn_residual": {**small, "backbone": "cnn_residual"}},
+        published={"cnn_simpler": [], "cnn_residual": []},
+    )
+    assert settings.total == 2 * SIZE  # all that watch can tell of it
+    assert _planned(settings) == SIZE + 3
+    kept = settings.model_copy(update={"planned": {"cnn_simpler": SIZE, "cnn_residual": 2}})
+    assert kept.total == _planned(kept) == SIZE + 2
