@@ -22,8 +22,8 @@ def command(
     from rich.console import Console
 
     from analysis import load_run
-    from analysis.export import export
-    from analysis.using import network
+    from analysis.use.export import export
+    from analysis.use.predicting import network
 
     loaded = load_run(run)
     models = network(loaded, config, seed)

@@ -52,7 +52,7 @@ app.command("dashboard")(dashboard.command)
 
 
 def _search_attachments(run: Path) -> attached.Attachments:
-    from analysis.attachments import for_search
+    from analysis.recording.attachments import for_search
 
     return for_search(run)
 

@@ -33,8 +33,8 @@ def command(
 
     from analysis import load_run
     from analysis.saving import save_table
-    from analysis.statistics import wilson
-    from analysis.using import network, prediction_table, read_source
+    from analysis.statistics.intervals import wilson
+    from analysis.use.predicting import network, prediction_table, read_source
     from fer_tune.data.card import read_card
     from fer_tune.errors import UserError
 

@@ -191,7 +191,7 @@ def _print_epoch(metrics: dict[str, Any], console: Console) -> None:
 
 
 def _conclude(outcome: Outcome, entry: Published, dataset: PreparedDataset, folder: Path, console: Console) -> None:
-    from analysis.statistics import wilson
+    from analysis.statistics.intervals import wilson
     from fer_tune.run_folder import write_json
     from fer_tune.search.published import reported_accuracy
 

@@ -14,7 +14,7 @@ def command(run: Path = RUN) -> None:
     from rich.console import Console
 
     from analysis import load_run
-    from analysis.report import write_report
+    from analysis.report.writing import write_report
     from fer_tune.cli.leaderboard import print_leaderboard
 
     console = Console(soft_wrap=True, highlight=False)

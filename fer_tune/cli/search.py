@@ -149,7 +149,7 @@ def conclude(ended: Ended) -> None:
 
 
 def _print_front(run: RunFolder) -> None:
-    from analysis.pareto import pareto_table, second_objective
+    from analysis.trials.pareto import pareto_table, second_objective
 
     second = second_objective(run.settings())
     if second and run.trials_file.is_file():

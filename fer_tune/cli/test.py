@@ -25,10 +25,10 @@ def command(
     from rich.console import Console
 
     from analysis import load_run
-    from analysis.console import class_table, score_table
-    from analysis.heldout import run_test
-    from analysis.record import record_test
-    from analysis.results import VIEW_NAMES
+    from analysis.report.console import class_table, score_table
+    from analysis.heldout.opening import run_test
+    from analysis.recording.record import record_test
+    from analysis.run.results import VIEW_NAMES
     from analysis.words import percent, span
 
     console = Console(soft_wrap=True, highlight=False)

@@ -253,7 +253,7 @@ def test_only_heldout_opens_the_split() -> None:
         for file in (root / package).rglob("*.py")
         if "open_test(" in file.read_text(encoding="utf-8")
     ]
-    assert sorted(callers) == ["analysis/heldout.py", "fer_tune/data/store.py"]
+    assert sorted(callers) == ["analysis/heldout/opening.py", "fer_tune/data/store.py"]
 
 
 def test_cost_counts_parameters_and_times_the_shape_that_the_model_was_given() -> None:
