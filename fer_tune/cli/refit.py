@@ -54,9 +54,9 @@ def command(
     from rich.console import Console
 
     from analysis import load_run
-    from analysis.run.cards import keep_card
-    from analysis.report.console import refit_table
     from analysis.heldout.opening import open_dataset
+    from analysis.report.console import refit_table
+    from analysis.run.cards import keep_card
     from fer_tune.errors import UserError
 
     if on not in ("train", "train+val"):
@@ -102,8 +102,8 @@ def _option(on: str) -> str:
 def _first(
     run: Run, top: int | None, seeds: int | None, epochs: int | None, published: bool | None, stopped: int
 ) -> tuple[RefitPlan | FinalPlan, list[RefitTask], int]:
-    from analysis.refits.training import pending_tasks
     from analysis.refits.plan import plan_refits
+    from analysis.refits.training import pending_tasks
 
     plan = plan_refits(run, top=top, seeds=seeds, epochs=epochs, published=published, stopped=stopped)
     return plan, pending_tasks(run, plan), len(plan.configs) * len(plan.seeds)
@@ -131,9 +131,9 @@ def _train(
     import signal
     from contextlib import closing
 
-    from analysis.report.console import RefitProgress
     from analysis.recording.record import record_refit
     from analysis.refits.training import RayPool, run_refits
+    from analysis.report.console import RefitProgress
     from fer_tune.run_folder import RefitPlan, write_json
     from fer_tune.search.ray_session import ray_session
     from fer_tune.search.shared_folder import check_shared

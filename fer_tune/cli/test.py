@@ -25,9 +25,9 @@ def command(
     from rich.console import Console
 
     from analysis import load_run
-    from analysis.report.console import class_table, score_table
     from analysis.heldout.opening import run_test
     from analysis.recording.record import record_test
+    from analysis.report.console import class_table, score_table
     from analysis.run.results import VIEW_NAMES
     from analysis.words import percent, span
 
