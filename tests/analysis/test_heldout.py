@@ -129,8 +129,8 @@ def test_a_published_winner_is_compared_with_the_best_searched_one(made, models)
 
 
 def test_a_winner_that_alone_was_trained_on_val_too_is_tested_alone(made, models) -> None:
-    made.refit([[0.6, 0.6], [0.5, 0.5]], published=1)
-    assert len(select_models(made.run)) == 2
+    made.refit([[0.6, 0.6], [0.5, 0.5], [0.4, 0.4]], published=2)
+    assert len(select_models(made.run)) == 3
     plan = plan_final(made.run, epochs=7, published=False)
     write_json(plan, made.run.folder.final_file)
     for seed in plan.seeds:
