@@ -1,7 +1,8 @@
 """Wait until a cluster has what a search is to run on, then run it.
 
-A search counts the GPUs of the cluster once, when it starts, and runs as many trials side by side as they carry.  On a
-cluster that grows from zero, or whose nodes are still joining, this stands before it in the same job::
+A search uses the nodes of a cluster as they come, but one whose trials have several workers counts them once, when it
+starts, and whether a trial takes a GPU is chosen then too.  On a cluster that grows from zero, or whose nodes are still
+joining, this stands before it in the same job::
 
     python -m clusters.wait_for --gpus 8 -- fer-tune search --data ... --storage /shared/runs --name first
 
