@@ -236,7 +236,7 @@ def _timed(config: TrialConfig, data: PreparedDataset, workers: int, device: tor
     counts = np.bincount(data.train().labels, minlength=len(data.card.classes))
     optimizer = build_optimizer(model, config)
     step = Step(model, optimizer, Objective(config, counts).to(device), config, device)
-    training = Batches(data.train(), data.card, device, config.image_size)
+    training = Batches(data.train(), data.card, device, config.image_size, transforms=config.transforms)
     validation = Batches(data.val(), data.card, device, config.image_size)
 
     def steps() -> Iterator[None]:
