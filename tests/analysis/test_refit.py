@@ -251,7 +251,7 @@ def test_the_winner_and_its_rivals_are_trained_again_for_an_epoch_fixed_by_their
 
 
 def test_a_longer_last_training_stops_at_the_same_share_of_its_schedule(made) -> None:
-    made.refit([[0.6, 0.61, 0.62], [0.5, 0.5, 0.5]], published=1)
+    made.refit([[0.6, 0.61, 0.62], [0.5, 0.5, 0.5], [0.4, 0.4, 0.4]], published=2)
     first = made.run.refit_plan
     for refit in made.run.refits:
         for result in refit.results:
@@ -264,7 +264,7 @@ def test_a_longer_last_training_stops_at_the_same_share_of_its_schedule(made) ->
     write_json(plan, made.run.folder.final_file)
     assert {task.config.epochs for task in pending_final_tasks(made.run, plan)} == {longer}
     assert plan_final(made.run) == plan  # as begun
-    assert len(plan_final(made.run, published=True).configs) == 2
+    assert len(plan_final(made.run, published=True).configs) == 3
     with pytest.raises(UserError, match=f"--epochs: .* schedules of {longer} epochs"):
         plan_final(made.run, epochs=longer + 1)
     with pytest.raises(UserError, match="--epochs: must be at least 1"):
