@@ -165,7 +165,7 @@ class SearchSettings(BaseModel):
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
     workers_per_trial: int = 1
-    concurrent: int | None = 1  # trials side by side; None: as many as fit on a cluster, from moment to moment
+    concurrent: int | None = 1  # trials side by side; None: as many as fit on a cluster
     wandb: Literal["online", "offline", "disabled"] = "offline"
     spaces: dict[str, dict[str, Any]] = Field(default_factory=dict)  # backbone -> its search space, resolved
     published: dict[str, list[Published]] = Field(default_factory=dict)  # backbone -> tried first
@@ -175,7 +175,7 @@ class SearchSettings(BaseModel):
 
     @property
     def total(self) -> int:
-        """Trials of all backbones; of a search begun before `planned` was kept, what they are at most."""
+        """Trials of all backbones; at most, where `planned` was not kept yet."""
         return sum(self.planned.values()) if self.planned else self.trials * len(self.backbones)
 
 
@@ -207,7 +207,7 @@ class FinalConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     config_id: str
-    stop_epoch: int  # it is trained for just so many epochs, by the median best epoch of its seeds on train
+    stop_epoch: int  # it is trained for just so many epochs, see plan_final
 
 
 class FinalPlan(BaseModel):

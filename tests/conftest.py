@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-_RAY_FOLDERS = {"cli", "clusters", "search", "storage", "tracking"}  # their tests start Ray, some of them as a program
+_RAY_FOLDERS = {"cli", "search", "storage", "tracking"}  # their tests start Ray, some of them as a program
 
 _CACHE = tempfile.TemporaryDirectory(prefix="fer-tune-tests-")
 

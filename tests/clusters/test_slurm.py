@@ -27,12 +27,19 @@ STANDS_IN = {
     "scontrol": 'echo "scontrol $*" >> "$CALLS"\nif [ "$1" = show ]; then printf "node1\\nnode2\\n"; fi\n',
     "srun": 'echo "srun $*" >> "$CALLS"\nwhile [ "${1#-}" != "$1" ]; do shift; done\nexec "$@"\n',
     "hostname": "echo '10.9.8.7 172.17.0.1'\n",
-    "python": 'echo "python $*" >> "$CALLS"\nexit "${WAIT_CODE:-0}"\n',
+    # `python -m clusters.wait_for --nodes N` returns when the nodes are there
+    "python": (
+        'echo "python $*" >> "$CALLS"\n'
+        '[ "${WAIT_CODE:-0}" = 0 ] || exit "$WAIT_CODE"\n'
+        'until [ "$(grep -c "^ray start" "$CALLS")" -ge "$4" ]; do sleep 0.05; done\n'
+    ),
     # `ray start --block` stays until it is told to go
     "ray": (
         'echo "ray $* | mode=$RAY_AUTH_MODE token=$(cat "$RAY_AUTH_TOKEN_PATH")" >> "$CALLS"\n'
         'if [ "$1" = start ]; then trap "exit 0" TERM; while :; do sleep 0.05; done; fi\n'
-        '[ "$1" != health-check ] || exit "${HEALTH_CODE:-0}"\n'
+        '[ "$1" = health-check ] || exit 0\n'
+        '[ "${HEALTH_CODE:-0}" = 0 ] || exit "$HEALTH_CODE"\n'
+        'until grep -q "^ray start" "$CALLS"; do sleep 0.05; done\n'  # a head is healthy once it was started
     ),
     # A search makes its run folder; SLOW lets it wait for the signal and end as an interrupted one does.
     "fer-tune": (
