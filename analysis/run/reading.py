@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from analysis.run.predictions import Predictions, read_predictions
 from analysis.run.results import Comparison, TestResult
@@ -28,6 +27,7 @@ from fer_tune.run_folder import (
     TrainedOn,
 )
 from fer_tune.storage.runs import open_run, shown
+from fer_tune.tables import read_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -304,7 +304,7 @@ def _table(file: Path, columns: dict[str, pa.DataType]) -> pa.Table:
     if not file.is_file():
         return pa.table({name: pa.array([], type=kind) for name, kind in columns.items()})
     try:
-        table = pq.read_table(file, partitioning=None)
+        table = read_table(file)
     except pa.ArrowInvalid as error:
         raise UserError(f"{file}: not a parquet file ({error}); `fer-tune resume` writes it anew") from None
     lacking = [name for name in columns if name not in table.column_names]

@@ -6,11 +6,10 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from fer_tune.run_folder import RunFolder
 from fer_tune.search.board import Best, Running, Snapshot, clock
 from fer_tune.storage.runs import shown
+from fer_tune.tables import read_table
 
 _SILENT = 600.0  # seconds without a word, while trials run, after which a person should look
 
@@ -80,4 +79,4 @@ def _best(trials: list[dict[str, Any]], backbone: str) -> Best | None:
 
 
 def _rows(file: Any) -> list[dict[str, Any]]:
-    return pq.read_table(file).to_pylist() if file.is_file() else []
+    return read_table(file).to_pylist() if file.is_file() else []

@@ -21,6 +21,8 @@ import pytest
 import yaml
 from drawing import tiny_dataset
 
+from fer_tune.tables import read_table
+
 pytestmark = pytest.mark.slow
 
 TRIALS, EPOCHS = 4, 40
@@ -42,7 +44,7 @@ def cluster() -> Iterator[Any]:
 def running(run: Path) -> dict[str, int]:
     """Trial id -> the epochs on record of a trial that runs."""
     file = run / "trials.parquet"
-    rows = pq.read_table(file, columns=["trial_id", "status", "epochs"]).to_pylist() if file.exists() else []
+    rows = read_table(file, columns=["trial_id", "status", "epochs"]).to_pylist() if file.exists() else []
     return {row["trial_id"]: row["epochs"] for row in rows if row["status"] == "running"}
 
 
