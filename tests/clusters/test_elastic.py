@@ -25,7 +25,7 @@ from fer_tune.tables import read_table
 
 pytestmark = pytest.mark.slow
 
-TRIALS, EPOCHS = 4, 40
+TRIALS, EPOCHS = 4, 150
 
 
 @pytest.fixture

@@ -1,0 +1,274 @@
+"""Epochs that a search needs to find a good setting: random search, Ray's stock Optuna with ASHA, and ours.
+
+`python tests/benchmarks/efficiency.py [seeds]` replays searches on a surrogate of real learning curves; no network is
+trained.  The curves (``curves/curves.parquet``) were recorded from real training by
+`python tests/benchmarks/efficiency.py record`: random settings of a small CNN on the embedded dataset, every trial to
+its last epoch.  A regression on settings gives the curve of any other setting; it is smooth, so a replay leaves out the
+noise between seeds, and its search is somewhat easier than a real one.
+
+A replay drives the searcher and the scheduler as Tune does, with :data:`AT_ONCE` trials side by side whose epochs take
+the same time but for a few per cent.  All ways have the same budget of epochs.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import statistics
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.search.optuna import OptunaSearch
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.model_selection import cross_val_predict
+
+from fer_tune.search.scheduler import METRIC, BackboneASHA
+from fer_tune.search.searcher import StudySearcher
+from fer_tune.search.space import SearchSpace, load_space
+
+HERE = Path(__file__).parent / "curves"
+EPOCHS, TRIALS, IMAGES = 9, 240, 1_200  # of the recording
+AT_ONCE = 4
+BUDGET = 60 * EPOCHS  # epochs of one replayed search: 60 trials that are never stopped
+SEEDS = 10
+
+
+def record() -> None:
+    """Train random settings with the search engine itself and keep what a replay needs."""
+    from fer_tune.data.synthesize import synthesize
+    from fer_tune.run_folder import RunFolder
+    from fer_tune.search.engine import search
+    from fer_tune.search.options import SearchOptions
+
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "faces"
+        synthesize(data, size=IMAGES, seed=0)
+        run: RunFolder = search(
+            SearchOptions(
+                data=data,
+                backbones=["cnn_simpler"],
+                trials=TRIALS,
+                epochs=EPOCHS,
+                name="curves",
+                storage=Path(folder) / "runs",
+                spaces=[str(HERE / "space.yaml")],
+                sampler="random",
+                scheduler="none",
+                published=False,
+                wandb="disabled",
+                concurrent=2,
+            )
+        ).run
+        epochs = pd.read_parquet(run.epochs_file).sort_values(["trial_id", "epoch"])
+        curves = epochs.groupby("trial_id")["val_accuracy"].apply(list).rename("val_accuracy")
+        trials = pd.read_parquet(run.trials_file).set_index("trial_id")
+    names = [f"config.{name}" for name in load_space(str(HERE / "space.yaml")).parameters]
+    table = trials[names].rename(columns=lambda name: name.removeprefix("config.")).join(curves, how="inner")
+    table.reset_index(drop=True).to_parquet(HERE / "curves.parquet")
+
+
+class Surrogate:
+    """Validation accuracy after each epoch of a setting, regressed on the recorded trials.
+
+    A trial whose training diverged has too few epochs; its missing ones count as its last.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        table = pd.read_parquet(HERE / "curves.parquet")
+        self._space = space
+        rows = np.array([self._encode(row) for row in table.drop(columns="val_accuracy").to_dict("records")])
+        curves = np.array([list(curve) + [curve[-1]] * (EPOCHS - len(curve)) for curve in table["val_accuracy"]])
+        model = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0)
+        guessed = cross_val_predict(model, rows, curves, cv=10)
+        residual, spread = ((guessed - curves) ** 2).sum(axis=0), ((curves - curves.mean(axis=0)) ** 2).sum(axis=0)
+        self.trials, self.r2 = len(table), 1 - residual / spread  # per epoch
+        self.best_recorded, self.median_recorded = curves.max(), float(np.median(curves.max(axis=1)))
+        self._model = model.fit(rows, curves)
+        self._known: dict[tuple[float, ...], np.ndarray] = {}
+
+    def curve(self, settings: dict[str, Any]) -> np.ndarray:
+        """Return (epochs,) float64 accuracies in [0, 1]."""
+        row = tuple(self._encode(settings))
+        if row not in self._known:
+            self._known[row] = self._model.predict([row])[0]
+        return self._known[row]
+
+    def _encode(self, settings: dict[str, Any]) -> list[float]:
+        row = []
+        for name, parameter in self._space.parameters.items():
+            value = settings.get(name) if parameter.applies(settings) else None
+            if value is None:
+                row.append(0.0)
+            elif isinstance(value, str):
+                row.append(float(parameter.values.index(value)))
+            else:
+                row.append(float(np.log(value)) if name in ("learning_rate", "weight_decay", "batch_size") else value)
+        return row
+
+
+@dataclass(frozen=True)
+class Way:
+    """A searcher and a scheduler, made anew for each seed."""
+
+    searcher: Callable[[SearchSpace, int, Path], Searcher]
+    scheduler: Callable[[], TrialScheduler]
+
+
+def ours(sampler: Any) -> Callable[[SearchSpace, int, Path], Searcher]:
+    def make(space: SearchSpace, seed: int, folder: Path) -> Searcher:
+        journal = folder / f"{sampler}-{seed}.journal"
+        return StudySearcher({space.backbone: space}, {space.backbone: []}, 10_000, EPOCHS, seed, journal, sampler)
+
+    return make
+
+
+def stock(space: SearchSpace, seed: int, folder: Path) -> Searcher:
+    """OptunaSearch as its documentation has it: TPE as Optuna sets it up, the epoch's accuracy as the metric."""
+    return OptunaSearch(space=space.suggest, metric="val_accuracy", mode="max", seed=seed)
+
+
+class ToldComplete(StudySearcher):
+    """Ours, but trials that ASHA stopped are told as complete with their last value, as OptunaSearch does."""
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        super().on_trial_complete(trial_id, {**(result or {}), "finished": True}, error)
+
+
+def told_complete(space: SearchSpace, seed: int, folder: Path) -> Searcher:
+    journal = folder / f"complete-{seed}.journal"
+    return ToldComplete({space.backbone: space}, {space.backbone: []}, 10_000, EPOCHS, seed, journal)
+
+
+def asha() -> TrialScheduler:
+    """As `fer-tune search` sets it up by default."""
+    scheduler = BackboneASHA(["cnn_simpler"], EPOCHS, grace_period=2, reduction_factor=3)
+    scheduler.set_search_properties(METRIC, "max")
+    return scheduler
+
+
+def stock_asha() -> TrialScheduler:
+    """With Ray's defaults but for the most epochs."""
+    return ASHAScheduler(metric="val_accuracy", mode="max", max_t=EPOCHS)
+
+
+WAYS: dict[str, Way] = {
+    "random": Way(ours("random"), FIFOScheduler),
+    "random + ASHA": Way(ours("random"), asha),
+    "stock OptunaSearch + ASHA": Way(stock, stock_asha),
+    "ours: TPE + ASHA": Way(ours("tpe"), asha),
+    "ours, stopped told complete": Way(told_complete, asha),
+    "ours without ASHA": Way(ours("tpe"), FIFOScheduler),
+}
+
+
+def replay(way: Way, surrogate: Surrogate, space: SearchSpace, seed: int, folder: Path) -> np.ndarray:
+    """Return (BUDGET,) the best accuracy seen after each epoch spent."""
+    searcher, scheduler = way.searcher(space, seed, folder), way.scheduler()
+    rng = np.random.default_rng(seed)
+    numbers = itertools.count()
+    events: list[tuple[float, int]] = []
+    running: dict[int, tuple[Any, np.ndarray, list[float]]] = {}
+
+    def start(now: float) -> None:
+        number = next(numbers)
+        settings = searcher.suggest(f"{number:08d}")
+        assert isinstance(settings, dict)
+        trial = SimpleNamespace(trial_id=f"{number:08d}", config={"backbone": space.backbone, **settings})
+        scheduler.on_trial_add(None, trial)
+        running[number] = (trial, surrogate.curve(settings), [])
+        heapq.heappush(events, (now + rng.uniform(0.95, 1.05), number))
+
+    for _ in range(AT_ONCE):
+        start(0.0)
+    best: list[float] = []
+    while len(best) < BUDGET:
+        now, number = heapq.heappop(events)
+        trial, curve, seen = running[number]
+        seen.append(float(curve[len(seen)]))
+        best.append(max(seen[-1], best[-1] if best else 0.0))
+        done = len(seen) == EPOCHS
+        result = {"epoch": len(seen), "training_iteration": len(seen), "val_accuracy": seen[-1], METRIC: max(seen)}
+        result["finished"] = done
+        stop = not done and scheduler.on_trial_result(None, trial, result) == TrialScheduler.STOP
+        if done or stop:  # Tune passes a trial's last result here alone
+            scheduler.on_trial_complete(None, trial, result)
+            searcher.on_trial_complete(trial.trial_id, result=result)
+            del running[number]
+            start(now)
+        else:
+            searcher.on_trial_result(trial.trial_id, result)
+            heapq.heappush(events, (now + rng.uniform(0.95, 1.05), number))
+    return np.array(best)
+
+
+def new_folder(inside: str) -> Path:
+    """A study must not find the journal of another way's search."""
+    return Path(tempfile.mkdtemp(dir=inside))
+
+
+def interval(values: np.ndarray, statistic: Callable[[np.ndarray], float], draws: int = 4_000) -> tuple[float, float]:
+    """Return the 95 % percentile bootstrap interval over seeds; ``values`` has seeds along its last axis."""
+    rng = np.random.default_rng(0)
+    found = [statistic(values[..., rng.integers(0, values.shape[-1], values.shape[-1])]) for _ in range(draws)]
+    low, high = np.quantile(found, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["record"]:
+        record()
+        return
+    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else SEEDS
+    warnings.simplefilter("ignore")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    space = load_space(str(HERE / "space.yaml"))
+    surrogate = Surrogate(space)
+    print(
+        f"{surrogate.trials} recorded trials of {EPOCHS} epochs, best {surrogate.best_recorded:.1%}, median "
+        f"{surrogate.median_recorded:.1%}; cross-validated R2 of the surrogate {surrogate.r2[0]:.2f} after epoch 1, "
+        f"{surrogate.r2[-1]:.2f} after epoch {EPOCHS}"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        found = {
+            name: np.array([replay(way, surrogate, space, seed, new_folder(folder)) for seed in range(seeds)])
+            for name, way in WAYS.items()
+        }
+    target = float(np.median(found["random"][:, -1]))  # what random search finds with the whole budget
+    # Epochs until the target; a search that never got there counts as its whole budget, which flatters it.
+    needed = {name: np.where(b >= target, np.arange(1, BUDGET + 1), BUDGET).min(axis=1) for name, b in found.items()}
+    missed = {name: int((b[:, -1] < target).sum()) for name, b in found.items()}
+    print(f"{seeds} seeds, {BUDGET} epochs each, {AT_ONCE} trials at once; target: {target:.2%} validation accuracy\n")
+    heads = ("epochs to the target", "random / it", "stock / it")
+    print(f"{'':28} {heads[0]:>24} missed {heads[1]:>20} {heads[2]:>20}  best at a third")
+    for name, epochs in needed.items():
+        low, high = interval(epochs, lambda values: float(np.median(values)))
+        third = found[name][:, BUDGET // 3 - 1]
+        lower, upper = interval(third, lambda values: float(values.mean()))
+        print(
+            f"{name:28} {statistics.median(epochs):9.0f} ({low:4.0f} to {high:4.0f}) {missed[name]:6}"
+            f" {ratio(needed['random'], epochs):>20} {ratio(needed['stock OptunaSearch + ASHA'], epochs):>20}"
+            f" {third.mean():8.2%} ({lower:.2%} to {upper:.2%})"
+        )
+
+
+def ratio(base: np.ndarray, epochs: np.ndarray) -> str:
+    """Ratio of the mean epochs, with its interval over seeds."""
+    low, high = interval(np.stack([base, epochs]), lambda values: float(values[0].mean() / values[1].mean()))
+    return f"{base.mean() / epochs.mean():.2f} ({low:.2f} to {high:.2f})"
+
+
+if __name__ == "__main__":
+    main()
