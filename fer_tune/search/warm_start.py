@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from fer_tune.errors import UserError
 from fer_tune.run_folder import Candidate
 from fer_tune.storage.runs import open_run
+from fer_tune.tables import read_table
 
 _NOT_SETTINGS = ("backbone", "epochs", "seed")  # the new search's own
 
@@ -27,7 +26,7 @@ def best_of(path: Path, backbones: list[str], top: int) -> dict[str, list[Candid
         UserError: no such run, or it has a trial of none of these backbones.
     """
     run = open_run(path)
-    rows = pq.read_table(run.trials_file).to_pylist() if run.trials_file.is_file() else []
+    rows = read_table(run.trials_file).to_pylist() if run.trials_file.is_file() else []
     rows = [row for row in rows if row["status"] != "failed" and row["best_val_accuracy"] is not None]
     rows.sort(key=lambda row: row["best_val_accuracy"], reverse=True)
     found = {}

@@ -13,8 +13,6 @@ could gain.
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import logging
 import math
 import sys
@@ -23,22 +21,19 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import optuna
 import pyarrow.parquet as pq
-from efficiency import EPOCHS, HERE, Surrogate, interval
+from efficiency import AT_ONCE, EPOCHS, HERE, Surrogate, drive, interval
 from optuna.storages import InMemoryStorage
-from ray.tune.schedulers import TrialScheduler
 
 import fer_tune.search.searcher as searcher_module
 from fer_tune.search.scheduler import METRIC, BackboneASHA
 from fer_tune.search.searcher import StudySearcher
 from fer_tune.search.space import SearchSpace, load_space
 
-AT_ONCE = 4
 BUDGET = 220  # epochs of one replayed search: some sixty trials, most of them stopped early
 LOOKS = (150, BUDGET)  # epochs after which the ways are compared
 SEEDS = 20
@@ -127,44 +122,15 @@ def replay(
     spaces = {name: SearchSpace.from_resolved({**space.resolved(), "backbone": name}) for name in backbones}
     scheduler: Any = BackboneASHA(list(backbones), EPOCHS, grace_period=2, reduction_factor=3)
     scheduler.set_search_properties(METRIC, "max")
-    rng = np.random.default_rng(seed)
-    numbers = itertools.count()
-    events: list[tuple[float, int]] = []
-    running: dict[int, tuple[Any, np.ndarray, list[float]]] = {}
     counts = dict.fromkeys(backbones, 0)
+
+    def curve(settings: dict[str, Any]) -> np.ndarray:
+        counts[settings["backbone"]] += 1
+        return backbones[settings["backbone"]].curve(surrogate, settings)
+
     with tempfile.TemporaryDirectory() as folder:
         searcher = searchers(spaces, seed, Path(folder) / "study.journal")
-
-        def start(now: float) -> None:
-            number = next(numbers)
-            settings = searcher.suggest(f"{number:08d}")
-            assert isinstance(settings, dict)
-            backbone = settings["backbone"]
-            counts[backbone] += 1
-            trial = SimpleNamespace(trial_id=f"{number:08d}", config=settings)
-            scheduler.on_trial_add(None, trial)
-            running[number] = (trial, backbones[backbone].curve(surrogate, settings), [])
-            heapq.heappush(events, (now + rng.uniform(0.95, 1.05), number))
-
-        for _ in range(AT_ONCE):
-            start(0.0)
-        best: list[float] = []
-        while len(best) < BUDGET:
-            now, number = heapq.heappop(events)
-            trial, curve, seen = running[number]
-            seen.append(float(curve[len(seen)]))
-            best.append(max(seen[-1], best[-1] if best else 0.0))
-            done = len(seen) == EPOCHS
-            result = {"epoch": len(seen), "val_accuracy": seen[-1], METRIC: max(seen), "finished": done}
-            if done or scheduler.on_trial_result(None, trial, result) == TrialScheduler.STOP:
-                scheduler.on_trial_complete(None, trial, result)
-                searcher.on_trial_complete(trial.trial_id, result=result)  # Tune passes its last result here alone
-                del running[number]
-                start(now)
-            else:
-                searcher.on_trial_result(trial.trial_id, result)
-                heapq.heappush(events, (now + rng.uniform(0.95, 1.05), number))
-    return np.array(best), counts
+        return drive(searcher, scheduler, curve, seed, BUDGET), counts
 
 
 def main() -> None:

@@ -173,9 +173,18 @@ WAYS: dict[str, Way] = {
 }
 
 
-def replay(way: Way, surrogate: Surrogate, space: SearchSpace, seed: int, folder: Path) -> np.ndarray:
-    """Return (BUDGET,) the best accuracy seen after each epoch spent."""
-    searcher, scheduler = way.searcher(space, seed, folder), way.scheduler()
+def drive(
+    searcher: Searcher, scheduler: Any, curve: Callable[[dict[str, Any]], np.ndarray], seed: int, budget: int
+) -> np.ndarray:
+    """Return (budget,) the best accuracy seen after each epoch spent.
+
+    Args:
+        searcher: suggests settings.
+        scheduler: stops trials.
+        curve: settings, with their ``backbone`` -> (epochs,) accuracies.
+        seed: of the order in which epochs end.
+        budget: epochs of all trials together.
+    """
     rng = np.random.default_rng(seed)
     numbers = itertools.count()
     events: list[tuple[float, int]] = []
@@ -185,32 +194,36 @@ def replay(way: Way, surrogate: Surrogate, space: SearchSpace, seed: int, folder
         number = next(numbers)
         settings = searcher.suggest(f"{number:08d}")
         assert isinstance(settings, dict)
-        trial = SimpleNamespace(trial_id=f"{number:08d}", config={"backbone": space.backbone, **settings})
+        trial = SimpleNamespace(trial_id=f"{number:08d}", config={"backbone": "cnn_simpler", **settings})
         scheduler.on_trial_add(None, trial)
-        running[number] = (trial, surrogate.curve(settings), [])
+        running[number] = (trial, curve(trial.config), [])
         heapq.heappush(events, (now + rng.uniform(0.95, 1.05), number))
 
     for _ in range(AT_ONCE):
         start(0.0)
     best: list[float] = []
-    while len(best) < BUDGET:
+    while len(best) < budget:
         now, number = heapq.heappop(events)
-        trial, curve, seen = running[number]
-        seen.append(float(curve[len(seen)]))
+        trial, values, seen = running[number]
+        seen.append(float(values[len(seen)]))
         best.append(max(seen[-1], best[-1] if best else 0.0))
         done = len(seen) == EPOCHS
         result = {"epoch": len(seen), "training_iteration": len(seen), "val_accuracy": seen[-1], METRIC: max(seen)}
         result["finished"] = done
-        stop = not done and scheduler.on_trial_result(None, trial, result) == TrialScheduler.STOP
-        if done or stop:  # Tune passes a trial's last result here alone
+        if done or scheduler.on_trial_result(None, trial, result) == TrialScheduler.STOP:
             scheduler.on_trial_complete(None, trial, result)
-            searcher.on_trial_complete(trial.trial_id, result=result)
+            searcher.on_trial_complete(trial.trial_id, result=result)  # Tune passes a trial's last result here alone
             del running[number]
             start(now)
         else:
             searcher.on_trial_result(trial.trial_id, result)
             heapq.heappush(events, (now + rng.uniform(0.95, 1.05), number))
     return np.array(best)
+
+
+def replay(way: Way, surrogate: Surrogate, space: SearchSpace, seed: int, folder: Path) -> np.ndarray:
+    """Return (BUDGET,) the best accuracy seen after each epoch spent."""
+    return drive(way.searcher(space, seed, folder), way.scheduler(), surrogate.curve, seed, BUDGET)
 
 
 def new_folder(inside: str) -> Path:

@@ -1,15 +1,10 @@
 """A search on a cluster that grows and shrinks: the number of trials side by side follows the nodes.
 
-Several nodes on one machine, by Ray's cluster utility; the search is a program that joins them.
+The search is a program that joins them.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from drawing import tiny_dataset
+from programs import FER_TUNE, started
+from several_nodes import cluster_of
 
 from fer_tune.tables import read_table
 
@@ -31,14 +28,8 @@ TRIALS, EPOCHS = 4, 150
 @pytest.fixture
 def cluster() -> Iterator[Any]:
     """One node with one CPU."""
-    from ray.cluster_utils import Cluster
-
-    Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray").mkdir(exist_ok=True)  # the utility takes it to be there
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    try:
+    with cluster_of(1) as cluster:
         yield cluster
-    finally:
-        cluster.shutdown()
 
 
 def running(run: Path) -> dict[str, int]:
@@ -52,20 +43,11 @@ def test_trials_side_by_side_follow_the_nodes(cluster: Any, tmp_path: Path) -> N
     tiny_dataset(tmp_path / "data", n_train=700, n_val=70, n_test=14)
     run, log = tmp_path / "runs" / "r", tmp_path / "log"
     command = [
-        *(sys.executable, "-c", "from fer_tune.cli.main import main; main()", "search"),
-        *("--data", tmp_path / "data", "--backbone", "cnn_simpler", "--trials", TRIALS, "--epochs", EPOCHS),
-        *("--scheduler", "none", "--no-published", "--wandb", "disabled"),
+        *(*FER_TUNE, "search", "--data", tmp_path / "data", "--backbone", "cnn_simpler"),
+        *("--trials", TRIALS, "--epochs", EPOCHS, "--scheduler", "none", "--no-published", "--wandb", "disabled"),
         *("--storage", run.parent, "--name", run.name),
     ]
-    with log.open("wb") as out:
-        search = subprocess.Popen(
-            [str(word) for word in command],
-            stdout=out,
-            stderr=out,
-            env={**os.environ, "RAY_ADDRESS": cluster.address},
-            start_new_session=True,
-        )
-    try:
+    with started(command, log, {"RAY_ADDRESS": cluster.address}) as search:
         deadline = time.monotonic() + 500
 
         def wait_for(trials: int) -> None:
@@ -84,10 +66,6 @@ def test_trials_side_by_side_follow_the_nodes(cluster: Any, tmp_path: Path) -> N
         assert len(running(run)) == 2
         cluster.remove_node(second, allow_graceful=False)  # kill -9
         assert search.wait(deadline + 400 - time.monotonic()) == 0, log.read_text()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(search.pid, signal.SIGKILL)
-        search.wait()
     rows = pq.read_table(run / "trials.parquet").to_pylist()
     assert Counter(row["status"] for row in rows) == {"completed": TRIALS}, log.read_text()
     assert all(row["epochs"] == EPOCHS for row in rows)

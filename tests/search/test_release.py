@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from drawing import tiny_dataset
+from programs import started
 
 WAVES = 3
 _PROGRAM = """
@@ -78,15 +76,9 @@ for wave in range(waves):
 @pytest.mark.slow
 def test_three_waves_of_stopped_trials_of_two_workers_leave_nothing(tmp_path: Path) -> None:
     tiny_dataset(tmp_path / "data")
-    program = [sys.executable, "-c", _PROGRAM, str(tmp_path), str(WAVES)]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(program, stdout=log, stderr=log, start_new_session=True)
-        try:
-            code = process.wait(900)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+    program = [sys.executable, "-c", _PROGRAM, tmp_path, WAVES]
+    with started(program, tmp_path / "log") as process:
+        code = process.wait(900)
     assert code == 0, (tmp_path / "log").read_text()
     found = json.loads((tmp_path / "found.json").read_text())
     assert len(found) == WAVES
