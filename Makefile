@@ -7,10 +7,6 @@ STAMP := $(VENV)/.set-up
 UV_PIP := $(BIN)/uv pip install --quiet --python $(BIN)/python
 FER_TUNE := $(BIN)/fer-tune
 
-DEMO_SIZE ?= 2400
-DEMO_TRIALS ?= 8
-DEMO_EPOCHS ?= 8
-
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
@@ -41,12 +37,7 @@ $(BIN)/uv:
 .PHONY: demo
 demo: $(STAMP) ## Search, refit, test and report on an embedded dataset, into demo/ (a few minutes on 2 cores)
 	@rm -rf demo
-	$(FER_TUNE) data synthesize --out demo/data --size $(DEMO_SIZE)
-	$(FER_TUNE) search --data demo/data --backbone cnn_simpler --backbone cnn_separable \
-		--trials $(DEMO_TRIALS) --epochs $(DEMO_EPOCHS) --storage demo/runs --name demo
-	$(FER_TUNE) refit demo/runs/demo --top 2 --seeds 3
-	$(FER_TUNE) test demo/runs/demo --no-tta
-	$(FER_TUNE) report demo/runs/demo
+	$(FER_TUNE) demo --out demo
 
 .PHONY: test
 test: $(STAMP) ## Run the quick tests

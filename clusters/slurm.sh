@@ -59,6 +59,7 @@ steps=()
 driver=
 interrupted=
 
+# shellcheck disable=SC2317,SC2329 # the trap calls it; the number depends on the version
 clean_up() { # srun passes TERM on to the step's own tasks, so to this job's Ray alone
     local step left
     for _ in {1..50}; do
@@ -80,6 +81,7 @@ srun --overlap --nodes=1 --ntasks=1 --cpus-per-task="$cpus" --nodelist="$first" 
 steps+=($!)
 
 if [ "$SLURM_JOB_NUM_NODES" -gt 1 ]; then
+    # shellcheck disable=SC2016 # the node's own shell reads $RAY_ADDRESS
     srun --overlap --nodes=$((SLURM_JOB_NUM_NODES - 1)) --ntasks=$((SLURM_JOB_NUM_NODES - 1)) \
         --cpus-per-task="$cpus" --exclude="$first" \
         bash -c 'for attempt in {1..30}; do ray health-check --address "$RAY_ADDRESS" && break; sleep 2; done

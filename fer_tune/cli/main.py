@@ -13,6 +13,7 @@ from fer_tune.cli import (
     compare,
     dashboard,
     data,
+    demo,
     export,
     predict,
     published,
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(published.app, name="published")
+app.command("demo")(demo.command)
 app.command("search")(search.command)
 app.command("resume")(resume.command)
 app.command("watch")(watch.command)

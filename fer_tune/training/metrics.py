@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.distributed as dist
-from scipy.stats import rankdata
 from torch import Tensor
 
 SCORES: tuple[str, ...] = (
@@ -98,9 +97,21 @@ def _auc(probabilities: np.ndarray, labels: np.ndarray, classes: int) -> float:
     known = (positives > 0) & (negatives > 0)
     if not known.any():
         return 0.5
-    sums = (rankdata(probabilities, axis=0) * is_class).sum(0)[known]
+    sums = (_ranks(probabilities) * is_class).sum(0)[known]
     positives, negatives = positives[known].astype(float), negatives[known]
     return float(((sums - positives * (positives + 1) / 2) / (positives * negatives)).mean())
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Return each value's rank in its column, from 1, equal values sharing the mean of theirs.
+
+    `scipy.stats.rankdata` does the same, but importing it takes a tenth of what a trial's process needs to start.
+    """
+    ranks = np.empty(values.shape)
+    for column, found in zip(ranks.T, values.T, strict=True):
+        _, inverse, counts = np.unique(found, return_inverse=True, return_counts=True)
+        column[:] = (counts.cumsum() - (counts - 1) / 2)[inverse]
+    return ranks
 
 
 def _mean(values: Tensor) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import sysconfig
+from pathlib import Path
 from typing import Any
 
 import typer.main
@@ -29,6 +31,13 @@ def header(name: str) -> str:
         if not line.startswith(("#!", "#SBATCH")):
             lines.append(line.removeprefix("#").removeprefix(" "))
     return "\n".join(lines)
+
+
+def checker(name: str) -> str:
+    """Return the path of a checker that is a program: the lock's packages bring it."""
+    program = Path(sysconfig.get_path("scripts"), name)
+    assert program.is_file(), f"{program} is missing; run: make setup"
+    return str(program)
 
 
 def secrets_in(shown: str) -> list[str]:

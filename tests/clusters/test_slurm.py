@@ -1,21 +1,19 @@
 """The batch script of Slurm, run with stand-ins for Slurm's commands, Ray's and fer-tune's.
 
-The stand-ins write down how they were called. A real Slurm is not used: its packages were not on the machine where this
-was written.
+The stand-ins write down how they were called. test_real_slurm.py runs it in a real Slurm.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from shipped import check_fer_tune, check_ray_start, commands_in, header, secrets_in, text
+from shipped import check_fer_tune, check_ray_start, checker, commands_in, header, secrets_in, text
 
 import clusters
 
@@ -217,8 +215,5 @@ def test_bash_reads_it() -> None:
 
 
 def test_shellcheck_has_nothing_to_say() -> None:
-    shellcheck = shutil.which("shellcheck")
-    if shellcheck is None:
-        pytest.skip("shellcheck is not installed")
-    done = subprocess.run([shellcheck, str(SCRIPT)], capture_output=True, text=True, check=False)
+    done = subprocess.run([checker("shellcheck"), str(SCRIPT)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
