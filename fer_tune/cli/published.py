@@ -74,9 +74,10 @@ def run(
     from fer_tune.errors import UserError
     from fer_tune.search.published import as_published, find_published
     from fer_tune.training.loop import train
+    from fer_tune.training.starting_weights import lasting
 
     space, entry = find_published(name)
-    start = None if weights is None else _lasting(weights, space.backbone)
+    start = None if weights is None else lasting(weights, space.backbone)
     config = as_published(space, entry, epochs=epochs, weights=start, pretrained=pretrained, seed=seed)
     dataset = PreparedDataset.open(data)
     dataset.verify()
@@ -129,16 +130,6 @@ def _print_entry(entry: Published, config: TrialConfig, console: Console) -> Non
         if topic in entry.chosen:
             console.print(f"{topic}: {entry.chosen[topic]}")
     console.print(f"reported: {reported_figures(entry)}")
-
-
-def _lasting(weights: str, backbone: str) -> str:
-    """Return ``weights`` as a record may keep it: an absolute path, or a URI that is pinned to its content."""
-    from fer_tune.data.remote import as_uri, without_file_scheme
-    from fer_tune.training.starting_weights import pinned
-
-    if as_uri(weights):
-        return pinned(weights, backbone)
-    return str(Path(without_file_scheme(weights)).expanduser().resolve())
 
 
 def _check_weights(config: TrialConfig, dataset: PreparedDataset, console: Console) -> None:

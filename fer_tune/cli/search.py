@@ -35,6 +35,13 @@ def command(
     workers_per_trial: Annotated[int, typer.Option(min=1, help="Data-parallel workers of one trial.")] = 1,
     concurrent: Annotated[int | None, typer.Option(min=1, help="Most trials side by side; else all that fit.")] = None,
     space: Annotated[list[Path] | None, typer.Option(help="A search-space file instead of the shipped one.")] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Start trials from this file, or the best weights of this run: a path or a URI; for one backbone of "
+            "several NAME=FILE. Published configurations start as published."
+        ),
+    ] = None,
     objective: Annotated[
         list[str] | None,
         typer.Option(help="val_accuracy; again for one beside it: seconds (per epoch), latency or parameters."),
@@ -94,6 +101,7 @@ def command(
         workers_per_trial=workers_per_trial,
         concurrent=concurrent,
         spaces=[str(file) for file in space or []],
+        weights=list(weights or []),
         objectives=tuple(objective or ("val_accuracy",)),  # type: ignore[arg-type]
         sampler=sampler,  # type: ignore[arg-type]
         scheduler=scheduler,  # type: ignore[arg-type]

@@ -23,8 +23,8 @@ from fer_tune.search.fresh import FreshProcesses
 from fer_tune.search.hardware import Resources, describe, lacking, package_versions
 from fer_tune.search.median import BackboneMedian
 from fer_tune.search.objectives import second_of
-from fer_tune.search.options import SearchOptions, check_weights, chosen_spaces
-from fer_tune.search.progress import Progress
+from fer_tune.search.options import SearchOptions, chosen_spaces
+from fer_tune.search.progress import Progress, output
 from fer_tune.search.ray_session import ray_session
 from fer_tune.search.recorder import Recorder
 from fer_tune.search.room import Room
@@ -34,6 +34,7 @@ from fer_tune.search.shared_folder import check_shared
 from fer_tune.search.space import SearchSpace
 from fer_tune.search.stopping import ALIKE, Limits, ask_to_stop, failing_alike, interruptible
 from fer_tune.search.warm_start import best_of
+from fer_tune.search.weights import check_weights
 from fer_tune.storage.moved import moved_to
 from fer_tune.storage.runs import kept, new_run, open_run, tune_storage
 from fer_tune.storage.uris import local_path, run_uri
@@ -67,11 +68,13 @@ def search(options: SearchOptions) -> Ended:
     data.verify()
     spaces = chosen_spaces(options)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    check_weights(spaces, data, options.published)
+    told = check_weights(spaces, data, options.published)
     wandb = resolve_mode(options.wandb)
     backbones = list(spaces)
     warm_start = best_of(options.warm_start, backbones, options.warm_start_top) if options.warm_start else {}
     run = _new_run_folder(options, data)
+    if output() == "text" and told:
+        print(*told, sep="\n", file=sys.stderr)
     with ray_session(dashboard=options.workers_per_trial > 1) as joined:
         resources = Resources.choose(
             options.cpus_per_trial,

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fer_tune.config import trial_config
 from fer_tune.errors import UserError
 from fer_tune.search.choices import check_sampler, check_scheduler
 from fer_tune.search.objectives import check_objectives
 from fer_tune.search.space import SearchSpace, load_space
-from fer_tune.training.evaluation import build_model
+from fer_tune.search.weights import starting_from
 
 if TYPE_CHECKING:
-    from fer_tune.data.store import PreparedDataset
     from fer_tune.run_folder import Objective, Sampler, Scheduler
     from fer_tune.tracking.mode import Choice
 
@@ -36,6 +34,7 @@ class SearchOptions:
     workers_per_trial: int = 1
     concurrent: int | None = None
     spaces: list[str] = field(default_factory=list)  # files instead of the shipped spaces
+    weights: list[str] = field(default_factory=list)  # that trials start from; see search/weights.py
     objectives: tuple[Objective, ...] = ("val_accuracy",)
     sampler: Sampler = "tpe"
     scheduler: Scheduler = "asha"
@@ -50,11 +49,12 @@ class SearchOptions:
 
 
 def chosen_spaces(options: SearchOptions) -> dict[str, SearchSpace]:
-    """Return the search space of each backbone: from the user's file, or the shipped one.
+    """Return the search space of each backbone: the user's file, or the shipped one, with the weights asked for.
 
     Raises:
-        UserError: a space is not there or faulty, or is that of a backbone not searched; or the sampler, the
-            scheduler or the objectives cannot work as asked, see :mod:`fer_tune.search.choices`.
+        UserError: a space is not there or faulty, or is that of a backbone not searched; the sampler, the scheduler or
+            the objectives cannot work as asked, see :mod:`fer_tune.search.choices`; or the weights, see
+            :func:`fer_tune.search.weights.starting_from`.
     """
     check_scheduler(options)
     from_files = {space.backbone: space for space in (load_space(file) for file in options.spaces)}
@@ -66,33 +66,4 @@ def chosen_spaces(options: SearchOptions) -> dict[str, SearchSpace]:
     spaces = {name: from_files.get(name) or load_space(name) for name in dict.fromkeys(options.backbones)}
     check_sampler(options, spaces)
     check_objectives(options.objectives, options.sampler, spaces)
-    return spaces
-
-
-def check_weights(spaces: dict[str, SearchSpace], data: PreparedDataset, published: bool = True) -> None:
-    """Load the weights that trials start from, so that missing ones are told once, before the search starts.
-
-    Raises:
-        UserError: weights that the space fixes or may draw cannot be had, or those of a published configuration.
-    """
-    for backbone, space in spaces.items():
-        starts = [{name: space.fixed.get(name) for name in ("pretrained", "weights")}]
-        for name in ("pretrained", "weights"):
-            drawn = space.parameters.get(name)
-            starts += [{name: value} for value in (drawn.values if drawn else ())]
-        for start in starts:
-            _load(backbone, start, data)
-        for entry in space.published_for(data.card.name) if published else ():
-            settings = space.settings(entry.config)
-            start = {name: settings.get(name) for name in ("pretrained", "weights")}
-            if start not in starts:
-                try:
-                    _load(backbone, start, data)
-                except UserError as error:
-                    raise UserError(f"{error}; or leave the published {entry.name} out by --no-published") from None
-
-
-def _load(backbone: str, start: dict[str, Any], data: PreparedDataset) -> None:
-    given = {name: value for name, value in start.items() if value}
-    if given:
-        build_model(trial_config({"backbone": backbone, "epochs": 1, **given}), data.card)
+    return starting_from(spaces, options.weights)

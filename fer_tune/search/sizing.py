@@ -26,9 +26,10 @@ from fer_tune.config import TrialConfig, trial_config
 from fer_tune.data.batches import Batches
 from fer_tune.data.store import PreparedDataset
 from fer_tune.search.hardware import Resources
-from fer_tune.search.options import SearchOptions, check_weights, chosen_spaces
+from fer_tune.search.options import SearchOptions, chosen_spaces
 from fer_tune.search.ray_session import ray_session
 from fer_tune.search.scheduler import BackboneASHA
+from fer_tune.search.weights import check_weights
 from fer_tune.training import checkpoint
 from fer_tune.training.evaluation import EVALUATION_BATCH, build_model
 from fer_tune.training.objective import Objective

@@ -17,7 +17,7 @@ def on_this_machine(weights: str, backbone: str) -> Path:
     """Return the file that ``weights`` stands for, fetched into this machine's cache where it is behind a URI.
 
     Args:
-        weights: a path; a URI; or a URI that is pinned to a content (:func:`pinned`), for which the network is not
+        weights: a path; a URI; or a URI that is pinned to a content (:func:`lasting`), for which the network is not
             asked once the file is in the cache.
         backbone: whose trials are preferred in the folder of a search over several.
 
@@ -30,17 +30,19 @@ def on_this_machine(weights: str, backbone: str) -> Path:
     return fetched(uri) if parted(uri)[1] else _looked_up(uri, backbone)[0]
 
 
-def pinned(weights: str, backbone: str) -> str:
-    """Return what stands, on every machine and later on, for the weights that ``weights`` stands for now.
+def lasting(weights: str, backbone: str) -> str:
+    """Return what a record may keep: what stands, wherever a trial runs and later on, for ``weights`` as they are now.
 
-    A run behind a URI may go on, and its best trial become another: the file that is the best now is pinned to its
-    content. A path stays what it is.
+    A path becomes absolute. A run behind a URI may go on, and its best trial become another: so the URI of the file
+    that is the best now, pinned to its content, takes its place.
 
     Raises:
-        UserError: as for :func:`on_this_machine`.
+        UserError: a URI, and as for :func:`on_this_machine`.
     """
     uri = as_uri(weights)
-    return _looked_up(uri, backbone)[1] if uri and not parted(uri)[1] else weights
+    if not uri:
+        return str(Path(without_file_scheme(weights)).expanduser().resolve())
+    return weights if parted(uri)[1] else _looked_up(uri, backbone)[1]
 
 
 def _looked_up(uri: str, backbone: str) -> tuple[Path, str]:

@@ -164,7 +164,7 @@ def test_a_run_that_is_over_is_resumed_without_a_new_trial(ray_local, run):
     assert rows(run) == before
 
 
-def test_no_wandb_and_no_published(ray_local, data, spaces, tmp_path):
+def test_no_wandb_no_published_and_the_weights_of_an_earlier_run(ray_local, run, data, spaces, tmp_path, capfd):
     ended = search(
         SearchOptions(
             data=data,
@@ -177,10 +177,15 @@ def test_no_wandb_and_no_published(ray_local, data, spaces, tmp_path):
             wandb="disabled",
             published=False,
             concurrent=1,
+            weights=[f"cnn_residual={run.path}"],
         )
     )
     trials, _ = rows(ended.run)
     assert [row["origin"] for row in trials] == ["sampled"]
+    assert [row["config.weights"] for row in trials] == [str(run.path)]
+    assert re.search(
+        r"cnn_residual: .*/tune/.*: \d+ of \d+ tensors copied, 100\.0 % of the numbers", capfd.readouterr().err
+    )
     assert not ended.run.wandb.exists()
     assert ended.run.settings().concurrent == 1
 
@@ -358,7 +363,7 @@ def test_weights_that_may_be_drawn_or_are_published_are_looked_for_too(data, tmp
 
 
 def test_a_trial_that_cannot_be_run_is_failed_and_the_search_goes_on(ray_local, data, tmp_path, monkeypatch):
-    monkeypatch.setattr("fer_tune.search.engine.check_weights", lambda *_: None)  # as where a node lacks the file
+    monkeypatch.setattr("fer_tune.search.engine.check_weights", lambda *_: [])  # as where a node lacks the file
     ended = search(from_weights(data, tmp_path))
     assert ended.finished
     trials, _ = rows(ended.run)

@@ -20,7 +20,7 @@ from fer_tune.models import create_model
 from fer_tune.run_folder import TRIAL_COLUMNS, write_table
 from fer_tune.training.evaluation import build_model
 from fer_tune.training.loop import train
-from fer_tune.training.starting_weights import on_this_machine, pinned
+from fer_tune.training.starting_weights import lasting, on_this_machine
 
 BUCKET = "s3://bucket"
 
@@ -115,9 +115,9 @@ def test_a_run_at_a_uri_stands_for_its_best_trial_and_then_for_its_best_refit(st
 def test_what_is_pinned_stays_what_it_was_and_needs_no_network_again(store):
     run = store.folder / "first"
     a_run(run, {"a": ("cnn_simpler", 0.5)})
-    kept = pinned(f"{BUCKET}/first?region=here", "cnn_simpler")
+    kept = lasting(f"{BUCKET}/first?region=here", "cnn_simpler")
     assert kept.startswith(f"{BUCKET}/first/tune/a/checkpoint_000001/best.safetensors?region=here#")
-    assert pinned(kept, "cnn_simpler") == kept
+    assert lasting(kept, "cnn_simpler") == kept
     shutil.rmtree(run)
     a_run(run, {"a": ("cnn_simpler", 0.75)})
     store.away = True
@@ -132,7 +132,7 @@ def test_what_is_pinned_stays_what_it_was_and_needs_no_network_again(store):
 
 def test_paths_stay_paths(tmp_path):
     file = saved(tmp_path / "start.safetensors", 0.5)
-    assert pinned(str(file), "cnn_simpler") == str(file)
+    assert lasting(str(file), "cnn_simpler") == str(file)
     assert on_this_machine(f"file://{file}", "cnn_simpler") == on_this_machine(str(file), "cnn_simpler") == file
 
 
