@@ -29,6 +29,8 @@ from fer_tune.search.hardware import Resources
 from fer_tune.search.options import SearchOptions, chosen_spaces
 from fer_tune.search.ray_session import ray_session
 from fer_tune.search.scheduler import BackboneASHA
+from fer_tune.search.searcher import planned_trials
+from fer_tune.search.warm_start import best_of
 from fer_tune.search.weights import check_weights
 from fer_tune.training import checkpoint
 from fer_tune.training.evaluation import EVALUATION_BATCH, build_model
@@ -58,6 +60,7 @@ class BackboneCost:
     """What the trials of one backbone take, each alone on its resources."""
 
     backbone: str
+    trials: int
     probes: tuple[Probe, ...]
 
     @property
@@ -87,7 +90,7 @@ class Estimate:
     @property
     def trials(self) -> int:
         """Of all backbones."""
-        return self.options.trials * len(self.costs)
+        return sum(cost.trials for cost in self.costs)
 
     @property
     def comparable(self) -> bool:
@@ -97,7 +100,7 @@ class Estimate:
     @property
     def trial_seconds(self) -> float:
         """Of all trials, one after the other."""
-        return sum(self.options.trials * self.epochs * cost.epoch_seconds for cost in self.costs)
+        return sum(cost.trials * self.epochs * cost.epoch_seconds for cost in self.costs)
 
     @property
     def seconds(self) -> float:
@@ -127,7 +130,7 @@ class Estimate:
     def storage_bytes(self) -> int:
         """Of the checkpoints that stay: two per trial, or one where no trial sees a second epoch."""
         kept = min(checkpoint.KEPT, self.options.epochs)
-        return sum(self.options.trials * kept * cost.checkpoint_bytes for cost in self.costs)
+        return sum(cost.trials * kept * cost.checkpoint_bytes for cost in self.costs)
 
 
 def expected_epochs(options: SearchOptions) -> float:
@@ -173,6 +176,12 @@ def estimate(options: SearchOptions) -> Estimate:
     data.verify()
     spaces = chosen_spaces(options)
     check_weights(spaces, data, options.published)
+    again = best_of(options.warm_start, list(spaces), options.warm_start_top) if options.warm_start else {}
+    published = {
+        name: space.published_for(data.card.name) if options.published else [] for name, space in spaces.items()
+    }
+    first = {name: [*published[name], *again.get(name, [])] for name in spaces}
+    planned = planned_trials(spaces, first, options.trials, options.sampler)
     with ray_session(dashboard=options.workers_per_trial > 1) as joined:
         resources = Resources.choose(
             options.cpus_per_trial,
@@ -187,7 +196,7 @@ def estimate(options: SearchOptions) -> Estimate:
     torch.set_num_threads(max(1, int(resources.cpus)))
     try:
         costs = tuple(
-            BackboneCost(name, tuple(_probes(space, options, data, resources.workers, device)))
+            BackboneCost(name, planned[name], tuple(_probes(space, options, data, resources.workers, device)))
             for name, space in spaces.items()
         )
     finally:

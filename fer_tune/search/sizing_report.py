@@ -14,12 +14,9 @@ if TYPE_CHECKING:
 def report(estimate: Estimate) -> str:
     """Return the estimate as text for a terminal."""
     options, resources = estimate.options, estimate.resources
-    backbones = ", ".join(cost.backbone for cost in estimate.costs)
+    trials = ", ".join(f"{cost.trials} of {cost.backbone}" for cost in estimate.costs)
     rows = [
-        (
-            "trials",
-            f"{estimate.trials}: {options.trials} of {backbones}" + (" each" if len(estimate.costs) > 1 else ""),
-        ),
+        ("trials", f"{estimate.trials}: {trials}"),
         ("at a time", _how_many(estimate)),
         ("each trial", _why_so_much(estimate)),
         ("epochs", _why_so_long(estimate)),

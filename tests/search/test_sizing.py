@@ -27,7 +27,9 @@ def options(**given: Any) -> SearchOptions:
 
 
 def made(resources: Resources = Resources(1, 0, 1, 2), *costs: BackboneCost, **given: Any) -> Estimate:  # noqa: B008
-    costs = costs or (BackboneCost("a", (Probe(64, 48, 10.0, 2**20), Probe(32, 48, 20.0, 2**20))),)
+    costs = costs or (
+        BackboneCost("a", given.get("trials", 10), (Probe(64, 48, 10.0, 2**20), Probe(32, 48, 20.0, 2**20))),
+    )
     asked = options(**given)
     device = "cuda" if resources.gpus else "cpu"
     return Estimate(asked, resources, 8.0, 4.0, device, (100, 10), expected_epochs(asked), costs)
@@ -75,7 +77,10 @@ def test_time_is_that_of_trials_side_by_side():
 
 
 def test_backbones_add_up():
-    costs = [BackboneCost("a", (Probe(64, 48, 10.0, 2**20),)), BackboneCost("b", (Probe(64, 48, 30.0, 3 * 2**20),))]
+    costs = [
+        BackboneCost("a", 10, (Probe(64, 48, 10.0, 2**20),)),
+        BackboneCost("b", 10, (Probe(64, 48, 30.0, 3 * 2**20),)),
+    ]
     found = made(Resources(1, 0, 1, 2), *costs, scheduler="none")
     assert found.trials == 20
     assert found.trial_seconds == 10 * 12 * 40
@@ -174,6 +179,15 @@ def test_steps_are_timed_at_the_ends_of_the_space(machine, tmp_path):
     model = create_model("cnn_simpler", num_classes=7, in_chans=1, image_size=32)
     weights = sum(parameter.numel() * 4 for parameter in model.parameters())
     assert 5 * weights < cost.checkpoint_bytes < 5.5 * weights + 100_000
+
+
+def test_a_small_grid_has_no_more_trials_than_points(machine, tmp_path):
+    tiny_dataset(tmp_path / "data")
+    (tmp_path / "space.yaml").write_text("backbone: cnn_simpler\nsearch: {batch_size: {choice: [16, 32]}}\n")
+    spaces = [str(tmp_path / "space.yaml")]
+    found = estimate(SearchOptions(tmp_path / "data", ["cnn_simpler"], spaces=spaces, trials=20, sampler="grid"))
+    assert found.trials == 2
+    assert "2: 2 of cnn_simpler" in report(found)
 
 
 def test_what_a_search_would_refuse_is_refused(machine, tmp_path):
