@@ -24,6 +24,7 @@ class Standing:
     next_command: str
     beside: list[TestResult] = field(default_factory=list)  # tested in the same opening
     comparison: Comparison | None = None  # of that opening
+    earlier: list[TestResult] = field(default_factory=list)  # of configurations that only an earlier opening tested
 
     def tested(self, config_id: str) -> TestResult | None:
         """Return the result of a configuration that the latest opening tested."""
@@ -54,7 +55,8 @@ def standing(run: Run) -> Standing:
     comparison = run.comparison
     if comparison is not None and comparison.opening != test.opening:
         comparison = None
-    return Standing(test, refits, winner, "", beside, comparison)
+    earlier = [other for other in others if other.opening != test.opening]
+    return Standing(test, refits, winner, "", beside, comparison, earlier)
 
 
 def answer(run: Run, stand: Standing) -> str:

@@ -95,7 +95,12 @@ def _seeds_and_test(stand: Standing, refit: ConfigRefit | None) -> tuple[str, st
     if refit.failed:
         text += f", {count(len(refit.failed), 'seed')} failed"
     test = stand.tested(refit.config.config_id)
-    return text, "–" if test is None else f"{percent(test.accuracy.value)} ({span(test.accuracy)})"
+    if test is not None:
+        return text, f"{percent(test.accuracy.value)} ({span(test.accuracy)})"
+    before = next((each for each in stand.earlier if each.config_id == refit.config.config_id), None)
+    if before is None:
+        return text, "–"
+    return text, f"{percent(before.accuracy.value)} ({span(before.accuracy)}), in opening {before.opening}"
 
 
 def _epochs(run: Run, trial: dict[str, Any] | None) -> str:

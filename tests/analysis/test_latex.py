@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
+from typesetting import typeset
 
 from analysis.report.latex import escape, table
 
@@ -33,3 +35,8 @@ def test_a_table_is_whole() -> None:
     assert re.findall(r"^    (\w) & (\d) \\\\$", found, re.MULTILINE) == [("x", "1"), ("y", "2")]
     assert r"\caption{50 \% of it}" in found
     assert r"\label{tab:x}" in found
+
+
+def test_latex_takes_every_character_that_is_escaped(tmp_path: Path) -> None:
+    odd = "\\ & % $ # _ { } ~ ^ < > ± × − – — é ß"
+    typeset(table([(odd, "l"), ("b", "r")], [[odd, 1]], odd, "odd"), tmp_path)

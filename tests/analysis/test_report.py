@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from typesetting import typeset
 
 from analysis.heldout.opening import run_test
 from analysis.refits.final_plan import plan_final
@@ -244,6 +246,22 @@ def test_models_on_train_and_val_are_told(made) -> None:
     assert "on train and val together, the epoch fixed before as the median best epoch on train alone: " in text
 
 
+def test_what_an_earlier_opening_alone_tested_is_shown_as_such(made, models) -> None:
+    made.refit([[0.6, 0.61], [0.4, 0.4], [0.3, 0.3]], published=2)
+    first = run_test(made.run, **models)
+    assert ", in opening 1" not in text_of(made)
+    plan = plan_final(made.run, published=False)
+    write_json(plan, made.run.folder.final_file)
+    for seed in plan.seeds:
+        made.fake.refit_joined(made.run.folder, plan.configs[0].config_id, seed)
+    run_test(made.run, again=True, why="on all images", **models)
+    published = [test for test in made.run.tests if test.config_id != first.config_id]
+    assert {test.opening for test in published} == {1}
+    for test in published:
+        shown = f"{percent(test.accuracy.value)} ({percent(test.accuracy.low)} to {percent(test.accuracy.high)})"
+        assert f"{shown}, in opening 1 |" in text_of(made)
+
+
 def test_published_configurations_that_were_not_refitted_are_named(made) -> None:
     made.refit([[0.6, 0.61]])
     left = [entry.published.name for entry in made.run.published]
@@ -252,6 +270,12 @@ def test_published_configurations_that_were_not_refitted_are_named(made) -> None
     for name in left:
         assert ("Not refitted, and so not compared on the held-out split: " in text) == bool(set(left) - origins)
         assert name in text
+
+
+def test_tables_for_latex_fit_a_page(final, tmp_path: Path) -> None:
+    _, _, written = final
+    log = typeset((written.html.parent / "tables.tex").read_text(encoding="utf-8"), tmp_path)
+    assert "Overfull" not in log
 
 
 def test_tables_for_latex_hold_the_figures_of_the_report(final) -> None:

@@ -1,0 +1,181 @@
+"""What a trial costs the driver when there are very many: ours, and Ray's plain Tuner in the same run.
+
+`python tests/benchmarks/scale.py [trials] [at once]`, 1,000 and 64 by default.  Trials train nothing: they report
+:data:`EPOCHS` invented epochs, on GPUs that exist for Ray alone.  What is left is the driver's own work (searcher,
+scheduler, tables, table on screen, Tune's snapshots) and Ray's.  Then our search is stopped after half of its
+trials and resumed; the time until the first new result is that of a restore.
+
+On a small machine the processes of the trials need most of the wall time, so compare the driver's CPU seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import ray
+from drawing import tiny_dataset
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler
+
+import fer_tune.search.engine as engine
+from fer_tune.run_folder import Sampler
+from fer_tune.search.options import SearchOptions
+
+EPOCHS = 3
+
+
+def trial(config: dict[str, Any]) -> None:
+    """Report invented epochs that depend on the settings alone."""
+    top = 0.6 - 0.05 * (math.log10(config["learning_rate"]) + 2.5) ** 2
+    for epoch in range(1, EPOCHS + 1):
+        accuracy = top * (1 - math.exp(-epoch))
+        tune.report(
+            {
+                "epoch": epoch,
+                "val_accuracy": accuracy,
+                "best_val_accuracy": accuracy,
+                "best_epoch": epoch,
+                "finished": epoch == EPOCHS,
+                "seconds": 0.0,
+                "images_per_second": 0.0,
+            }
+        )
+
+
+def resident() -> float:
+    """MiB of this process in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+class Meter(tune.Callback):
+    """Trials ended, and the driver's time and memory by then; stops the search after ``until`` of them."""
+
+    def __init__(self, until: int | None = None) -> None:
+        self.ended, self.first_result = 0, 0.0
+        self.samples: list[tuple[int, float]] = []  # trials ended, resident MiB
+        self._until = until
+
+    def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
+        self.first_result = self.first_result or time.perf_counter()
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self.ended += 1
+        if self.ended % 50 == 0:
+            self.samples.append((self.ended, resident()))
+        if self.ended == self._until:
+            os.kill(os.getpid(), 2)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"ended": 0, "first_result": 0.0, "samples": [], "_until": None}
+
+    def growth(self) -> float:
+        """MiB per 1,000 trials, between the first and the last quarter."""
+        quarter = len(self.samples) // 4
+        (low, before), (high, after) = self.samples[quarter], self.samples[-1]
+        return 1_000 * (after - before) / (high - low)
+
+
+def measured(meter: Meter, run: Callable[[], Any]) -> str:
+    cpu, wall = time.process_time(), time.perf_counter()
+    run()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    return f"{1_000 * cpu / meter.ended:14.1f} {1_000 * wall / meter.ended:12.1f} {meter.growth():16.1f}"
+
+
+def plain(folder: Path, trials: int, at_once: int, meter: Meter) -> None:
+    """Ray's Tuner with random settings and ASHA, quiet, everything else as it comes."""
+    tune.Tuner(
+        tune.with_resources(trial, {"CPU": 0, "GPU": 1}),
+        param_space={"learning_rate": tune.loguniform(1e-4, 1e-1)},
+        tune_config=tune.TuneConfig(
+            metric="val_accuracy",
+            mode="max",
+            scheduler=ASHAScheduler(max_t=EPOCHS),
+            num_samples=trials,
+            max_concurrent_trials=at_once,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(name="plain", storage_path=str(folder), callbacks=[meter], verbose=0),
+    ).fit()
+
+
+def main() -> None:
+    trials, at_once = (int(value) for value in (sys.argv[1:] + ["1000", "64"][len(sys.argv) - 1 :])[:2])
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    os.environ |= {"RAY_AIR_NEW_OUTPUT": "0", "RAY_USAGE_STATS_ENABLED": "0", "FER_TUNE_OUTPUT": "quiet"}
+    ray.init(num_cpus=at_once, num_gpus=at_once, log_to_driver=False, logging_level=logging.ERROR)
+    engine._trainable = lambda *_: tune.with_resources(trial, {"CPU": 0, "GPU": 1})  # the rest is as users have it
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tiny_dataset(folder / "tiny")
+
+        def options(run: str, sampler: Sampler = "tpe") -> SearchOptions:
+            return SearchOptions(
+                data=folder / "tiny",
+                backbones=["cnn_simpler"],
+                trials=trials,
+                epochs=EPOCHS,
+                name=run,
+                storage=folder,
+                cpus_per_trial=1,
+                gpus_per_trial=1,
+                concurrent=at_once,
+                published=False,
+                grace_period=1,
+                sampler=sampler,
+                wandb="disabled",
+            )
+
+        found: dict[str, str] = {}
+        meter = Meter()
+        found["Ray's plain Tuner"] = measured(meter, lambda: plain(folder, trials, at_once, meter))
+        tuner_of = engine._tuner
+        samplers: dict[str, Sampler] = {"ours": "tpe", "ours, random settings": "random"}
+        for label, sampler in samplers.items():
+            meter = Meter()
+            with_meter(tuner_of, meter)
+            found[label] = measured(meter, lambda sampler=sampler: engine.search(options(sampler, sampler)))
+        with_meter(tuner_of, Meter(until=trials // 2))
+        stopped = engine.search(options("stopped"))
+        assert stopped.interrupted
+        again = Meter()
+        restored_of, began = tune.Tuner.restore, time.perf_counter()
+
+        def restore(*args: Any, **kwargs: Any) -> tune.Tuner:
+            tuner = restored_of(*args, **kwargs)
+            tuner._local_tuner._run_config.callbacks.append(again)
+            return tuner
+
+        tune.Tuner.restore = restore  # type: ignore[method-assign]
+        assert engine.resume(stopped.run.path).finished
+    print(f"{trials} trials of {EPOCHS} invented epochs, {at_once} at once; the driver per trial")
+    print(f"{'':24} {'CPU ms':>14} {'wall ms':>12} {'MiB per 1,000':>16}")
+    for label, line in found.items():
+        print(f"{label:24} {line}")
+    print(f"restored with {trials // 2} trials ended: {again.first_result - began:.1f} s to the first new result")
+
+
+def with_meter(tuner_of: Callable[..., tune.Tuner], meter: Meter) -> None:
+    """Have the engine's tuner carry ``meter`` beside its own callbacks."""
+
+    def tuner(*args: Any) -> tune.Tuner:
+        made = tuner_of(*args)
+        made._local_tuner._run_config.callbacks.append(meter)
+        return made
+
+    engine._tuner = tuner
+
+
+if __name__ == "__main__":
+    main()
