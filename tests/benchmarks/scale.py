@@ -71,8 +71,7 @@ class Meter(tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         self.ended += 1
-        if self.ended % 50 == 0:
-            self.samples.append((self.ended, resident()))
+        self.samples.append((self.ended, resident()))
         if self.ended == self._until:
             os.kill(os.getpid(), 2)
 

@@ -52,7 +52,8 @@ class Clock(tune.Callback):
 
 def documented(config: dict[str, Any], setup: TrialSetup) -> None:
     """`TorchTrainer.fit()` with one worker inside a Tune trial, as Ray's documentation has it."""
-    _fit_group({"config": {name: config[name] for name in FIELDS if name in config}, "setup": setup}, setup)
+    settings = {name: config[name] for name in FIELDS if name in config}
+    _fit_group({"config": settings, "setup": setup, "extra": {}}, setup)
 
 
 def plain(config: dict[str, Any], setup: TrialSetup) -> None:
