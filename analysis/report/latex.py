@@ -37,12 +37,17 @@ def table(columns: list[tuple[str, str]], rows: list[list[Any]], caption: str, l
     r"""Return one table.
 
     Args:
-        columns: (heading, alignment) with alignment ``l`` or ``r``.
+        columns: (heading, alignment) with alignment ``l``, ``r``, or ``p{WIDTH}`` for cells of several lines.
         rows: cells, as text or numbers.
         caption: below the table.
         label: for ``\ref``.
     """
-    lines = [r"\begin{table}", r"  \centering", f"  \\begin{{tabular}}{{{''.join(kind for _, kind in columns)}}}"]
+    lines = [
+        r"\begin{table}",
+        r"  \centering",
+        r"  \small",
+        f"  \\begin{{tabular}}{{{''.join(kind for _, kind in columns)}}}",
+    ]
     lines += [r"    \toprule", f"    {' & '.join(escape(name) for name, _ in columns)} \\\\", r"    \midrule"]
     lines += [f"    {' & '.join(escape(cell) for cell in row)} \\\\" for row in rows]
     lines += [r"    \bottomrule", r"  \end{tabular}", f"  \\caption{{{escape(caption)}}}", f"  \\label{{tab:{label}}}"]
@@ -53,7 +58,7 @@ def tables(facts: dict[str, Any]) -> str:
     """Return every table that the run has numbers for; ``facts`` is what `analysis.report.facts.gather` returned."""
     found = [r"% needs \usepackage{booktabs}; written by fer-tune " + facts["version"]]
     if facts["compared"]:
-        columns = [("configuration", "l"), ("backbone", "l"), ("reported", "l")]
+        columns = [("configuration", "l"), ("backbone", "l"), ("reported", r"p{0.17\textwidth}")]
         columns += [("search", "r"), ("refitted", "r"), ("held-out", "r")]
         names = ("name", "backbone", "reported", "search", "refit", "test")
         caption = (
@@ -62,7 +67,13 @@ def tables(facts: dict[str, Any]) -> str:
         )
         found.append(table(columns, [[row[n] for n in names] for row in facts["compared"]], caption, "published"))
     if facts["versus"]:
-        columns = [("against", "l"), ("accuracy", "r"), ("macro F1", "r"), ("P(better)", "r"), ("p", "r")]
+        columns = [
+            ("against", r"p{0.24\textwidth}"),
+            ("accuracy", "r"),
+            ("macro F1", "r"),
+            ("P(better)", "r"),
+            ("p", "r"),
+        ]
         columns += [("McNemar p", "r")]
         compared = ("against", "difference", "macro_f1", "probability", "p", "mcnemar")
         rows = [[row[n] for n in compared] for row in facts["versus"]]
