@@ -48,6 +48,9 @@ class Snapshot:
     seconds: float  # since the search began
     left: float | None  # seconds, estimated
     rate: float = 0.0  # training images per second of the running trials together
+    cpus: float = 0.0  # that running trials hold together
+    gpus: float = 0.0
+    memory_mib: float = 0.0  # the highest peak of a running trial, as it reported; of its GPU where it has one
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -72,7 +75,7 @@ def board(snapshot: Snapshot) -> Group:
         )
     if len(snapshot.running) > _ROWS:
         shown.add_row(f"and {len(snapshot.running) - _ROWS} more")
-    lines = [_headline(snapshot), _clockline(snapshot), *map(_best_line, snapshot.best)]
+    lines = [_headline(snapshot), _clockline(snapshot), *_in_use(snapshot), *map(_best_line, snapshot.best)]
     lines += [f"failed {failure}" for failure in snapshot.failures[-_FAILURES:]]
     lines += snapshot.notes
     return Group(*[Text(line, overflow="ellipsis", no_wrap=True) for line in lines], shown)
@@ -93,6 +96,13 @@ def _headline(snapshot: Snapshot) -> str:
 def _clockline(snapshot: Snapshot) -> str:
     line = f"{clock(snapshot.seconds)} elapsed, {time_left(snapshot.left)}"
     return f"{line}, {snapshot.rate:,.0f} images/s" if snapshot.rate else line
+
+
+def _in_use(snapshot: Snapshot) -> list[str]:
+    parts = [f"{number:g} {kind}" for number, kind in ((snapshot.cpus, "CPUs"), (snapshot.gpus, "GPUs")) if number]
+    if snapshot.memory_mib:
+        parts.append(f"up to {snapshot.memory_mib:,.0f} MiB a trial")
+    return [f"in use {', '.join(parts)}"] if parts else []
 
 
 def _best_line(best: Best) -> str:

@@ -263,10 +263,12 @@ def _tuner(run: RunFolder, settings: SearchSettings, spaces: dict[str, SearchSpa
     room = Room(settings.cpus_per_trial, settings.gpus_per_trial) if settings.concurrent is None else None
     if room:
         keepers.append(room)
+    workers = settings.workers_per_trial
+    per_trial = (settings.cpus_per_trial * workers, settings.gpus_per_trial * workers)
     callbacks: list[tune.Callback] = [
         Limits(settings.target_accuracy),
         Recorder(run.path),
-        Progress(total, settings.epochs, settings.concurrent, settings.time_budget_seconds),
+        Progress(total, settings.epochs, settings.concurrent, settings.time_budget_seconds, per_trial),
         *keepers,
     ]
     if settings.wandb != "disabled":

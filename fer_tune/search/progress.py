@@ -24,7 +24,7 @@ OUTPUT = "FER_TUNE_OUTPUT"
 brings back from its snapshot."""
 
 _EVERY = 0.5  # seconds between two drawings
-_KEPT = ("epoch", METRIC, "val_accuracy", "best_epoch", "finished", "error", "images_per_second")
+_KEPT = ("epoch", METRIC, "val_accuracy", "best_epoch", "finished", "error", "images_per_second", "peak_memory_mib")
 
 
 def output() -> Output:
@@ -41,9 +41,20 @@ class Progress(Callback):
         epochs: most epochs of one trial.
         concurrent: trials side by side; None: as many as fit, from moment to moment.
         time_budget: seconds, or None.
+        per_trial: CPUs and GPUs of a trial, all of its workers together.
     """
 
-    def __init__(self, total: int, epochs: int, concurrent: int | None, time_budget: float | None) -> None:
+    _per_trial = (0.0, 0.0)  # of a search begun before these were shown
+
+    def __init__(
+        self,
+        total: int,
+        epochs: int,
+        concurrent: int | None,
+        time_budget: float | None,
+        per_trial: tuple[float, float] = _per_trial,
+    ) -> None:
+        self._per_trial = per_trial
         self._total, self._epochs, self._concurrent, self._budget = total, epochs, concurrent, time_budget
         self._running = 0  # trials
         self._ended: dict[str, str] = {}  # trial id -> how it ended
@@ -141,6 +152,9 @@ class Progress(Callback):
             seconds=self._elapsed(),
             left=self._left(),
             rate=sum(last.get("images_per_second") or 0.0 for _, last in lasts),
+            cpus=len(running) * self._per_trial[0],
+            gpus=len(running) * self._per_trial[1],
+            memory_mib=max((last.get("peak_memory_mib") or 0.0 for _, last in lasts), default=0.0),
             notes=self._waiting(trials),
         )
 

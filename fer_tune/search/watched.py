@@ -57,6 +57,11 @@ def read_snapshot(run: RunFolder) -> Snapshot:
         seconds=seconds,
         left=spent / ended * (total - ended) / (settings.concurrent or max(1, len(running))) if ended else None,
         rate=sum(last_epochs.get(row["trial_id"], {}).get("images_per_second") or 0.0 for row in running),
+        cpus=len(running) * settings.cpus_per_trial * settings.workers_per_trial,
+        gpus=len(running) * settings.gpus_per_trial * settings.workers_per_trial,
+        memory_mib=max(
+            (last_epochs.get(row["trial_id"], {}).get("peak_memory_mib") or 0.0 for row in running), default=0.0
+        ),
         notes=_notes(run, ended, total, running, quiet),
     )
 

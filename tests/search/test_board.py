@@ -37,6 +37,9 @@ SNAPSHOT = Snapshot(
     seconds=3725,
     left=61,
     rate=412.6,
+    cpus=4,
+    gpus=0.5,
+    memory_mib=1812.4,
 )
 
 
@@ -50,6 +53,8 @@ def test_the_board_tells_all_in_80_columns():
     shown = drawn(SNAPSHOT)
     assert "trials 6/16  running 2  completed 2  stopped early 3  failed 1" in shown
     assert "1:02:05 elapsed, about 1:01 left, 413 images/s" in shown
+    assert "in use 4 CPUs, 0.5 GPUs, up to 1,812 MiB a trial" in shown
+    assert "in use" not in drawn(replace(SNAPSHOT, cpus=0, gpus=0, memory_mib=0))
     assert "best cnn_residual: 59.96 % val acc, trial ef56 (sampled), epoch 8" in shown
     assert "failed bad1: out of memory at batch_size 512" in shown
     assert ["ab12", "cnn_residual", "sampled", "4/9", "51.30", "%"] in [line.split() for line in shown.splitlines()]
@@ -98,13 +103,15 @@ def test_a_running_search_shows_its_last_epoch(run):
     change(run, 0, status="running", epochs=2)
     change(run, 1, status="failed", error="no memory\nand a traceback")
     epochs = [row for row in pq.read_table(run.epochs_file).to_pylist() if row["trial_id"] != trial]
-    shared = {"trial_id": trial, "backbone": "cnn_residual", "images_per_second": 300.0}
+    shared = {"trial_id": trial, "backbone": "cnn_residual", "images_per_second": 300.0, "peak_memory_mib": 70.0}
     epochs += [{**shared, "epoch": epoch, "val_accuracy": 0.1 * epoch} for epoch in (1, 2)]
     write_table(epochs, EPOCH_COLUMNS, run.epochs_file)
     snapshot = read_snapshot(run)
     (running,) = snapshot.running
     assert (running.trial_id, running.epoch, running.val_accuracy) == (trial, 2, 0.2)
     assert snapshot.rate == 300
+    assert (snapshot.cpus, snapshot.gpus) == (run.settings().cpus_per_trial, run.settings().gpus_per_trial)
+    assert snapshot.memory_mib == 70
     assert "no memory" in [failure.split(": ")[1] for failure in snapshot.failures]  # the cause, not the traceback
     assert 95 < snapshot.seconds < 200
     assert snapshot.left is not None
@@ -122,9 +129,19 @@ def test_a_search_that_fell_silent_says_how_to_go_on(run):
 def play(progress: Progress) -> None:
     config = {"backbone": "cnn_residual", "origin": "sampled"}
     trial: Any = SimpleNamespace(trial_id="ab12", config=config, status="RUNNING", get_error=lambda: None)
-    result = {"epoch": 1, "val_accuracy": 0.5, "best_val_accuracy": 0.5, "best_epoch": 1, "seconds": 3.0}
-    progress.on_trial_result(1, [trial], trial, {**result, "finished": True, "images_per_second": 9.0})
-    assert progress.snapshot([trial]).running == [Running("ab12", "cnn_residual", "sampled", 1, 0.5)]
+    result: dict[str, Any] = {
+        "epoch": 1,
+        "val_accuracy": 0.5,
+        "best_val_accuracy": 0.5,
+        "best_epoch": 1,
+        "seconds": 3.0,
+    }
+    progress.on_trial_result(
+        1, [trial], trial, {**result, "finished": True, "images_per_second": 9.0, "peak_memory_mib": 40.0}
+    )
+    shown = progress.snapshot([trial])
+    assert shown.running == [Running("ab12", "cnn_residual", "sampled", 1, 0.5)]
+    assert (shown.cpus, shown.gpus, shown.memory_mib) == (2, 0.5, 40.0)
     progress.on_trial_complete(1, [trial], trial)
     assert progress.snapshot([trial]).completed == 1
     dead: Any = SimpleNamespace(trial_id="cd34", config=config, status="ERROR", get_error=lambda: "Traceback\nkilled")
@@ -134,7 +151,7 @@ def play(progress: Progress) -> None:
 @pytest.mark.parametrize("kind", ["text", "quiet", "json"])
 def test_piped_output_is_a_line_per_event_or_json_or_nothing(kind, monkeypatch, capsys):
     monkeypatch.setenv(OUTPUT, kind)
-    play(Progress(total=2, epochs=1, concurrent=1, time_budget=None))
+    play(Progress(total=2, epochs=1, concurrent=1, time_budget=None, per_trial=(2, 0.5)))
     lines = capsys.readouterr().out.splitlines()
     if kind == "quiet":
         assert lines == []
@@ -152,7 +169,13 @@ def test_piped_output_is_a_line_per_event_or_json_or_nothing(kind, monkeypatch, 
 def test_time_left_reckons_with_the_trials_that_run_where_a_cluster_says_how_many(run, capsys):
     ended: Any = SimpleNamespace(trial_id="ab12", config={"backbone": "a", "origin": "sampled"}, status="RUNNING")
     others = [SimpleNamespace(trial_id=f"t{place}", config=ended.config, status="RUNNING") for place in range(3)]
-    result = {"epoch": 1, "val_accuracy": 0.5, "best_val_accuracy": 0.5, "best_epoch": 1, "seconds": 30.0}
+    result: dict[str, Any] = {
+        "epoch": 1,
+        "val_accuracy": 0.5,
+        "best_val_accuracy": 0.5,
+        "best_epoch": 1,
+        "seconds": 30.0,
+    }
     progress = Progress(total=9, epochs=1, concurrent=None, time_budget=None)
     progress.on_trial_result(1, [ended], ended, {**result, "finished": True})
     progress.on_trial_complete(1, [ended], ended)
