@@ -96,6 +96,7 @@ BASE = ("search", "--data", "d", "--backbone", "cnn_simpler")
         (("--scheduler", "median"), "scheduler", "median"),
         (("--objective", "val_accuracy", "--objective", "latency"), "objectives", ("val_accuracy", "latency")),
         (("--target-accuracy", "0.6"), "target_accuracy", 0.6),
+        (("--weights", "a.pt", "--weights", "resnet18=runs/b"), "weights", ["a.pt", "resnet18=runs/b"]),
         (("--warm-start", "old"), "warm_start", Path("old")),
         (("--warm-start-top", "5"), "warm_start_top", 5),
         (("--no-published",), "published", False),
