@@ -58,7 +58,7 @@ def tables(facts: dict[str, Any]) -> str:
     """Return every table that the run has numbers for; ``facts`` is what `analysis.report.facts.gather` returned."""
     found = [r"% needs \usepackage{booktabs}; written by fer-tune " + facts["version"]]
     if facts["compared"]:
-        columns = [("configuration", "l"), ("backbone", "l"), ("reported", r"p{0.17\textwidth}")]
+        columns = [("configuration", r"p{0.22\textwidth}"), ("backbone", "l"), ("reported", r"p{0.14\textwidth}")]
         columns += [("search", "r"), ("refitted", "r"), ("held-out", "r")]
         names = ("name", "backbone", "reported", "search", "refit", "test")
         caption = (
