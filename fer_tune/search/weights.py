@@ -90,7 +90,7 @@ def check_weights(spaces: dict[str, SearchSpace], data: PreparedDataset, publish
         for name in _START:
             drawn = space.parameters.get(name)
             starts += [{name: value} for value in (drawn.values if drawn else ())]
-        for start in starts:
+        for start in starts[1 if weights else 0 :]:  # the fixed file has been loaded above
             _load(backbone, start, data)
         for entry in space.published_for(data.card.name) if published else ():
             settings = space.settings(entry.config)
