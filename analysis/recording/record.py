@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import closing
 from typing import Any
 
 from analysis.refits.training import RefitTask
@@ -10,20 +12,25 @@ from analysis.run.results import TestResult
 from fer_tune.errors import UserError
 from fer_tune.run_folder import METRICS, RefitResult
 from fer_tune.tracking.attached import Attachments
+from fer_tune.tracking.names import run_id
+from fer_tune.tracking.record import record_run
+from fer_tune.tracking.session import Session
+
+_log = logging.getLogger(__name__)
 
 
-def record_refit(run: Run, task: RefitTask, result: RefitResult) -> str | None:
-    """Record one finished refit with its epochs; return what went wrong, or None."""
+def record_refit(run: Run, task: RefitTask, result: RefitResult, session: Session) -> None:
+    """Have ``session``, that of all refits, record a finished one with its epochs; returns at once."""
     frame = run.refit_epochs(task.config_id, task.seed, task.on)[["epoch", *METRICS]]
     rows = [{str(name): value for name, value in row.items() if value == value} for row in frame.to_dict("records")]
     summary = {name: getattr(result, name) for name in ("best_epoch", "epochs", "seconds", "trained_on")}
     if task.on == "train":
         summary["best_val_accuracy"] = result.best_val_accuracy
-    return _record(run, "refit", task.name, task.config.model_dump(), rows, summary, task.config.backbone)
+    _record(run, session, "refit", task.name, task.config.model_dump(), rows, summary, task.config.backbone)
 
 
-def record_test(run: Run, result: TestResult) -> str | None:
-    """Record the test of a configuration; return what went wrong, or None."""
+def record_test(run: Run, result: TestResult) -> None:
+    """Record the test of a configuration; what goes wrong is a warning, in the log."""
     summary: dict[str, Any] = {"test_images": result.images, "opening": result.opening}
     named = {name: getattr(result, name) for name in ("accuracy", "balanced_accuracy", "macro_f1")}
     for name, estimate in (named | result.more).items():
@@ -35,43 +42,45 @@ def record_test(run: Run, result: TestResult) -> str | None:
     for scores in result.per_class:
         summary |= {f"test_{name}/{scores.name}": getattr(scores, name).value for name in ("f1", "precision", "recall")}
     if run.settings.wandb == "disabled":
-        return None
-    attachments, problem = _test_attachments(run, result)
-    warning = _record(
-        run,
-        "test",
-        result.config_id,
-        result.config,
-        [],
-        summary,
-        result.backbone,
-        attachments,
-        (run.settings.name, "test", result.config_id, "".join(filter(str.isdigit, result.when))[:14]),
-    )
-    return warning or problem
+        return
+    with closing(Session(run.folder.path, run.settings.wandb)) as session:
+        _record(
+            run,
+            session,
+            "test",
+            result.config_id,
+            result.config,
+            [],
+            summary,
+            result.backbone,
+            _test_attachments(run, result),
+            (run.settings.name, "test", result.config_id, "".join(filter(str.isdigit, result.when))[:14]),
+        )
 
 
-def _test_attachments(run: Run, result: TestResult) -> tuple[Attachments | None, str | None]:
-    """Return the tables, charts and artifacts of a test, and one line on what went wrong.
+def _test_attachments(run: Run, result: TestResult) -> Attachments | None:
+    """Return the tables, charts and artifacts of a test, or None where that fails.
 
     The split is opened and the result is written: nothing here may cost it.
     """
     from analysis.recording.attachments import for_test
     from fer_tune.tracking.mode import images_allowed
 
-    images, problem = False, None
+    images = False
     try:
         images = images_allowed()
     except UserError as error:
-        problem = f"W&B: {error}; recorded without images"
+        _log.warning("W&B: %s; recorded without images", error)
     try:
-        return for_test(run, result, images=images), problem
+        return for_test(run, result, images=images)
     except Exception as error:
-        return None, f"W&B: tables, charts and artifacts of the test are not recorded: {error}"
+        _log.warning("W&B: tables, charts and artifacts of the test are not recorded: %s", error)
+        return None
 
 
 def _record(
     run: Run,
+    session: Session,
     kind: Any,
     name: str,
     config: dict[str, Any],
@@ -80,15 +89,9 @@ def _record(
     backbone: str,
     attachments: Attachments | None = None,
     id_parts: tuple[str, ...] = (),
-) -> str | None:
-    if run.settings.wandb == "disabled":
-        return None
-    from fer_tune.tracking.names import run_id
-    from fer_tune.tracking.record import record_run
-
-    return record_run(
-        run.folder.path,
-        mode=run.settings.wandb,
+) -> None:
+    record_run(
+        session,
         job_type=kind,
         name=name,
         group=run.settings.name,

@@ -137,12 +137,12 @@ def _train(
     from fer_tune.run_folder import RefitPlan, write_json
     from fer_tune.search.ray_session import ray_session
     from fer_tune.search.shared_folder import check_shared
+    from fer_tune.tracking.session import Session
 
     file = run.folder.refit_file if isinstance(plan, RefitPlan) else run.folder.final_file
     before = signal.getsignal(signal.SIGTERM)
-    warnings: set[str | None] = set()
     try:
-        with ray_session():
+        with ray_session(), closing(Session(run.folder.path, run.settings.wandb)) as recording:
             # `ray job stop` ends it as Ctrl-C does; set here, since Ray's start sets a handler that prints a stack
             signal.signal(signal.SIGTERM, signal.default_int_handler)
             check_shared(run.folder.path)
@@ -152,11 +152,9 @@ def _train(
                 for ending in endings:
                     progress.update(ending)
                     if ending is not None and ending.result is not None:
-                        warnings.add(record_refit(run, ending.task, ending.result))
+                        record_refit(run, ending.task, ending.result, recording)
     except KeyboardInterrupt:
         console.print(f"stopped; what is finished is kept, go on with: {again}", highlight=False)
         raise typer.Exit(130) from None
     finally:
         signal.signal(signal.SIGTERM, before)
-    for warning in filter(None, warnings):
-        console.print(warning, markup=False, highlight=False)

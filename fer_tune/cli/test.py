@@ -34,7 +34,7 @@ def command(
     console = Console(soft_wrap=True, highlight=False)
     loaded = load_run(run)
     result = run_test(loaded, data=data, again=again, why=why, views=tuple(VIEW_NAMES) if tta else ())
-    warning = record_test(loaded, result)
+    record_test(loaded, result)
     console.print(f"winner: {result.config_id} ({result.selection})")
     seeds = ", ".join(percent(value) for value in result.accuracy.per_seed)
     accuracy = f"{percent(result.accuracy.value)} % (95 % interval {span(result.accuracy)})"
@@ -48,7 +48,5 @@ def command(
             console.print(f"against {pair.second_origin}: {pair.words}", markup=False)
     if result.opening > 1:
         console.print(f"the held-out split was opened {result.opening} times in this run; the report says so")
-    if warning:
-        console.print(warning, markup=False)
     console.print(f"recorded in {loaded.folder.test(result.config_id)}")
     console.print(f"next: fer-tune report {run}")

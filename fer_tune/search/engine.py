@@ -39,7 +39,6 @@ from fer_tune.storage.moved import moved_to
 from fer_tune.storage.runs import kept, new_run, open_run, tune_storage
 from fer_tune.storage.uris import local_path, run_uri
 from fer_tune.tracking.mode import resolve_mode
-from fer_tune.tracking.record import record_search
 from fer_tune.tracking.wandb_callback import WandbCallback
 from fer_tune.training import checkpoint
 from fer_tune.training.ray_worker import TrialSetup, run_trial
@@ -318,8 +317,6 @@ def _fit(tuner: tune.Tuner, run: RunFolder, settings: SearchSettings) -> Ended:
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     with interruptible(settings.time_budget_seconds) as interrupted:
         tuner.fit()
-    if settings.wandb != "disabled" and (warning := record_search(run, settings.wandb)):
-        print(warning, file=sys.stderr)
     if _ended(run) >= _planned(settings):
         return Ended(run, finished=True, interrupted=False)
     if interrupted:

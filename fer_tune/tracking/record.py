@@ -5,23 +5,20 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pyarrow.parquet as pq
 
 from fer_tune.run_folder import RunFolder, SearchSettings, Status
 from fer_tune.tracking.attached import Artifact, Attachments, to_search
-from fer_tune.tracking.mode import Mode
 from fer_tune.tracking.names import run_id as stable_id
 from fer_tune.tracking.names import tags as clean_tags
 from fer_tune.tracking.session import Session
 
 
 def record_run(
-    run_folder: Path,
+    session: Session,
     *,
-    mode: Mode,
     job_type: Literal["refit", "test"],
     name: str,
     group: str,
@@ -31,13 +28,11 @@ def record_run(
     tags: list[str] | None = None,
     attachments: Attachments | None = None,
     run_id: str | None = None,
-    finish_timeout: float | None = None,
-) -> str | None:
-    """Record one finished run under ``run_folder/wandb``, in the group of its search.
+) -> None:
+    """Have ``session`` record one finished run, in the group of its search; returns at once, and W&B never raises.
 
     Args:
-        run_folder: the run folder.
-        mode: what `resolve_mode` returned; disabled does nothing.
+        session: of the run folder; of several runs the same one, so that a W&B that fails is waited for once.
         job_type: refit or test.
         name: shown as the run's name.
         group: name of the search.
@@ -47,12 +42,7 @@ def record_run(
         tags: backbone, dataset, origin.
         attachments: its tables, charts and artifacts.
         run_id: a stable id, as `names.run_id` makes it, for a run that may be recorded again; else a new one.
-        finish_timeout: seconds to wait for uploads; `mode.finish_seconds` by default.
-
-    Returns:
-        One line on what went wrong, or None. W&B never raises from here.
     """
-    session = Session(run_folder, mode, finish_timeout=finish_timeout)
     run_id = run_id or f"{job_type}-{uuid.uuid4().hex[:16]}"
     session.start(run_id, name=name, group=group, job_type=job_type, config=config, tags=tags or [])
     for row in history:
@@ -60,8 +50,6 @@ def record_run(
     if attachments:
         session.attach(run_id, attachments)
     session.finish(run_id, summary or {})
-    session.close()
-    return session.warning
 
 
 def search_run_id(settings: SearchSettings) -> str:
@@ -70,18 +58,13 @@ def search_run_id(settings: SearchSettings) -> str:
     return stable_id(created, settings.name, "search")
 
 
-def record_search(run: RunFolder, mode: Mode, *, finish_timeout: float | None = None) -> str | None:
-    """Record a search as one W&B run beside those of its trials, from its tables; again after a resume.
+def record_search(session: Session, run: RunFolder) -> None:
+    """Have ``session`` record a search as one run beside those of its trials, from its tables; again after a resume.
 
     Its history, over the number of trials in the order they began, is each trial's validation accuracy, the best so
     far, the epochs spent, and those that stopping early has saved.  Its summary counts trials by how they ended.  The
     leaderboard is a table, the resolved settings are an artifact; `attached.to_search` adds which settings mattered.
-
-    Returns:
-        One line on what went wrong, or None. W&B never raises from here.
     """
-    if mode == "disabled":
-        return None
     settings = run.settings()
     trials = pq.read_table(run.trials_file).to_pylist()
     history = _search_history(trials, settings.epochs)
@@ -91,7 +74,6 @@ def record_search(run: RunFolder, mode: Mode, *, finish_timeout: float | None = 
         **{f"trials_{status}": sum(row["status"] == status for row in trials) for status in get_args(Status)},
         "trials_finished": sum(row["status"] != "running" for row in trials),
     }
-    session = Session(run.path, mode, finish_timeout=finish_timeout)
     name = search_run_id(settings)
     config = {
         key: value
@@ -111,8 +93,6 @@ def record_search(run: RunFolder, mode: Mode, *, finish_timeout: float | None = 
         session.log(name, row)
     session.attach(name, _search_attachments(run, settings, trials))
     session.finish(name, summary)
-    session.close()
-    return session.warning
 
 
 def _search_history(trials: list[dict[str, Any]], epochs: int) -> list[dict[str, Any]]:

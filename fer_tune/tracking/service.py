@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -178,6 +180,18 @@ class Ending:
         return True
 
 
+@functools.cache
+def _silence_its_thread() -> None:
+    """Keep W&B's thread that asks its service for news from printing a traceback when the service is gone."""
+    before = threading.excepthook
+
+    def told(died: threading.ExceptHookArgs) -> None:
+        if died.thread is None or died.thread.name != "NetStatThr":  # as wandb 0.31 names it, in sdk/wandb_run.py
+            before(died)
+
+    threading.excepthook = told
+
+
 @contextmanager
 def _data_in(folder: Path) -> Iterator[None]:
     """Have W&B keep its data in ``folder``; it asks the environment alone, each time."""
@@ -213,6 +227,7 @@ def end(service: Popen[bytes] | None = None) -> None:
     if wandb.run is not None:
         return
     if service is not None:
+        _silence_its_thread()
         service.kill()
     with suppress(Exception, SystemExit):  # W&B leaves the whole program with the exit code of a killed service
         wandb.teardown()

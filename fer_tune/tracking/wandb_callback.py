@@ -1,17 +1,17 @@
-"""One W&B run per trial, kept by a Ray Tune callback in the driver: no process per trial, and nothing to wait for."""
+"""A W&B run per trial and one of the search, kept by a Ray Tune callback: no process per trial, nothing to wait for."""
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
-from fer_tune.run_folder import METRICS, Status
+from fer_tune.run_folder import METRICS, RunFolder, Status
 from fer_tune.tracking.mode import Mode
 from fer_tune.tracking.names import run_id, tags
+from fer_tune.tracking.record import record_search
 from fer_tune.tracking.session import Session
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ _COLUMNS = (*METRICS, "best_val_accuracy")
 
 
 class WandbCallback(Callback):
-    """Records every trial as a W&B run: its settings, its metrics per epoch, how it ended.
+    """Records every trial as a W&B run (its settings, its metrics per epoch, how it ended), at the end the search too.
+
+    The run of the search is made from the run folder's tables, so what writes those must come before this callback.
 
     A trial's config holds the fields of `TrialConfig` and ``origin`` ("sampled", or the name of a published
     configuration); keys that start with an underscore are left out. A result holds ``epoch``, the names in
@@ -95,9 +97,10 @@ class WandbCallback(Callback):
         for trial in trials:
             if trial.trial_id in self._last:  # Tune ends trials without a word on a time budget or an interrupt
                 self._finish(trial, self._left_open(trial))
+        run = RunFolder(self._session.folder)
+        if run.settings_file.is_file() and run.trials_file.is_file():
+            record_search(self._session, run)
         self._session.close()
-        if self.warning:
-            print(self.warning, file=sys.stderr)
 
     def close(self) -> None:
         """End the recording, as at the end of the search; for a driver that leaves by another way. Repeatable."""

@@ -10,21 +10,30 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from fake_run import FakeRun
+from wandb_once import record_one
 from wandb_reader import read_runs
 from wandb_server import serving
+from whole_run import whole_run
 
+from analysis.recording.record import record_refit
+from analysis.refits.training import RefitTask
+from fer_tune.config import TrialConfig
 from fer_tune.errors import UserError
 from fer_tune.tracking import service
 from fer_tune.tracking.mode import finish_seconds, resolve_mode
-from fer_tune.tracking.record import record_run
 from fer_tune.tracking.session import UNFINISHED, Session
 from fer_tune.tracking.sync import sync_hint, unsynced, upload
+from fer_tune.tracking.wandb_callback import WandbCallback
 
 KEY = "8899aabbccddeeff" * 3
 
@@ -151,6 +160,63 @@ def test_a_server_that_falls_silent_is_left_in_time_and_the_run_is_uploaded_late
         assert upload(run_folder) == (0, [])
 
 
+def test_the_run_of_the_search_does_not_wait_or_warn_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    run = FakeRun(tmp_path / "whole", backbones=("cnn_residual",)).write()
+    trial = cast(Any, SimpleNamespace(trial_id="late", config={"backbone": "cnn_residual"}))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        tracker = WandbCallback(run.path, "whole", "tiny", "online", init_timeout=3.0, finish_timeout=240)
+        tracker.on_trial_start(0, [], trial)
+        tracker.on_trial_result(0, [], trial, {"epoch": 1, "val_accuracy": 0.5, "finished": True})
+        tracker.on_trial_complete(0, [], trial)
+        tracker.on_experiment_end([trial])
+    recorded = read_runs(run.path)
+    assert {one.run.job_type for one in recorded.values()} == {"trial", "search"}
+    assert recorded["20260102030405-whole-search"].table("leaderboard")
+    assert warnings(caplog) == [tracker.warning]
+    assert str(tracker.warning).endswith(f"recording offline in {run.wandb}")
+
+
+def test_refits_do_not_wait_for_a_silent_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    run, _ = whole_run(tmp_path)
+    results = [result for refit in run.refits for result in refit.results]
+    assert len(results) == 4
+    config = TrialConfig(backbone="cnn_residual", epochs=4, learning_rate=0.01)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        session = Session(run.folder.path, "online", init_timeout=3.0)
+        before = time.monotonic()
+        for result in results:
+            folder = run.folder.refit_seed(result.config_id, result.seed)
+            record_refit(run, RefitTask(result.config_id, result.seed, folder, config), result, session)
+        assert time.monotonic() - before < 2.5  # it is for the next refit to start meanwhile
+        session.close()
+    names = {one.run.display_name for one in read_runs(run.folder.path).values()}
+    assert names == {f"{result.config_id}/seed_{result.seed}" for result in results}
+    assert warnings(caplog) == [session.warning]
+
+
+def test_a_killed_service_leaves_no_traceback_of_wandbs_own_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    printed: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda died: printed.append(str(died.thread and died.thread.name)))
+    service._silence_its_thread.cache_clear()
+    killed: list[bool] = []
+    service.end(cast(Any, SimpleNamespace(kill=lambda: killed.append(True))))
+    assert killed
+    for name in ("NetStatThr", "of somebody else"):
+        thread = threading.Thread(target=lambda: 1 / 0, name=name)
+        thread.start()
+        thread.join()
+    assert printed == ["of somebody else"]
+    service._silence_its_thread.cache_clear()
+
+
 def test_an_online_run_that_arrived_whole_is_not_uploaded_again(
     run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +299,6 @@ def test_the_wait_at_the_end_is_a_setting(run_folder: Path, monkeypatch: pytest.
         monkeypatch.setenv("FER_TUNE_WANDB_FINISH", wrong)
         with pytest.raises(UserError, match=f"FER_TUNE_WANDB_FINISH={wrong}: a number of seconds above 0"):
             resolve_mode("auto")  # before a search
-    warning = record_run(run_folder, mode="offline", job_type="test", name="t", group="smoke", config={})
+    warning = record_one(run_folder, job_type="test", name="t", group="smoke", config={})
     assert warning == "W&B: FER_TUNE_WANDB_FINISH=nan: a number of seconds above 0, such as 60"  # after a test, no stop
     assert len(read_runs(run_folder)) == 1

@@ -21,11 +21,11 @@ import ray
 import psutil  # Ray brings it
 import pyarrow.parquet as pq
 from drawing import tiny_dataset
+from wandb_once import record_one
 from wandb_server import serving
 
 from fer_tune.search import ray_session
 from fer_tune.tracking import service
-from fer_tune.tracking.record import record_run
 from fer_tune.tracking.session import Session
 from fer_tune.tracking.sync import upload
 
@@ -72,7 +72,7 @@ def test_it_is_on_no_command_line(run_folder: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_upload_does_not_name_it(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert record_run(run_folder, mode="offline", job_type="refit", name="r", group="g", config={}) is None
+    assert record_one(run_folder, job_type="refit", name="r", group="g", config={}) is None
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     asked: list[tuple[Any, dict[str, Any]]] = []
     monkeypatch.setattr(subprocess, "run", lambda *words, **more: asked.append((words, more)))

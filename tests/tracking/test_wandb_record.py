@@ -10,17 +10,16 @@ import pyarrow.parquet as pq
 import pytest
 import wandb
 from fake_run import FakeRun
+from wandb_once import record_one, record_the_search
 from wandb_reader import read_runs
 
 from fer_tune.tracking import record
 from fer_tune.tracking.attached import Attachments
-from fer_tune.tracking.record import record_run, record_search
 
 
 def test_a_refit_is_a_run_in_the_group_of_its_search(run_folder: Path) -> None:
-    warning = record_run(
+    warning = record_one(
         run_folder,
-        mode="offline",
         job_type="refit",
         name="cnn-0a1b seed 3",
         group="smoke",
@@ -43,19 +42,19 @@ def test_a_failing_wandb_is_told_and_not_raised(run_folder: Path, monkeypatch: p
         raise RuntimeError("no room on the disk")
 
     monkeypatch.setattr(wandb, "init", broken)
-    warning = record_run(run_folder, mode="offline", job_type="test", name="test", group="smoke", config={})
+    warning = record_one(run_folder, job_type="test", name="test", group="smoke", config={})
     assert warning == "W&B: no room on the disk; not recorded from here on"
 
 
 def test_disabled_records_nothing(run_folder: Path) -> None:
-    assert record_run(run_folder, mode="disabled", job_type="test", name="test", group="smoke", config={}) is None
+    assert record_one(run_folder, mode="disabled", job_type="test", name="test", group="smoke", config={}) is None
     assert list(run_folder.iterdir()) == []
 
 
 def test_a_search_is_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home data"))
     folder = FakeRun(tmp_path / "whole", backbones=("cnn_residual",)).write()
-    assert record_search(folder, "offline") is None
+    assert record_the_search(folder) is None
     (run,) = read_runs(folder.path).values()
     trials = pq.read_table(folder.trials_file).to_pylist()
     best = max(row["best_val_accuracy"] for row in trials if row["best_val_accuracy"] is not None)
@@ -88,7 +87,7 @@ def test_a_search_is_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_program_adds_which_settings_mattered(tmp_path: Path) -> None:
     importlib.import_module("fer_tune.cli.main")  # it composes the packages
     folder = FakeRun(tmp_path / "whole", backbones=("cnn_residual",), trials=24, seed=1).write()
-    assert record_search(folder, "offline") is None
+    assert record_the_search(folder) is None
     (run,) = read_runs(folder.path).values()
     rows = run.table("importance")
     assert {row["setting"] for row in rows} == {"learning_rate", "augmentation"}
@@ -108,7 +107,7 @@ def test_what_others_add_to_a_search_cannot_cost_the_rest(
 
     monkeypatch.setattr(record, "to_search", [broken, lambda _: Attachments({"more": [{"a": 1}]})])
     folder = FakeRun(tmp_path / "whole", backbones=("cnn_residual",)).write()
-    assert record_search(folder, "offline") is None
+    assert record_the_search(folder) is None
     (run,) = read_runs(folder.path).values()
     assert run.table("more") == [{"a": 1}]
     assert run.table("leaderboard")
@@ -123,9 +122,8 @@ def test_a_search_of_the_same_name_is_another_run(tmp_path: Path) -> None:
 
 
 def test_an_offline_run_is_read_by_wandbs_own_terminal_program(run_folder: Path) -> None:
-    record_run(
+    record_one(
         run_folder,
-        mode="offline",
         job_type="refit",
         name="refit",
         group="smoke",

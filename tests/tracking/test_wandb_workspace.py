@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from fake_run import FakeRun
 from typer.testing import CliRunner
+from wandb_once import record_one
 from wandb_server import Server, serving
 
 from fer_tune.cli.main import app
 from fer_tune.errors import UserError
 from fer_tune.run_folder import RunFolder
 from fer_tune.tracking import service
-from fer_tune.tracking.record import record_run
 from fer_tune.tracking.workspace import save
 
 pytest.importorskip("wandb_workspaces")
@@ -94,7 +94,7 @@ def test_the_metrics_of_the_panels_are_those_that_are_recorded(server: Server, f
 
 def test_the_command_says_where_the_view_is_and_what_is_not_uploaded(server: Server, folder: RunFolder) -> None:
     server.projects.add("faces")
-    record_run(folder.path, mode="offline", job_type="refit", name="refit", group="whole", config={})
+    record_one(folder.path, job_type="refit", name="refit", group="whole", config={})
     result = CliRunner().invoke(app, ["dashboard", str(folder.path), "--entity", "team", "--project", "faces"])
     assert result.exit_code == 0, result.output
     assert f"W&B: view saved: {server.address}/team/faces?nw=" in result.output

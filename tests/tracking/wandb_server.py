@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +28,25 @@ class Server(ThreadingHTTPServer):
         self.key: str | None = None  # the one that is good; None: any is
         self.answering = threading.Event()  # cleared, it takes requests and says nothing
         self.answering.set()
+        self.delay = 0.0  # seconds that every answer takes
+        self.rate: float | None = None  # requests that it takes a second; it refuses the others with 429
+        self.refused = 0
+        self._room, self._asked = 1.0, time.monotonic()
+        self._lock = threading.Lock()
+
+    def takes(self) -> bool:
+        """Return whether one more request is within the rate; one may be made at once, the next has to wait."""
+        if self.rate is None:
+            return True
+        with self._lock:
+            now = time.monotonic()
+            self._room = min(1.0, self._room + self.rate * (now - self._asked))
+            self._asked = now
+            if self._room >= 1:
+                self._room -= 1
+                return True
+            self.refused += 1
+            return False
 
     @property
     def address(self) -> str:
@@ -47,6 +67,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
         self.server.answering.wait()
+        time.sleep(self.server.delay)
+        if not self.server.takes():
+            self.answer(b'{"error": "rate limit exceeded"}', 429)
+            return
         if self.server.key is not None and self.key() != self.server.key:
             self.answer(b'{"errors": [{"message": "user is not logged in"}]}', 401)
             return
