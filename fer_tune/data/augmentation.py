@@ -99,16 +99,38 @@ def apply(images: Tensor, parameters: Augmentation, size: int | None = None) -> 
         (B, C, H, W) or (B, C, size, size) float32 in [0, 1], in the memory format of ``images``; erased rectangles
         hold the image's mean.
     """
-    count, channels, height, width = images.shape
+    count, _, height, width = images.shape
     if size is not None and size >= height and size >= width:
         height = width = size
-    grid = torch.nn.functional.affine_grid(parameters.affine, [count, channels, height, width], align_corners=False)
-    images = torch.nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    images = torch.nn.functional.grid_sample(
+        images, _grid(parameters.affine, height, width), padding_mode="border", align_corners=False
+    )
     mean = images.mean((1, 2, 3), keepdim=True)
-    images = (images - mean) * parameters.contrast.view(-1, 1, 1, 1) + mean + parameters.brightness.view(-1, 1, 1, 1)
-    x = (torch.arange(width, device=images.device) + 0.5) / width
-    y = (torch.arange(height, device=images.device) + 0.5) / height
+    contrast, brightness = parameters.contrast.view(-1, 1, 1, 1), parameters.brightness.view(-1, 1, 1, 1)
+    images.mul_(contrast).add_(mean * (1 - contrast) + brightness)
     left, top, right, bottom = parameters.erase.unsqueeze(-1).unbind(1)
-    inside = ((y > top) & (y < bottom)).unsqueeze(2) & ((x > left) & (x < right)).unsqueeze(1)  # (B, H, W)
-    images = torch.where(inside.unsqueeze(1), mean, images).clamp_(0, 1)
+    x, y = _centres(width, images.device), _centres(height, images.device)
+    across = ((x > left) & (x < right)).float().view(count, 1, 1, width)
+    down = ((y > top) & (y < bottom)).float().view(count, 1, height, 1)
+    images.add_((mean - images).mul_(across).mul_(down)).clamp_(0, 1)
     return images if size is None else resize(images, size)
+
+
+def _centres(count: int, device: torch.device) -> Tensor:
+    """Return (count,) float32: where the centres of that many pixels lie in [0, 1]."""
+    return (torch.arange(count, device=device) + 0.5) / count
+
+
+def _grid(affine: Tensor, height: int, width: int) -> Tensor:
+    """Return what ``affine_grid`` does (align_corners=False), without its matrix product, which is slow on a CPU.
+
+    Args:
+        affine: (B, 2, 3) float32.
+        height, width: of the images to be made.
+
+    Returns:
+        (B, height, width, 2) float32, a view of planes of x and of y.
+    """
+    x, y = _centres(width, affine.device) * 2 - 1, _centres(height, affine.device) * 2 - 1
+    across, down, moved = affine.unsqueeze(-1).unbind(2)  # (B, 2, 1) each
+    return ((down * y + moved).unsqueeze(3) + (across * x).unsqueeze(2)).permute(0, 2, 3, 1)

@@ -161,7 +161,7 @@ class Batches:
             images = augmentation.apply(images, parameters, self._size)
         elif self._size is not None:
             images = resize(images, self._size)
-        images = (images - self._mean) / self._std
+        images = images.sub_(self._mean).div_(self._std)
         return images.expand(-1, self._channels, -1, -1).contiguous(memory_format=torch.channels_last)
 
 

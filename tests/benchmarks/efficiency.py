@@ -39,7 +39,7 @@ from fer_tune.search.searcher import StudySearcher
 from fer_tune.search.space import SearchSpace, load_space
 
 HERE = Path(__file__).parent / "curves"
-EPOCHS, TRIALS, IMAGES = 9, 240, 1_200  # of the recording
+EPOCHS, TRIALS, IMAGES = 9, 300, 1_200  # of the recording
 AT_ONCE = 4
 BUDGET = 60 * EPOCHS  # epochs of one replayed search: 60 trials that are never stopped
 SEEDS = 10

@@ -1,9 +1,9 @@
 """What a trial costs the driver when there are very many: ours, and Ray's plain Tuner in the same run.
 
-`python tests/benchmarks/scale.py [trials] [at once]`, 1,000 and 64 by default.  Trials train nothing: they report
-:data:`EPOCHS` invented epochs, on GPUs that exist for Ray alone.  What is left is the driver's own work (searcher,
-scheduler, tables, table on screen, Tune's snapshots) and Ray's.  Then our search is stopped after half of its
-trials and resumed; the time until the first new result is that of a restore.
+`python tests/benchmarks/scale.py [trials] [at once] [epochs] [nodes]`, 1,000, 64, 3 and 1 by default.  Trials train
+nothing: they report invented epochs, on GPUs that exist for Ray alone, on one node or on several of one machine.  What
+is left is the driver's own work (searcher, scheduler, tables, table on screen, Tune's snapshots) and Ray's.  Then our
+search is stopped after half of its trials and resumed; the time until the first new result is that of a restore.
 
 On a small machine the processes of the trials need most of the wall time, so compare the driver's CPU seconds.
 """
@@ -25,19 +25,21 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import ray
 from drawing import tiny_dataset
 from ray import tune
+from ray.cluster_utils import Cluster
 from ray.tune.schedulers import ASHAScheduler
 
 import fer_tune.search.engine as engine
 from fer_tune.run_folder import Sampler
 from fer_tune.search.options import SearchOptions
 
-EPOCHS = 3
+DEFAULTS = (1_000, 64, 3, 1)
 
 
 def trial(config: dict[str, Any]) -> None:
     """Report invented epochs that depend on the settings alone."""
     top = 0.6 - 0.05 * (math.log10(config["learning_rate"]) + 2.5) ** 2
-    for epoch in range(1, EPOCHS + 1):
+    epochs = config["epochs"]
+    for epoch in range(1, epochs + 1):
         accuracy = top * (1 - math.exp(-epoch))
         tune.report(
             {
@@ -45,7 +47,7 @@ def trial(config: dict[str, Any]) -> None:
                 "val_accuracy": accuracy,
                 "best_val_accuracy": accuracy,
                 "best_epoch": epoch,
-                "finished": epoch == EPOCHS,
+                "finished": epoch == epochs,
                 "seconds": 0.0,
                 "images_per_second": 0.0,
             }
@@ -62,11 +64,12 @@ class Meter(tune.Callback):
     """Trials ended, and the driver's time and memory by then; stops the search after ``until`` of them."""
 
     def __init__(self, until: int | None = None) -> None:
-        self.ended, self.first_result = 0, 0.0
+        self.ended, self.results, self.first_result = 0, 0, 0.0
         self.samples: list[tuple[int, float]] = []  # trials ended, resident MiB
         self._until = until
 
     def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
+        self.results += 1
         self.first_result = self.first_result or time.perf_counter()
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
@@ -76,7 +79,7 @@ class Meter(tune.Callback):
             os.kill(os.getpid(), 2)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"ended": 0, "first_result": 0.0, "samples": [], "_until": None}
+        return {"ended": 0, "results": 0, "first_result": 0.0, "samples": [], "_until": None}
 
     def growth(self) -> float:
         """MiB per 1,000 trials, between the first and the last quarter."""
@@ -85,22 +88,23 @@ class Meter(tune.Callback):
         return 1_000 * (after - before) / (high - low)
 
 
-def measured(meter: Meter, run: Callable[[], Any]) -> str:
+def measured(label: str, meter: Meter, run: Callable[[], Any]) -> None:
     cpu, wall = time.process_time(), time.perf_counter()
     run()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    return f"{1_000 * cpu / meter.ended:14.1f} {1_000 * wall / meter.ended:12.1f} {meter.growth():16.1f}"
+    told = f"{1_000 * cpu / meter.ended:14.1f} {1_000 * wall / meter.ended:12.1f} {meter.growth():16.1f}"
+    print(f"{label:24} {told} {meter.results / meter.ended:16.1f}", flush=True)
 
 
-def plain(folder: Path, trials: int, at_once: int, meter: Meter) -> None:
+def plain(folder: Path, trials: int, at_once: int, epochs: int, meter: Meter) -> None:
     """Ray's Tuner with random settings and ASHA, quiet, everything else as it comes."""
     tune.Tuner(
         tune.with_resources(trial, {"CPU": 0, "GPU": 1}),
-        param_space={"learning_rate": tune.loguniform(1e-4, 1e-1)},
+        param_space={"learning_rate": tune.loguniform(1e-4, 1e-1), "epochs": epochs},
         tune_config=tune.TuneConfig(
             metric="val_accuracy",
             mode="max",
-            scheduler=ASHAScheduler(max_t=EPOCHS),
+            scheduler=ASHAScheduler(max_t=epochs),
             num_samples=trials,
             max_concurrent_trials=at_once,
             reuse_actors=True,
@@ -110,10 +114,11 @@ def plain(folder: Path, trials: int, at_once: int, meter: Meter) -> None:
 
 
 def main() -> None:
-    trials, at_once = (int(value) for value in (sys.argv[1:] + ["1000", "64"][len(sys.argv) - 1 :])[:2])
+    given = [int(value) for value in sys.argv[1:]]
+    trials, at_once, epochs, nodes = [*given, *DEFAULTS[len(given) :]]
     logging.getLogger("ray").setLevel(logging.ERROR)
     os.environ |= {"RAY_AIR_NEW_OUTPUT": "0", "RAY_USAGE_STATS_ENABLED": "0", "FER_TUNE_OUTPUT": "quiet"}
-    ray.init(num_cpus=at_once, num_gpus=at_once, log_to_driver=False, logging_level=logging.ERROR)
+    start_ray(at_once, nodes)
     engine._trainable = lambda *_: tune.with_resources(trial, {"CPU": 0, "GPU": 1})  # the rest is as users have it
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -124,7 +129,7 @@ def main() -> None:
                 data=folder / "tiny",
                 backbones=["cnn_simpler"],
                 trials=trials,
-                epochs=EPOCHS,
+                epochs=epochs,
                 name=run,
                 storage=folder,
                 cpus_per_trial=1,
@@ -136,15 +141,16 @@ def main() -> None:
                 wandb="disabled",
             )
 
-        found: dict[str, str] = {}
+        print(f"{trials} trials of {epochs} invented epochs, {at_once} at once, {nodes} node(s); the driver per trial")
+        print(f"{'':24} {'CPU ms':>14} {'wall ms':>12} {'MiB per 1,000':>16} {'reports a trial':>16}", flush=True)
         meter = Meter()
-        found["Ray's plain Tuner"] = measured(meter, lambda: plain(folder, trials, at_once, meter))
+        measured("Ray's plain Tuner", meter, lambda: plain(folder, trials, at_once, epochs, meter))
         tuner_of = engine._tuner
         samplers: dict[str, Sampler] = {"ours": "tpe", "ours, random settings": "random"}
         for label, sampler in samplers.items():
             meter = Meter()
             with_meter(tuner_of, meter)
-            found[label] = measured(meter, lambda sampler=sampler: engine.search(options(sampler, sampler)))
+            measured(label, meter, lambda sampler=sampler: engine.search(options(sampler, sampler)))
         with_meter(tuner_of, Meter(until=trials // 2))
         stopped = engine.search(options("stopped"))
         assert stopped.interrupted
@@ -158,11 +164,20 @@ def main() -> None:
 
         tune.Tuner.restore = restore  # type: ignore[method-assign]
         assert engine.resume(stopped.run.path).finished
-    print(f"{trials} trials of {EPOCHS} invented epochs, {at_once} at once; the driver per trial")
-    print(f"{'':24} {'CPU ms':>14} {'wall ms':>12} {'MiB per 1,000':>16}")
-    for label, line in found.items():
-        print(f"{label:24} {line}")
     print(f"restored with {trials // 2} trials ended: {again.first_result - began:.1f} s to the first new result")
+
+
+def start_ray(at_once: int, nodes: int) -> None:
+    """Start Ray with as many GPUs that are none, on one node or spread over several."""
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if nodes == 1:
+        ray.init(num_cpus=at_once, num_gpus=at_once, **quiet)
+        return
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
+    for _ in range(nodes):
+        cluster.add_node(num_cpus=at_once // nodes, num_gpus=at_once // nodes)
+    ray.init(address=cluster.address, **quiet)
+    cluster.wait_for_nodes()
 
 
 def with_meter(tuner_of: Callable[..., tune.Tuner], meter: Meter) -> None:

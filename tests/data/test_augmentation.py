@@ -86,6 +86,23 @@ def test_stays_in_range_and_keeps_the_memory_format():
     assert out.max() <= 1
 
 
+def test_what_is_done_is_written_out_here_once_more():
+    generator = torch.Generator().manual_seed(0)
+    images, parameters = torch.rand(16, 3, 40, 48, generator=generator), drawn(1.0, 16)
+    grid = torch.nn.functional.affine_grid(parameters.affine, [16, 3, 40, 48], align_corners=False)
+    expected = torch.nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    for place, image in enumerate(expected):
+        mean = image.mean()
+        image.copy_((image - mean) * parameters.contrast[place] + mean + parameters.brightness[place])
+        left, top, right, bottom = parameters.erase[place].tolist()
+        columns = [column for column in range(48) if left < (column + 0.5) / 48 < right]
+        rows = [row for row in range(40) if top < (row + 0.5) / 40 < bottom]
+        for row in rows:
+            image[:, row, columns] = mean
+    assert sum(parameters.erase[:, 2] > parameters.erase[:, 0]) > 3
+    assert torch.allclose(apply(images, parameters), expected.clamp(0, 1), atol=1e-4)
+
+
 @pytest.mark.parametrize("size", [48, 60, 96])
 def test_enlarging_without_other_geometry_is_bilinear_enlarging(size):
     images = torch.rand(8, 3, 48, 48, generator=torch.Generator().manual_seed(0))

@@ -160,6 +160,27 @@ def test_a_server_that_falls_silent_is_left_in_time_and_the_run_is_uploaded_late
         assert upload(run_folder) == (0, [])
 
 
+def test_a_server_that_limits_the_rate_is_not_waited_for_and_gets_the_rest_later(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    with serving() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.address)
+        server.rate = 0.1
+        session = Session(run_folder, "online", init_timeout=4.0)
+        before = time.monotonic()
+        whole(session, "a")
+        whole(session, "b")
+        assert time.monotonic() - before < 3.5  # the search never waits
+        session.close()
+        assert server.refused
+        assert warnings(caplog) == [session.warning]
+        server.rate = None
+        upload(run_folder)
+        assert unsynced(run_folder) == []
+    assert {name: {row["epoch"] for row in rows} for name, rows in server.history.items()} == {"a": {1, 2}, "b": {1, 2}}
+
+
 def test_the_run_of_the_search_does_not_wait_or_warn_once_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,148 @@
+"""Epochs that a real search needs: random search, Ray's stock Optuna with ASHA, and ours, each trained for real.
+
+`python tests/benchmarks/live.py [seeds] [epochs of one search]`.  It repeats on live trials what `efficiency.py`
+replays on a surrogate: a small CNN on drawn faces, the same wide space, the searcher and the scheduler of the engine as
+users have them.  Every search is stopped after the same number of epochs; what counts is the best validation accuracy
+after each, so that nothing here depends on how fast the machine is.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+import ray
+from efficiency import EPOCHS, HERE, IMAGES, interval
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search.optuna import OptunaSearch
+
+import fer_tune.search.engine as engine
+from fer_tune.data.synthesize import synthesize
+from fer_tune.run_folder import Sampler, Scheduler
+from fer_tune.search.options import SearchOptions
+from fer_tune.search.space import load_space
+from fer_tune.training.ray_worker import TrialSetup
+
+SEEDS, BUDGET, AT_ONCE = 3, 150, 2
+WAYS: dict[str, tuple[Sampler, Scheduler]] = {
+    "random": ("random", "none"),
+    "random + ASHA": ("random", "asha"),
+    "ours: TPE + ASHA": ("tpe", "asha"),
+}
+STOCK = "stock OptunaSearch + ASHA"
+
+
+class Epochs(tune.Callback):
+    """The best validation accuracy after each epoch of a search, which it stops after ``budget`` of them."""
+
+    def __init__(self, budget: int) -> None:
+        self.best: list[float] = []
+        self._budget = budget
+
+    def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
+        if len(self.best) < self._budget and result.get("val_accuracy") is not None:
+            self.best.append(max(float(result["val_accuracy"]), self.best[-1] if self.best else 0.0))
+            if len(self.best) == self._budget:
+                os.kill(os.getpid(), 2)  # as Ctrl-C, which ends a search in order
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"best": [], "_budget": self._budget}
+
+
+def stock(data: Path, folder: Path, seed: int, epochs: Epochs) -> None:
+    """Ray's Tuner with its OptunaSearch and ASHA as documented; the trials are ours."""
+    space = load_space(str(HERE / "space.yaml"))
+    trainable = engine._trainable(None, TrialSetup(str(data), 1.0, 0.0, 1, measure=False))  # type: ignore[arg-type]
+    tune.Tuner(
+        trainable,
+        param_space={"backbone": space.backbone, "epochs": EPOCHS, "seed": seed, "origin": "sampled", **space.fixed},
+        tune_config=tune.TuneConfig(
+            search_alg=OptunaSearch(space=space.suggest, metric="val_accuracy", mode="max", seed=seed),
+            scheduler=ASHAScheduler(metric="val_accuracy", mode="max", max_t=EPOCHS),
+            num_samples=10_000,
+            max_concurrent_trials=AT_ONCE,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(name=f"stock-{seed}", storage_path=str(folder), callbacks=[epochs], verbose=0),
+    ).fit()
+
+
+def ours(name: str, data: Path, folder: Path, seed: int, epochs: Epochs) -> None:
+    """The search engine, with its tables, journal and snapshots."""
+    sampler, scheduler = WAYS[name]
+    tuner_of = engine._tuner
+
+    def tuner(*args: Any) -> tune.Tuner:
+        made = tuner_of(*args)
+        made._local_tuner._run_config.callbacks.append(epochs)
+        return made
+
+    engine._tuner = tuner
+    try:
+        engine.search(
+            SearchOptions(
+                data=data,
+                backbones=["cnn_simpler"],
+                trials=10_000,
+                epochs=EPOCHS,
+                name=f"{sampler}-{scheduler}-{seed}",
+                storage=folder,
+                seed=seed,
+                spaces=[str(HERE / "space.yaml")],
+                sampler=sampler,
+                scheduler=scheduler,
+                published=False,
+                wandb="disabled",
+                concurrent=AT_ONCE,
+                cpus_per_trial=1,
+            )
+        )
+    finally:
+        engine._tuner = tuner_of
+
+
+def main() -> None:
+    seeds, budget = (int(value) for value in (sys.argv[1:] + [str(SEEDS), str(BUDGET)][len(sys.argv) - 1 :])[:2])
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    os.environ |= {"RAY_AIR_NEW_OUTPUT": "0", "RAY_USAGE_STATS_ENABLED": "0", "FER_TUNE_OUTPUT": "quiet"}
+    ray.init(num_cpus=AT_ONCE, log_to_driver=False, logging_level=logging.ERROR)
+    names = ["random", "random + ASHA", STOCK, "ours: TPE + ASHA"]
+    found: dict[str, list[list[float]]] = {name: [] for name in names}
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        synthesize(folder / "data", size=IMAGES, seed=0)
+        for seed in range(seeds):
+            for name in names:
+                epochs, began = Epochs(budget), time.perf_counter()
+                if name == STOCK:
+                    stock(folder / "data", folder, seed, epochs)
+                else:
+                    ours(name, folder / "data", folder, seed, epochs)
+                found[name].append(epochs.best[:budget])
+                print(f"seed {seed} {name:28} {epochs.best[-1]:.2%} in {time.perf_counter() - began:.0f} s", flush=True)
+    curves = {name: np.array(runs) for name, runs in found.items()}
+    target = float(np.median(curves["random"][:, -1]))
+    print(f"{seeds} seeds, {budget} epochs each, {AT_ONCE} trials at once; target: {target:.2%}, random's last")
+    print(f"{'':28} {'epochs to the target':>22} {'missed':>7} {'random / it':>12} {'stock / it':>11}  best at the end")
+    count = np.arange(1, budget + 1)
+    needed = {name: np.where(curve >= target, count, budget).min(axis=1) for name, curve in curves.items()}
+    for name, epochs_needed in needed.items():
+        low, high = interval(curves[name][:, -1], lambda values: float(values.mean()))
+        missed = int((curves[name][:, -1] < target).sum())
+        told = ", ".join(str(value) for value in epochs_needed)
+        ratios = [needed[base].mean() / epochs_needed.mean() for base in ("random", STOCK)]
+        end = f"{curves[name][:, -1].mean():.2%} ({low:.2%} to {high:.2%})"
+        print(f"{name:28} {told:>22} {missed:7} {ratios[0]:12.2f} {ratios[1]:11.2f}  {end}")
+
+
+if __name__ == "__main__":
+    main()
