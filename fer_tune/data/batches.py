@@ -149,9 +149,12 @@ class Batches:
             order = torch.randperm(len(self), generator=host)
         else:
             order = torch.multinomial(self._sampling, len(self), replacement=True, generator=host)
-        for chosen in order.to(self._device).split(batch_size)[: self.steps(batch_size)]:
-            augmented = strength > 0
-            yield chosen, augmentation.draw(len(chosen), strength, drawn, self._transforms) if augmented else None
+        order = order[: self.steps(batch_size) * batch_size].to(self._device)
+        # for all batches at once: it is some sixty small operations, of however many images
+        parameters = augmentation.draw(len(order), strength, drawn, self._transforms) if strength > 0 else None
+        for begin in range(0, len(order), batch_size):
+            batch = slice(begin, begin + batch_size)
+            yield order[batch], parameters and parameters[batch]
 
     def _made(self, chosen: Tensor, parameters: Augmentation | None) -> Tensor:
         """Gather the images ``chosen``, augment, resize and normalise them: (B, C, H, W) float32, channels last."""
