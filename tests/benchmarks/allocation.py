@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-import pyarrow.parquet as pq
 from efficiency import AT_ONCE, EPOCHS, HERE, Surrogate, drive, interval
 from optuna.storages import InMemoryStorage
 
@@ -141,8 +140,6 @@ def main() -> None:
     searcher_module.JournalStorage = lambda backend: InMemoryStorage()  # the journal took a good part of the time
     space = load_space(str(HERE / "space.yaml"))
     surrogate = Surrogate(space)
-    if one_shape():
-        print("the learning curves all have one shape: they are made by a formula, not recorded from training")
     print(f"{seeds} seeds; best accuracy after {LOOKS[0]} and {LOOKS[1]} epochs, {AT_ONCE} trials at once")
     print("in brackets: the mean difference to trials in turn, in points, with its 95 % bootstrap interval over seeds")
     for situation, backbones in SITUATIONS.items():
@@ -162,13 +159,6 @@ def main() -> None:
                 base = found
             told = [f"{found[:, at - 1].mean():.2%} ({against(base[:, at - 1], found[:, at - 1])})" for at in LOOKS]
             print(f"  {name:12} {told[0]:34} {told[1]:34} {share:.0%} of trials to the best one", flush=True)
-
-
-def one_shape() -> bool:
-    """Return whether all curves that the surrogate is fitted to are multiples of one, as no training leaves them."""
-    curves = pq.read_table(HERE / "curves.parquet", columns=["val_accuracy"])["val_accuracy"].to_pylist()
-    shapes = np.array([np.array(curve) / curve[-1] for curve in curves if len(curve) == EPOCHS])
-    return bool(np.ptp(shapes[:, EPOCHS // 2]) < 1e-9)
 
 
 def against(base: np.ndarray, found: np.ndarray) -> str:

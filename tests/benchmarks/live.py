@@ -42,20 +42,34 @@ STOCK = "stock OptunaSearch + ASHA"
 
 
 class Epochs(tune.Callback):
-    """The best validation accuracy after each epoch of a search, which it stops after ``budget`` of them."""
+    """The best validation accuracy after each of the first ``budget`` epochs of a search."""
 
     def __init__(self, budget: int) -> None:
         self.best: list[float] = []
         self._budget = budget
 
+    def spent(self) -> bool:
+        return len(self.best) >= self._budget
+
     def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
-        if len(self.best) < self._budget and result.get("val_accuracy") is not None:
+        if not self.spent() and result.get("val_accuracy") is not None:
             self.best.append(max(float(result["val_accuracy"]), self.best[-1] if self.best else 0.0))
-            if len(self.best) == self._budget:
-                os.kill(os.getpid(), 2)  # as Ctrl-C, which ends a search in order
 
     def __getstate__(self) -> dict[str, Any]:
         return {"best": [], "_budget": self._budget}
+
+
+class Spent(tune.Stopper):
+    """Ends a search when the epochs of its budget are over."""
+
+    def __init__(self, epochs: Epochs) -> None:
+        self._epochs = epochs
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._epochs.spent()
 
 
 def stock(data: Path, folder: Path, seed: int, epochs: Epochs) -> None:
@@ -72,7 +86,9 @@ def stock(data: Path, folder: Path, seed: int, epochs: Epochs) -> None:
             max_concurrent_trials=AT_ONCE,
             reuse_actors=True,
         ),
-        run_config=tune.RunConfig(name=f"stock-{seed}", storage_path=str(folder), callbacks=[epochs], verbose=0),
+        run_config=tune.RunConfig(
+            name=f"stock-{seed}", storage_path=str(folder), callbacks=[epochs], stop=Spent(epochs), verbose=0
+        ),
     ).fit()
 
 
@@ -84,6 +100,7 @@ def ours(name: str, data: Path, folder: Path, seed: int, epochs: Epochs) -> None
     def tuner(*args: Any) -> tune.Tuner:
         made = tuner_of(*args)
         made._local_tuner._run_config.callbacks.append(epochs)
+        made._local_tuner._run_config.stop = Spent(epochs)
         return made
 
     engine._tuner = tuner
