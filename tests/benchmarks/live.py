@@ -32,7 +32,7 @@ from fer_tune.search.options import SearchOptions
 from fer_tune.search.space import load_space
 from fer_tune.training.ray_worker import TrialSetup
 
-SEEDS, BUDGET, AT_ONCE = 3, 150, 2
+SEEDS, BUDGET, AT_ONCE = 3, 80, 2
 WAYS: dict[str, tuple[Sampler, Scheduler]] = {
     "random": ("random", "none"),
     "random + ASHA": ("random", "asha"),
