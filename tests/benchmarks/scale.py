@@ -1,14 +1,14 @@
 """What a trial costs the driver when there are very many: ours, and Ray's plain Tuner in the same run.
 
-`python tests/benchmarks/scale.py [trials] [at once] [epochs] [nodes]`, 1,000, 8, 3 and 1 by default.  Trials train
+`python tests/benchmarks/scale.py [trials] [at once] [epochs] [nodes]`, 1,000, 64, 3 and 1 by default.  Trials train
 nothing: they report invented epochs, on GPUs that exist for Ray alone, on one node or on several of one
 machine.  What is left is the driver's own work (searcher, scheduler, tables, table on screen, Tune's snapshots) and
 Ray's.  Then our search is stopped after half of its trials and resumed; the time until the first new result is that of
 a restore.
 
 On a small machine the processes of the trials need most of the wall time, so compare the driver's CPU seconds.  With
-more at once than it can start in a minute Tune's own queue takes over (measured with 64 on two cores, Ray 2.60, plain
-Tuner and ours alike): the first processes do the trials that others were asked for, and those are ended as they start.
+more at once than it can start in a minute the first processes do the trials that others were asked for, and Tune ends
+those as they start (``TuneController._maybe_reuse_cached_actor``, Ray 2.60; seen with 64 on two cores).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ import fer_tune.search.engine as engine
 from fer_tune.run_folder import Sampler
 from fer_tune.search.options import SearchOptions
 
-DEFAULTS = (1_000, 8, 3, 1)
+DEFAULTS = (1_000, 64, 3, 1)
 
 
 def trial(config: dict[str, Any]) -> None:
