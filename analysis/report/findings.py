@@ -127,7 +127,7 @@ def luck(run: Run, stand: Standing) -> str:
         return f"{promised}; refitted for {plan.epochs} epochs instead of {run.settings.epochs}, {outcome}."
     if loss > 0:
         return f"{promised}; {outcome}: {100 * loss:.1f} points less, the luck that choosing the best of many picks up."
-    return f"{promised}; {outcome}: nothing of the search's figure was luck."
+    return f"{promised}; {outcome}: no less, so the luck that choosing the best of many picks up does not show."
 
 
 def limits(run: Run, stand: Standing) -> list[str]:
