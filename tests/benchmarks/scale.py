@@ -1,14 +1,15 @@
 """What a trial costs the driver when there are very many: ours, and Ray's plain Tuner in the same run.
 
-`python tests/benchmarks/scale.py [trials] [at once] [epochs] [nodes]`, 1,000, 64, 3 and 1 by default.  Trials train
-nothing: they report invented epochs, on GPUs that exist for Ray alone, on one node or on several of one
+`python tests/benchmarks/scale.py [trials] [at once] [epochs] [nodes] [processes]`, 1,000, 64, 3, 1 and 8 by default.
+Trials train nothing: they report invented epochs, on GPUs that exist for Ray alone, on one node or on several of one
 machine.  What is left is the driver's own work (searcher, scheduler, tables, table on screen, Tune's snapshots) and
 Ray's.  Then our search is stopped after half of its trials and resumed; the time until the first new result is that of
 a restore.
 
-On a small machine the processes of the trials need most of the wall time, so compare the driver's CPU seconds.  With
-more at once than it can start in a minute the first processes do the trials that others were asked for, and Tune ends
-those as they start (``TuneController._maybe_reuse_cached_actor``, Ray 2.60; seen with 64 on two cores).
+Trials share ``processes`` processes (hosted.py); with 0 each has its own, as in a search.  On two cores the processes
+of more than some eight trials at once take longer to start than these trials take, so that the first ones do
+the trials that others were asked for, and Tune ends those as they start
+(``TuneController._maybe_reuse_cached_actor``, Ray 2.60).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,34 +29,42 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import ray
 from drawing import tiny_dataset
+from hosted import share_processes
 from ray import tune
 from ray.cluster_utils import Cluster
+from ray.tune.result import RESULT_DUPLICATE
 from ray.tune.schedulers import ASHAScheduler
 
 import fer_tune.search.engine as engine
 from fer_tune.run_folder import Sampler
 from fer_tune.search.options import SearchOptions
 
-DEFAULTS = (1_000, 64, 3, 1)
+DEFAULTS = (1_000, 64, 3, 1, 8)
+NO_MORE = tune.CheckpointConfig(checkpoint_at_end=False)  # which Tune asks of a class, but not of a function
 
 
-def trial(config: dict[str, Any]) -> None:
-    """Report invented epochs that depend on the settings alone."""
-    top = 0.6 - 0.05 * (math.log10(config["learning_rate"]) + 2.5) ** 2
-    epochs = config["epochs"]
-    for epoch in range(1, epochs + 1):
+class Invented(tune.Trainable):
+    """Reports invented epochs that depend on the settings alone, then once more that it is done, as a function does."""
+
+    def step(self) -> dict[str, Any]:
+        epoch, epochs = self.iteration + 1, self.config["epochs"]
+        if epoch > epochs:
+            return {**self._last, RESULT_DUPLICATE: True, "done": True}
+        top = 0.6 - 0.05 * (math.log10(self.config["learning_rate"]) + 2.5) ** 2
         accuracy = top * (1 - math.exp(-epoch))
-        tune.report(
-            {
-                "epoch": epoch,
-                "val_accuracy": accuracy,
-                "best_val_accuracy": accuracy,
-                "best_epoch": epoch,
-                "finished": epoch == epochs,
-                "seconds": 0.0,
-                "images_per_second": 0.0,
-            }
-        )
+        self._last = {
+            "epoch": epoch,
+            "val_accuracy": accuracy,
+            "best_val_accuracy": accuracy,
+            "best_epoch": epoch,
+            "finished": epoch == epochs,
+            "seconds": 0.0,
+            "images_per_second": 0.0,
+        }
+        return dict(self._last)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        return True
 
 
 def resident() -> float:
@@ -102,7 +112,7 @@ def measured(label: str, meter: Meter, run: Callable[[], Any]) -> None:
 def plain(folder: Path, trials: int, at_once: int, epochs: int, meter: Meter) -> None:
     """Ray's Tuner with random settings and ASHA, quiet, everything else as it comes."""
     tune.Tuner(
-        tune.with_resources(trial, {"CPU": 0, "GPU": 1}),
+        tune.with_resources(Invented, {"CPU": 0, "GPU": 1}),
         param_space={"learning_rate": tune.loguniform(1e-4, 1e-1), "epochs": epochs},
         tune_config=tune.TuneConfig(
             metric="val_accuracy",
@@ -112,18 +122,21 @@ def plain(folder: Path, trials: int, at_once: int, epochs: int, meter: Meter) ->
             max_concurrent_trials=at_once,
             reuse_actors=True,
         ),
-        run_config=tune.RunConfig(name="plain", storage_path=str(folder), callbacks=[meter], verbose=0),
+        run_config=tune.RunConfig(
+            name="plain", storage_path=str(folder), callbacks=[meter], checkpoint_config=NO_MORE, verbose=0
+        ),
     ).fit()
 
 
 def main() -> None:
     given = [int(value) for value in sys.argv[1:]]
-    trials, at_once, epochs, nodes = [*given, *DEFAULTS[len(given) :]]
+    trials, at_once, epochs, nodes, processes = [*given, *DEFAULTS[len(given) :]]
     logging.getLogger("ray").setLevel(logging.ERROR)
     os.environ |= {"RAY_AIR_NEW_OUTPUT": "0", "RAY_USAGE_STATS_ENABLED": "0", "FER_TUNE_OUTPUT": "quiet"}
-    start_ray(at_once, nodes)
-    engine._trainable = lambda *_: tune.with_resources(trial, {"CPU": 0, "GPU": 1})  # the rest is as users have it
-    with tempfile.TemporaryDirectory() as name:
+    engine._trainable = lambda *_: tune.with_resources(Invented, {"CPU": 0, "GPU": 1})  # the rest is as users have it
+    with started_ray(at_once, nodes), tempfile.TemporaryDirectory() as name:
+        if processes:
+            share_processes(processes)
         folder = Path(name)
         tiny_dataset(folder / "tiny")
 
@@ -144,7 +157,8 @@ def main() -> None:
                 wandb="disabled",
             )
 
-        print(f"{trials} trials of {epochs} invented epochs, {at_once} at once, {nodes} node(s); the driver per trial")
+        place = f"{nodes} node(s), {processes or at_once} processes"
+        print(f"{trials} trials of {epochs} invented epochs, {at_once} at once, {place}; the driver per trial:")
         print(f"{'':24} {'CPU ms':>14} {'wall ms':>12} {'MiB per 1,000':>16} {'reports a trial':>16}", flush=True)
         meter = Meter()
         measured("Ray's plain Tuner", meter, lambda: plain(folder, trials, at_once, epochs, meter))
@@ -170,17 +184,23 @@ def main() -> None:
     print(f"restored with {trials // 2} trials ended: {again.first_result - began:.1f} s to the first new result")
 
 
-def start_ray(at_once: int, nodes: int) -> None:
-    """Start Ray with as many GPUs that are none, on one node or spread over several."""
+@contextmanager
+def started_ray(at_once: int, nodes: int) -> Iterator[None]:
+    """Run Ray with as many GPUs that are none, on one node or spread over several."""
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if nodes == 1:
         ray.init(num_cpus=at_once, num_gpus=at_once, **quiet)
+        yield
+        ray.shutdown()
         return
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0, "include_dashboard": False})
     for _ in range(nodes):
         cluster.add_node(num_cpus=at_once // nodes, num_gpus=at_once // nodes)
     ray.init(address=cluster.address, **quiet)
     cluster.wait_for_nodes()
+    yield
+    ray.shutdown()
+    cluster.shutdown()
 
 
 def with_meter(tuner_of: Callable[..., tune.Tuner], meter: Meter) -> None:
@@ -189,6 +209,7 @@ def with_meter(tuner_of: Callable[..., tune.Tuner], meter: Meter) -> None:
     def tuner(*args: Any) -> tune.Tuner:
         made = tuner_of(*args)
         made._local_tuner._run_config.callbacks.append(meter)
+        made._local_tuner._run_config.checkpoint_config = NO_MORE
         return made
 
     engine._tuner = tuner
