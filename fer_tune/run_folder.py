@@ -151,7 +151,7 @@ class SearchSettings(BaseModel):
     dataset: DatasetRef
     backbones: list[str]
     trials: int  # per backbone, at most
-    planned: dict[str, int] = Field(default_factory=dict)  # backbone -> trials: fewer where a grid has no more points
+    planned: dict[str, int] = {}  # backbone -> trials: fewer where a grid has no more points
     epochs: int  # most epochs of one trial
     time_budget_seconds: float | None = None
     target_accuracy: float | None = None  # the search ends once a trial reaches it on validation
@@ -165,13 +165,14 @@ class SearchSettings(BaseModel):
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
     workers_per_trial: int = 1
+    node_labels: dict[str, str] = {}  # of the nodes that trials may use
     concurrent: int | None = 1  # trials side by side; None: as many as fit on a cluster
     wandb: Literal["online", "offline", "disabled"] = "offline"
-    spaces: dict[str, dict[str, Any]] = Field(default_factory=dict)  # backbone -> its search space, resolved
-    published: dict[str, list[Published]] = Field(default_factory=dict)  # backbone -> tried first
-    warm_start: dict[str, list[Candidate]] = Field(default_factory=dict)  # backbone -> best of an earlier run
-    versions: dict[str, str] = Field(default_factory=dict)  # package -> version
-    hardware: dict[str, str] = Field(default_factory=dict)
+    spaces: dict[str, dict[str, Any]] = {}  # backbone -> its search space, resolved
+    published: dict[str, list[Published]] = {}  # backbone -> tried first
+    warm_start: dict[str, list[Candidate]] = {}  # backbone -> best of an earlier run
+    versions: dict[str, str] = {}  # package -> version
+    hardware: dict[str, str] = {}
 
     @property
     def total(self) -> int:

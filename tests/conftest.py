@@ -68,7 +68,7 @@ def ray_local() -> Iterator[None]:
 
     from fer_tune.search.ray_start import start_ray
 
-    start_ray(num_cpus=2, object_store_memory=100 * 1024**2)
+    start_ray(num_cpus=2, object_store_memory=100 * 1024**2, labels={"kind": "tests"})
     started = _descendants()
     yield
     started |= _descendants()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -292,9 +292,19 @@ def _write_failure(ending: Ending) -> None:
 
 
 class RayPool:
-    """Runs each task as a Ray task with its share of the CPUs and GPUs; needs a running Ray."""
+    """Runs each task as a Ray task with its share of the CPUs and GPUs; needs a running Ray.
 
-    def __init__(self, data: Path | str, cpus: float, gpus: float, train: Train | None = None) -> None:
+    With ``labels`` it runs them on nodes that have these alone, see :mod:`fer_tune.search.node_labels`.
+    """
+
+    def __init__(
+        self,
+        data: Path | str,
+        cpus: float,
+        gpus: float,
+        train: Train | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
         import ray
 
         have = ray.cluster_resources()
@@ -309,7 +319,8 @@ class RayPool:
                 return train_one_away(task, data, store=store, train=train, device=device, threads=threads)
             return train_one(task, data, train=train, device=device, threads=threads)
 
-        self._remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(remote)
+        selected: dict[str, Any] = {"label_selector": dict(labels)} if labels else {}
+        self._remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0, **selected)(remote)
         self._running: dict[Any, RefitTask] = {}
 
     def submit(self, task: RefitTask) -> None:

@@ -48,6 +48,12 @@ def command(
     gpus_per_trial: float | None = typer.Option(
         None, "--gpus-per-trial", help="GPUs of each refit, such as 0.5. (default: as in the search)"
     ),
+    node_label: list[str] | None = typer.Option(
+        None,
+        "--node-label",
+        metavar="KEY=VALUE",
+        help="Train on the cluster's nodes with this label only; repeat it for several. (default: as in the search)",
+    ),
     data: Path | None = DATA,
 ) -> None:
     """Train the best configurations of RUN again, each with several seeds; goes on where it was stopped."""
@@ -58,6 +64,7 @@ def command(
     from analysis.report.console import refit_table
     from analysis.run.cards import keep_card
     from fer_tune.errors import UserError
+    from fer_tune.search.node_labels import parse_labels
 
     if on not in ("train", "train+val"):
         raise UserError(f"--on {on}: train or train+val")
@@ -75,6 +82,7 @@ def command(
     gpus = settings.gpus_per_trial if gpus_per_trial is None else gpus_per_trial
     if cpus <= 0 or gpus < 0:
         raise UserError(f"--cpus-per-trial must be above 0 and --gpus-per-trial at least 0, not {cpus:g} and {gpus:g}")
+    labels = settings.node_labels if node_label is None else parse_labels(node_label)
     dataset = open_dataset(loaded, data)
     keep_card(loaded, dataset)
     words = "on train and val together" if on == "train+val" else f"{plan.epochs} epochs each"
@@ -83,7 +91,8 @@ def command(
         highlight=False,
     )
     if tasks:
-        _train(loaded, plan, tasks, dataset.location, cpus, gpus, console, f"fer-tune refit {run}{_option(on)}")
+        again = f"fer-tune refit {run}{_option(on)}"
+        _train(loaded, plan, tasks, dataset.location, cpus, gpus, labels, console, again)
     console.print(refit_table(loaded.refits))
     refits = loaded.finals if on == "train+val" else loaded.refits
     failed = [result for refit in refits for result in refit.failed]
@@ -124,6 +133,7 @@ def _train(
     data: str,
     cpus: float,
     gpus: float,
+    labels: dict[str, str],
     console: Console,
     again: str,
 ) -> None:
@@ -135,6 +145,7 @@ def _train(
     from analysis.refits.training import RayPool, run_refits
     from analysis.report.console import RefitProgress
     from fer_tune.run_folder import RefitPlan, write_json
+    from fer_tune.search.hardware import check_size, lacking
     from fer_tune.search.ray_session import ray_session
     from fer_tune.search.shared_folder import check_shared
     from fer_tune.tracking.session import Session
@@ -142,11 +153,15 @@ def _train(
     file = run.folder.refit_file if isinstance(plan, RefitPlan) else run.folder.final_file
     before = signal.getsignal(signal.SIGTERM)
     try:
-        with ray_session(), closing(Session(run.folder.path, run.settings.wandb)) as recording:
+        with ray_session() as joined, closing(Session(run.folder.path, run.settings.wandb)) as recording:
             # `ray job stop` ends it as Ctrl-C does; set here, since Ray's start sets a handler that prints a stack
             signal.signal(signal.SIGTERM, signal.default_int_handler)
-            check_shared(run.folder.path)
-            pool = RayPool(data, cpus, gpus)
+            if labels and not joined:
+                check_size(cpus, gpus, 1, labels)
+            if missing := lacking(cpus, gpus, 1, labels) if joined else "":
+                console.print(f"waiting for nodes: {missing.replace('a trial', 'a refit')}", highlight=False)
+            check_shared(run.folder.path, labels)
+            pool = RayPool(data, cpus, gpus, labels=labels)
             write_json(plan, file)
             with RefitProgress(console, tasks) as progress, closing(run_refits(tasks, pool)) as endings:
                 for ending in endings:

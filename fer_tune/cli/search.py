@@ -33,6 +33,14 @@ def command(
     cpus_per_trial: Annotated[float | None, typer.Option(min=0.1, help="CPUs, and threads, of one worker.")] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(min=0, help="GPUs of one worker, such as 0.25.")] = None,
     workers_per_trial: Annotated[int, typer.Option(min=1, help="Data-parallel workers of one trial.")] = 1,
+    node_label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Train on the cluster's nodes with this label only, such as ray.io/accelerator-type=A100 or "
+            "kind=in(fast,big); repeat it for several that must all hold.",
+        ),
+    ] = None,
     concurrent: Annotated[int | None, typer.Option(min=1, help="Most trials side by side; else all that fit.")] = None,
     space: Annotated[list[Path] | None, typer.Option(help="A search-space file instead of the shipped one.")] = None,
     weights: Annotated[
@@ -85,6 +93,7 @@ def command(
         _one_of("--objective", asked, get_args(Objective))
     show_as(quiet=quiet, as_json=as_json)
     from fer_tune.search.engine import search as run_search
+    from fer_tune.search.node_labels import parse_labels
     from fer_tune.search.options import SearchOptions
 
     options = SearchOptions(
@@ -99,6 +108,7 @@ def command(
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
         workers_per_trial=workers_per_trial,
+        node_labels=parse_labels(node_label or []),
         concurrent=concurrent,
         spaces=[str(file) for file in space or []],
         weights=list(weights or []),

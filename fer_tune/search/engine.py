@@ -81,6 +81,7 @@ def search(options: SearchOptions) -> Ended:
             options.workers_per_trial,
             options.concurrent,
             joined=joined,
+            labels=options.node_labels,
         )
         published = {name: space.published_for(data.card.name) for name, space in spaces.items()}
         if not options.published:
@@ -112,6 +113,7 @@ def search(options: SearchOptions) -> Ended:
             cpus_per_trial=resources.cpus,
             gpus_per_trial=resources.gpus,
             workers_per_trial=resources.workers,
+            node_labels=options.node_labels,
             concurrent=resources.concurrent,
             wandb=wandb,
             spaces={name: space.resolved() for name, space in spaces.items()},
@@ -121,7 +123,7 @@ def search(options: SearchOptions) -> Ended:
             hardware=describe(),
         )
         _look_for_room(run, settings, joined=joined)
-        check_shared(run.path)
+        check_shared(run.path, settings.node_labels)
         run.path.mkdir(parents=True)
         run.write_settings(settings)
         with kept(run.path, when_lost=ask_to_stop):
@@ -148,7 +150,7 @@ def resume(path: Path | str) -> Ended:
     with ray_session(dashboard=settings.workers_per_trial > 1) as joined:
         if _ended(run) < _planned(settings):
             _look_for_room(run, settings, joined=joined)
-        check_shared(run.path)
+        check_shared(run.path, settings.node_labels)
         # Tune's state names the folder where the search began
         with kept(run.path, when_lost=ask_to_stop), moved_to(run.path):
             return _fit(_restored(run, settings, setup), run, settings)
@@ -193,7 +195,9 @@ def _look_for_room(run: RunFolder, settings: SearchSettings, *, joined: bool) ->
     Raises:
         UserError: they would wait for ever on this machine.
     """
-    missing = lacking(settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial)
+    missing = lacking(
+        settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial, settings.node_labels
+    )
     if missing and not joined:
         raise UserError(f"{run.name}: {missing}; go on with it on a larger machine or a cluster")
     if missing:
@@ -217,6 +221,7 @@ def _setup(settings: SearchSettings) -> TrialSetup:
         settings.gpus_per_trial,
         settings.workers_per_trial,
         measure=bool({"latency", "parameters"} & set(settings.objectives)),
+        labels=settings.node_labels,
     )
 
 
@@ -227,7 +232,8 @@ def _trainable(settings: SearchSettings, setup: TrialSetup) -> Any:
         # CPU from them; Tune wants some resource, and every head has this one.
         return tune.with_resources(trainable, {"node:__internal_head__": 0.001})
     resources = {"CPU": setup.cpus, "GPU": setup.gpus} if setup.gpus else {"CPU": setup.cpus}
-    return tune.with_resources(trainable, resources)
+    selected: dict[str, Any] = {"bundle_label_selector": [setup.labels]} if setup.labels else {}
+    return tune.with_resources(trainable, tune.PlacementGroupFactory([resources], **selected))
 
 
 def _first(settings: SearchSettings) -> dict[str, list[Candidate]]:
@@ -259,8 +265,9 @@ def _scheduler(settings: SearchSettings) -> tuple[TrialScheduler, list[tune.Call
 def _tuner(run: RunFolder, settings: SearchSettings, spaces: dict[str, SearchSpace]) -> tune.Tuner:
     total = _planned(settings)
     scheduler, keepers = _scheduler(settings)
-    room = Room(settings.cpus_per_trial, settings.gpus_per_trial) if settings.concurrent is None else None
-    if room:
+    room = None
+    if settings.concurrent is None:
+        room = Room(settings.cpus_per_trial, settings.gpus_per_trial, settings.node_labels)
         keepers.append(room)
     workers = settings.workers_per_trial
     per_trial = (settings.cpus_per_trial * workers, settings.gpus_per_trial * workers)

@@ -6,11 +6,16 @@ import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 
 import ray
+from ray._private.state import available_resources_per_node  # what Ray offers openly is the sum over nodes
 
 from fer_tune.errors import UserError
+from fer_tune.search.node_labels import matches, told
+
+NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 _PACKAGES = ("fer-tune", "ray", "torch", "torchvision", "timm", "optuna", "wandb", "scikit-learn", "pyarrow", "numpy")
 
@@ -32,7 +37,14 @@ class Resources:
 
     @classmethod
     def choose(
-        cls, cpus: float | None, gpus: float | None, workers: int, concurrent: int | None, *, joined: bool = False
+        cls,
+        cpus: float | None,
+        gpus: float | None,
+        workers: int,
+        concurrent: int | None,
+        *,
+        joined: bool = False,
+        labels: Mapping[str, str] = NO_LABELS,
     ) -> Resources:
         """Fill in what the user left open, from the resources of the connected Ray.
 
@@ -50,17 +62,18 @@ class Resources:
             workers: of one trial.
             concurrent: trials side by side.
             joined: whether Ray is a cluster that was there before.
+            labels: of the nodes that trials may use, see :mod:`fer_tune.search.node_labels`.
 
         Raises:
             UserError: more is asked for than there is, where that will not change.
         """
-        there = nodes()
+        there = nodes(labels)
         if gpus is None:
             gpus = 1.0 if _total(there, "GPU") else 0.0
         if cpus is None:
             cpus = _share(there, gpus, workers)
         if not joined:
-            check_size(cpus, gpus, workers)
+            check_size(cpus, gpus, workers, labels)
         fits = places(there, cpus, gpus) // workers
         if joined:
             at_once = concurrent if concurrent or workers == 1 else max(1, fits)
@@ -69,9 +82,14 @@ class Resources:
         return cls(cpus, gpus, workers, at_once, fits)
 
 
-def nodes() -> list[dict[str, float]]:
-    """Return what each node that is alive has, in use or not: resource -> how much."""
-    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+def nodes(labels: Mapping[str, str] = NO_LABELS) -> list[dict[str, float]]:
+    """Return what each node that is alive and has these labels has, in use or not: resource -> how much."""
+    return [dict(node["Resources"]) for node in living(labels)]
+
+
+def living(labels: Mapping[str, str] = NO_LABELS) -> list[dict[str, Any]]:
+    """Return the nodes that are alive and have these labels, as ``ray.nodes`` tells them."""
+    return [node for node in ray.nodes() if node["Alive"] and matches(node.get("Labels", {}), labels)]
 
 
 def fitting(resources: Mapping[str, float], cpus: float, gpus: float) -> int:
@@ -89,13 +107,24 @@ def places(there: Iterable[Mapping[str, float]], cpus: float, gpus: float) -> in
     return sum(fitting(node, cpus, gpus) for node in there)
 
 
-def check_size(cpus: float, gpus: float, workers: int) -> None:
-    """Refuse a trial that is larger than the connected Ray.
+def unused_places(cpus: float, gpus: float, labels: Mapping[str, str] = NO_LABELS) -> int:
+    """Return how many workers fit on what nobody uses now, or a little earlier."""
+    if not labels:
+        return fitting(ray.available_resources(), cpus, gpus)
+    free = available_resources_per_node()
+    return places((free.get(node["NodeID"], {}) for node in living(labels)), cpus, gpus)
+
+
+def check_size(cpus: float, gpus: float, workers: int, labels: Mapping[str, str] = NO_LABELS) -> None:
+    """Refuse a trial that is larger than the connected Ray, or than its nodes with ``labels``.
 
     Raises:
         UserError: with what it needs and what there is.
     """
-    there = nodes()
+    there = nodes(labels)
+    if not there:
+        known = "; ".join(told(node.get("Labels", {})) or "none" for node in living())
+        raise UserError(f"--node-label {told(labels)}: Ray has no such node; its nodes' labels: {known}")
     for name, asked in (("cpus", cpus), ("gpus", gpus)):
         total = _total(there, name[:-1].upper())
         if asked * workers > total:
@@ -105,15 +134,16 @@ def check_size(cpus: float, gpus: float, workers: int) -> None:
             )
 
 
-def lacking(cpus: float, gpus: float, workers: int) -> str:
+def lacking(cpus: float, gpus: float, workers: int, labels: Mapping[str, str] = NO_LABELS) -> str:
     """Return what a trial waits for, in words, or an empty string where it fits on the connected Ray as it is."""
-    there = nodes()
+    there = nodes(labels)
     if places(there, cpus, gpus) >= workers:
         return ""
     worker = f"{cpus:g} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
     needed = f"{worker} on one node" if workers == 1 else f"{workers} times {worker}, each on one node"
+    kind = f" with {told(labels)}" if labels else ""
     found = f"{_total(there, 'CPU'):g} CPUs and {_total(there, 'GPU'):g} GPUs"
-    return f"a trial needs {needed}, and Ray has {found} on {len(there)} node(s) now"
+    return f"a trial needs {needed}, and Ray has {found} on {len(there)} node(s){kind} now"
 
 
 def package_versions() -> dict[str, str]:

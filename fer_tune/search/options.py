@@ -32,6 +32,7 @@ class SearchOptions:
     cpus_per_trial: float | None = None
     gpus_per_trial: float | None = None
     workers_per_trial: int = 1
+    node_labels: dict[str, str] = field(default_factory=dict)  # of the nodes that trials may use
     concurrent: int | None = None
     spaces: list[str] = field(default_factory=list)  # files instead of the shipped spaces
     weights: list[str] = field(default_factory=list)  # that trials start from; see search/weights.py

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import ray
 from ray.tune import Callback
 
-from fer_tune.search.hardware import fitting, nodes, places
+from fer_tune.search.hardware import NO_LABELS, nodes, places, unused_places
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
@@ -38,10 +38,11 @@ class Room(Callback):
     Args:
         cpus: of a trial, which has one worker.
         gpus: of a trial.
+        labels: of the nodes that trials may use.
     """
 
-    def __init__(self, cpus: float, gpus: float) -> None:
-        self._cpus, self._gpus = cpus, gpus
+    def __init__(self, cpus: float, gpus: float, labels: Mapping[str, str] = NO_LABELS) -> None:
+        self._cpus, self._gpus, self._labels = cpus, gpus, dict(labels)
         self._waiting = self._running = 0
         self._places = self._unused = 0
         self._looked = -_EVERY
@@ -73,6 +74,6 @@ class Room(Callback):
         """
         if time.monotonic() - self._looked >= _EVERY:
             self._looked = time.monotonic()
-            self._places = places(nodes(), self._cpus, self._gpus)
-            self._unused = fitting(ray.available_resources(), self._cpus, self._gpus)
+            self._places = places(nodes(self._labels), self._cpus, self._gpus)
+            self._unused = unused_places(self._cpus, self._gpus, self._labels)
         return max(0, min(self._unused, self._places - self._running))

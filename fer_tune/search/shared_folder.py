@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from fer_tune.errors import UserError
+from fer_tune.search.hardware import NO_LABELS, living
 from fer_tune.storage.runs import check_writable, store_of
 
 _PATIENCE = 90.0  # seconds for a node's answer: it may have to start a process and import pyarrow first
 
 
-def check_shared(run: Path) -> None:
+def check_shared(run: Path, labels: Mapping[str, str] = NO_LABELS) -> None:
     """Ask each other node that can train whether it sees where ``run`` is; on one node or without Ray, ask nobody.
 
     A node that does not answer in time is taken to see it: trials there would tell.
 
     Args:
         run: the run folder, made or not yet made, or the local copy of a run in a store.
+        labels: of the nodes that can train, see :mod:`fer_tune.search.node_labels`.
 
     Raises:
         UserError: nodes that do not, with their addresses and what to do.
@@ -31,8 +34,8 @@ def check_shared(run: Path) -> None:
     own = ray.get_runtime_context().get_node_id()
     others = {
         node["NodeID"]: node["NodeManagerAddress"]
-        for node in ray.nodes()
-        if node["Alive"] and node["NodeID"] != own and node["Resources"].get("CPU", 0) > 0
+        for node in living(labels)
+        if node["NodeID"] != own and node["Resources"].get("CPU", 0) > 0
     }
     if not others:
         return

@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import ray
 import torch
 
 from fer_tune.config import TrialConfig, trial_config
 from fer_tune.data.batches import Batches
 from fer_tune.data.store import PreparedDataset
-from fer_tune.search.hardware import Resources
+from fer_tune.search.hardware import Resources, nodes
 from fer_tune.search.options import SearchOptions, chosen_spaces
 from fer_tune.search.ray_session import ray_session
 from fer_tune.search.scheduler import BackboneASHA
@@ -189,8 +188,9 @@ def estimate(options: SearchOptions) -> Estimate:
             options.workers_per_trial,
             options.concurrent,
             joined=joined,
+            labels=options.node_labels,
         )
-        there = ray.cluster_resources()
+        there = nodes(options.node_labels)
     device = torch.device("cuda" if resources.gpus and torch.cuda.is_available() else "cpu")
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, int(resources.cpus)))
@@ -205,8 +205,8 @@ def estimate(options: SearchOptions) -> Estimate:
     return Estimate(
         options,
         resources,
-        there.get("CPU", 0.0),
-        there.get("GPU", 0.0),
+        sum(node.get("CPU", 0.0) for node in there),
+        sum(node.get("GPU", 0.0) for node in there),
         device.type,
         images,
         expected_epochs(options),

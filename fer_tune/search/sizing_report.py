@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fer_tune.search.node_labels import told
 from fer_tune.training.checkpoint import KEPT
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def report(estimate: Estimate) -> str:
 def _how_many(estimate: Estimate) -> str:
     options, resources = estimate.options, estimate.resources
     what = f"{estimate.gpus:g} GPUs and {estimate.cpus:g} CPUs" if resources.gpus else f"{estimate.cpus:g} CPUs"
+    if options.node_labels:
+        what += f" with {told(options.node_labels)}"
     if resources.concurrent is None:
         now = f"{resources.fits} now, on {what}" if resources.fits else f"none now: no node of {what} has room for one"
         return f"as many as fit, from moment to moment: {now}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class TrialSetup:
     gpus: float  # per worker
     workers: int  # data-parallel workers of one trial
     measure: bool = False  # the network's latency and size, once per trial
+    labels: dict[str, str] = field(default_factory=dict)  # of the nodes that may be used
     leftover_mib: float | None = None  # trials may leave behind in a reused process; a share of the machine's memory
 
 
@@ -78,7 +79,10 @@ def _fit_group(arguments: dict[str, Any], setup: TrialSetup) -> None:
         _train_worker,
         train_loop_config=arguments,
         scaling_config=ray.train.ScalingConfig(
-            num_workers=setup.workers, use_gpu=setup.gpus > 0, resources_per_worker=resources
+            num_workers=setup.workers,
+            use_gpu=setup.gpus > 0,
+            resources_per_worker=resources,
+            label_selector=setup.labels or None,  # type: ignore[call-arg]  # of Ray Train V2, which Ray 2.60 uses
         ),
         run_config=ray.train.RunConfig(
             name="train",  # a stable name: a restarted trial finds its own checkpoints

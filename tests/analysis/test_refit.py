@@ -175,7 +175,7 @@ def test_real_refits_through_ray(made, ray_local) -> None:
     plan = plan_refits(made.run, top=1, seeds=2, epochs=1, published=False)
     write_json(plan, made.run.folder.refit_file)
     tasks = pending_tasks(made.run, plan)
-    pool = RayPool(made.data, cpus=1, gpus=0)
+    pool = RayPool(made.data, cpus=1, gpus=0, labels={"kind": "tests"})
     endings = ended(tasks, pool)
     assert {ending.task.seed for ending in endings} == set(plan.seeds)
     [refit] = made.run.refits
@@ -219,6 +219,15 @@ def test_stopping_ends_what_runs_in_ray_and_frees_its_place(made, tasks, ray_loc
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert len(pending_tasks(made.run, made.run.refit_plan)) == len(tasks)
+
+
+def test_refits_wait_for_a_node_with_their_labels(made, tasks, ray_local) -> None:
+    pool = RayPool(
+        made.data, cpus=1, gpus=0, train=fake_train, labels={"kind": "!tests"}
+    )  # this machine has kind=tests
+    pool.submit(tasks[0])
+    assert pool.wait(3) == []
+    pool.cancel()
 
 
 @pytest.mark.parametrize(("cpus", "gpus", "option"), [(64, 0, "--cpus-per-trial"), (1, 1, "--gpus-per-trial")])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 import typer
 from drawing import tiny_dataset
 from fake_run import FakeRun, guesses
@@ -44,12 +46,13 @@ class Pool:
     """Takes the place of `RayPool`; refits end at once, seed 1001 better than the others."""
 
     asked: tuple[Path, float, float]
+    labels: Mapping[str, str]
     fail = False
     interrupt: signal.Signals | None = None
     fake: FakeRun
 
-    def __init__(self, data: Path, cpus: float, gpus: float) -> None:
-        Pool.asked = (data, cpus, gpus)
+    def __init__(self, data: Path, cpus: float, gpus: float, labels: Mapping[str, str]) -> None:
+        Pool.asked, Pool.labels = (data, cpus, gpus), labels
         self.tasks: list[RefitTask] = []
 
     def submit(self, task: RefitTask) -> None:
@@ -193,6 +196,16 @@ def test_refit_resources(fake: FakeRun, pool: type[Pool], tmp_path: Path) -> Non
     assert pool.asked[1:] == (2, 0)  # as the search had them
     call("refit", fake.path, "--seeds", 2, "--cpus-per-trial", 0.5, "--gpus-per-trial", 0.25)
     assert pool.asked[1:] == (0.5, 0.25)
+
+
+def test_refit_on_labelled_nodes(fake: FakeRun, pool: type[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 8}, "Labels": {"kind": "fast"}}])
+    call("refit", fake.path, "--top", 1, "--seeds", 1)
+    assert pool.labels == {}  # as the search had them
+    call("refit", fake.path, "--seeds", 2, "--node-label", "kind=fast")
+    assert pool.labels == {"kind": "fast"}
+    with pytest.raises(UserError, match="--node-label kind=slow: Ray has no such node"):
+        call("refit", fake.path, "--seeds", 3, "--node-label", "kind=slow")
 
 
 @pytest.mark.parametrize("option", [("--cpus-per-trial", 0), ("--gpus-per-trial", -1)])

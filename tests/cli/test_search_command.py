@@ -84,6 +84,7 @@ BASE = ("search", "--data", "d", "--backbone", "cnn_simpler")
         (("--cpus-per-trial", "2"), "cpus_per_trial", 2.0),
         (("--gpus-per-trial", "0.25"), "gpus_per_trial", 0.25),
         (("--workers-per-trial", "2"), "workers_per_trial", 2),
+        (("--node-label", "kind=fast", "--node-label", "a=!b"), "node_labels", {"kind": "fast", "a": "!b"}),
         (("--concurrent", "3"), "concurrent", 3),
         (("--space", "a.yaml"), "spaces", ["a.yaml"]),
         (("--grace-period", "4"), "grace_period", 4),

@@ -10,12 +10,12 @@ from typing import Any
 
 
 @contextmanager
-def cluster_of(head_cpus: int, *workers: int) -> Iterator[Any]:
+def cluster_of(head_cpus: int, *workers: int, dashboard: bool = False) -> Iterator[Any]:
     """Start a head with so many CPUs, and a node with so many for each of ``workers``."""
     from ray.cluster_utils import Cluster
 
     Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray").mkdir(exist_ok=True)  # the utility takes it to be there
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": head_cpus, "include_dashboard": False})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": head_cpus, "include_dashboard": dashboard})
     try:
         for cpus in workers:
             cluster.add_node(num_cpus=cpus)

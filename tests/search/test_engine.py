@@ -177,6 +177,7 @@ def test_no_wandb_no_published_and_the_weights_of_an_earlier_run(ray_local, run,
             wandb="disabled",
             published=False,
             concurrent=1,
+            node_labels={"kind": "in(tests,other)"},
             weights=[f"cnn_residual={run.path}"],
         )
     )
@@ -188,6 +189,16 @@ def test_no_wandb_no_published_and_the_weights_of_an_earlier_run(ray_local, run,
     )
     assert not ended.run.wandb.exists()
     assert ended.run.settings().concurrent == 1
+    assert ended.run.settings().node_labels == {"kind": "in(tests,other)"}
+
+
+def test_labels_that_no_node_has_are_told_before_the_search(ray_local, data, tmp_path):
+    options = SearchOptions(data=data, backbones=["cnn_simpler"], storage=tmp_path, node_labels={"kind": "fast"})
+    with pytest.raises(
+        UserError, match=r"--node-label kind=fast: Ray has no such node; its nodes' labels: .*kind=tests"
+    ):
+        search(options)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_target_ends_a_warm_started_search_and_resume_goes_beyond_it(ray_local, run, data, spaces, tmp_path):
