@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pyarrow.parquet as pq
 import pytest
 from drawing import tiny_dataset
@@ -32,6 +31,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 def trains(node: Any, kind: str) -> bool:
     """Whether a process below the node's raylet trains now."""
+    import psutil  # which Ray brings along
+
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
     names = []
     for process in raylet.children(recursive=True):

@@ -109,6 +109,8 @@ def test_it_is_told_with_its_reasons():
     assert "10.0 s at batch 64, 48 px; 20.0 s at batch 32, 48 px" in told
     assert "about 3 min" in told  # 10 trials, 4 epochs of 15 s, 4 at a time, but no less than 12 epochs
     assert "20.0 MiB, 2 checkpoints" in told
+    told = report(made(Resources(2, 0, 1, 4), node_labels={"kind": "fast", "market": "!spot"}))
+    assert "4, as many as fit on 8 CPUs with kind=fast, market=!spot" in told
 
 
 def test_what_was_asked_is_told_as_asked():
