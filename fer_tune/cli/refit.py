@@ -158,8 +158,8 @@ def _train(
             signal.signal(signal.SIGTERM, signal.default_int_handler)
             if labels and not joined:
                 check_size(cpus, gpus, 1, labels)
-            if missing := lacking(cpus, gpus, 1, labels) if joined else "":
-                console.print(f"waiting for nodes: {missing.replace('a trial', 'a refit')}", highlight=False)
+            if joined and (missing := lacking(cpus, gpus, 1, labels)):
+                console.print(f"waiting for nodes: {missing}", highlight=False)
             check_shared(run.folder.path, labels)
             pool = RayPool(data, cpus, gpus, labels=labels)
             write_json(plan, file)

@@ -13,7 +13,7 @@ import ray
 from ray._private.state import available_resources_per_node  # what Ray offers openly is the sum over nodes
 
 from fer_tune.errors import UserError
-from fer_tune.search.node_labels import matches, told
+from fer_tune.search.node_labels import ACCELERATOR, matches, told
 
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
@@ -48,9 +48,9 @@ class Resources:
     ) -> Resources:
         """Fill in what the user left open, from the resources of the connected Ray.
 
-        With GPUs each worker gets one, and its share of the CPUs, at most 8.  Without, four trials at most run side
-        by side on a machine: one thread each is the best use of few cores, and a searcher learns less from many at
-        once.
+        With GPUs, or where a type of them is asked for, each worker gets one, and its share of the CPUs, at most 8.
+        Without, four trials at most run side by side on a machine: one thread each is the best use of few cores, and
+        a searcher learns less from many at once.
 
         A cluster that was joined may grow and shrink.  There the number of trials side by side is left open, unless
         the user gives it or a trial has several workers, whose places Tune does not count; and nothing is refused for
@@ -69,7 +69,7 @@ class Resources:
         """
         there = nodes(labels)
         if gpus is None:
-            gpus = 1.0 if _total(there, "GPU") else 0.0
+            gpus = 1.0 if _total(there, "GPU") or ACCELERATOR in labels else 0.0
         if cpus is None:
             cpus = _share(there, gpus, workers)
         if not joined:
@@ -122,7 +122,7 @@ def check_size(cpus: float, gpus: float, workers: int, labels: Mapping[str, str]
         UserError: with what it needs and what there is.
     """
     there = nodes(labels)
-    if not there:
+    if labels and not there:
         known = "; ".join(told(node.get("Labels", {})) or "none" for node in living())
         raise UserError(f"--node-label {told(labels)}: Ray has no such node; its nodes' labels: {known}")
     for name, asked in (("cpus", cpus), ("gpus", gpus)):

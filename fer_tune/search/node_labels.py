@@ -13,6 +13,9 @@ from collections.abc import Iterable, Mapping
 
 from fer_tune.errors import UserError
 
+ACCELERATOR = "ray.io/accelerator-type"
+"""Ray's own label of a node with GPUs."""
+
 _WORD = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?"
 _KEY = re.compile(rf"(?:{_WORD}/)?{_WORD}")
 _SELECTOR = re.compile(rf"!?(?:in\(({_WORD}(?:, ?{_WORD})*)\)|({_WORD}))")

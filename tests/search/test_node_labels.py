@@ -70,6 +70,12 @@ def test_only_the_labelled_nodes_count(cluster):
     assert Resources.choose(1, None, 2, None, joined=True, labels={"kind": "fast"}) == Resources(1, 1, 2, 1, 1)
 
 
+def test_who_asks_for_a_type_of_gpu_gets_one_before_its_node_is_there(cluster):
+    wanted = {"ray.io/accelerator-type": "H100"}
+    assert Resources.choose(None, None, 1, None, joined=True, labels=wanted) == Resources(1, 1, 1, None, 0)
+    assert Resources.choose(None, None, 1, None, joined=True, labels={"kind": "big"}).gpus == 0
+
+
 def test_only_what_is_free_on_them_counts(cluster):
     assert unused_places(1, 0, {"kind": "fast"}) == 3
     assert unused_places(1, 1, {"kind": "in(fast,slow)"}) == 2
