@@ -70,9 +70,11 @@ def _why_so_much(estimate: Estimate) -> str:
         cpus = "so that at most four trials run side by side" + (" on a node" if resources.concurrent is None else "")
     if options.gpus_per_trial is not None:
         gpus = "as asked"
+    elif resources.gpus:
+        gpus = "one, since Ray has GPUs" if estimate.gpus else "one, of the type asked for"
     else:
-        gpus = "one, since Ray has GPUs" if resources.gpus else "Ray has none"
-        if resources.concurrent is None and not resources.gpus:
+        gpus = "Ray has none"
+        if resources.concurrent is None:
             gpus += " now; --gpus-per-trial would wait for them"
     workers = "" if resources.workers == 1 else f", for each of {resources.workers} workers"
     return f"{resources.cpus:g} CPUs ({cpus}), {resources.gpus:g} GPUs ({gpus}){workers}"
