@@ -19,6 +19,7 @@ import analysis.heldout.opening
 import analysis.refits.training
 import analysis.report.writing
 import fer_tune.search.ray_session
+import fer_tune.search.shared_folder
 import fer_tune.training.evaluation
 from analysis import Run, load_run
 from analysis.refits.training import Ending, RefitTask
@@ -200,6 +201,7 @@ def test_refit_resources(fake: FakeRun, pool: type[Pool], tmp_path: Path) -> Non
 
 def test_refit_on_labelled_nodes(fake: FakeRun, pool: type[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 8}, "Labels": {"kind": "fast"}}])
+    monkeypatch.setattr(fer_tune.search.shared_folder, "check_shared", lambda *_: None)  # would ask that node
     call("refit", fake.path, "--top", 1, "--seeds", 1)
     assert pool.labels == {}  # as the search had them
     call("refit", fake.path, "--seeds", 2, "--node-label", "kind=fast")

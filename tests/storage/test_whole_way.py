@@ -26,7 +26,7 @@ from fer_tune.storage.runs import refreshed, store_of
 class Pool:
     """Trains as `RayPool` has it done on another node, but in this process."""
 
-    def __init__(self, data: Path, cpus: float, gpus: float) -> None:
+    def __init__(self, data: Path, cpus: float, gpus: float, labels: dict[str, str]) -> None:
         self._data, self._tasks = data, list[RefitTask]()
 
     def submit(self, task: RefitTask) -> None:
