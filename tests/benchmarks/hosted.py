@@ -1,8 +1,8 @@
 """Tune's trials as objects in a few processes instead of a process each, so that very many fit on a small machine.
 
 A process of Tune takes seconds of a core to start, and memory; 256 are too many for two cores.  The driver does not see
-where a trial lives: it asks for an actor, waits for futures of its methods and ends it.  Here these methods are carried out
-by a host, one Ray actor for many trials.  What the driver and Ray do for a trial (a placement group, a call and a
+where a trial lives: it asks for an actor, waits for futures of its methods and ends it.  Here these methods are carried
+out by a host, one Ray actor for many trials.  What the driver and Ray do for a trial (a placement group, a call and a
 result for each epoch, a future to wait on) stays as it is.
 """
 
