@@ -41,6 +41,8 @@ class Room(Callback):
         labels: of the nodes that trials may use.
     """
 
+    _labels: Mapping[str, str] = NO_LABELS  # of a search that began before there were any
+
     def __init__(self, cpus: float, gpus: float, labels: Mapping[str, str] = NO_LABELS) -> None:
         self._cpus, self._gpus, self._labels = cpus, gpus, dict(labels)
         self._waiting = self._running = 0

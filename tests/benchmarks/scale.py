@@ -6,10 +6,9 @@ machine.  What is left is the driver's own work (searcher, scheduler, tables, ta
 Ray's.  Then our search is stopped after half of its trials and resumed; the time until the first new result is that of
 a restore.
 
-Trials share ``processes`` processes (hosted.py); with 0 each has its own, as in a search.  On two cores the processes
-of more than some eight trials at once take longer to start than these trials take, so that the first ones do
-the trials that others were asked for, and Tune ends those as they start
-(``TuneController._maybe_reuse_cached_actor``, Ray 2.60).
+Trials share ``processes`` processes (hosted.py); with 0 each has its own, as in a search.  On two cores 64
+processes take longer to start than these trials take, so that the first ones do the trials that others were asked for,
+and Tune ends those as they start (``TuneController._maybe_reuse_cached_actor``, Ray 2.60).
 """
 
 from __future__ import annotations

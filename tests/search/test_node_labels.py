@@ -54,8 +54,20 @@ def test_a_label_is_named_once():
     ("value", "nodes"),
     [("fast", [FAST]), ("in(slow,big)", [SLOW]), ("!fast", [SLOW, {}]), ("!in(fast,slow)", [{}]), ("other", [])],
 )
-def test_nodes_are_chosen_as_ray_chooses_them(value, nodes):
+def test_nodes_are_chosen_by_their_label(value, nodes):
     assert [node for node in (FAST, SLOW, {}) if matches(node, {"kind": value})] == nodes
+
+
+def test_ray_chooses_the_same_nodes(ray_local):
+    own = ray.nodes()[0]["Labels"]  # kind=tests
+    asked = [{"kind": value} for value in ("tests", "in(tests,b)", "!b", "!in(a,b)", "b", "in(a,b)", "!tests")]
+    asked += [{"absent": "!a"}, {"absent": "!in(a,b)"}, {"absent": "a"}, {"kind": "tests", "absent": "a"}]
+    ran = ray.remote(num_cpus=0)(lambda: None)
+    waiting = [ran.options(label_selector=labels).remote() for labels in asked]
+    done, late = ray.wait(waiting, num_returns=len(waiting), timeout=5)
+    for reference in late:
+        ray.cancel(reference)
+    assert [reference in done for reference in waiting] == [matches(own, labels) for labels in asked]
 
 
 def test_all_labels_must_hold():
