@@ -3,6 +3,8 @@
 With the plain filesystem, a store that is away for a minute fails the trials that write a checkpoint in it, and may
 end the search (Ray 2.60). Here they wait. What is written goes to a temporary file first and is sent when it is
 closed, so that sending can be tried again; what is read is fetched whole for the same reason.
+
+It also asks less of the store than Ray and Arrow do together: a search's one loop would stand still for each answer.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ import pyarrow as pa
 from pyarrow import fs
 
 from fer_tune.storage.outage import Result, outage
-from fer_tune.storage.place import Place, put
+from fer_tune.storage.place import Place, put, without_folders
+from fer_tune.storage.removal import removals
 
 _CHUNK = 8 << 20
+_NOT_WRITTEN = ("/result.json", "/progress.csv")  # Ray's own record of a trial, which a search here does without
 
 
 def patient_filesystem(uri: str) -> Any:
@@ -56,16 +60,23 @@ class _Patient(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no ty
         return path
 
     def get_file_info(self, paths: list[str]) -> Any:
+        known = [_known(path) for path in paths]
+        if all(known):
+            return known
         return self._do(lambda store: store.get_file_info(paths))
 
     def get_file_info_selector(self, selector: Any) -> Any:
         return self._do(lambda store: store.get_file_info(selector))
 
     def create_dir(self, path: str, recursive: bool) -> None:
-        self._do(lambda store: store.create_dir(path, recursive=recursive))
+        # Arrow would write an empty object for each folder above a checkpoint, with every checkpoint.
+        self._do(lambda store: None if without_folders(store) else store.create_dir(path, recursive=recursive))
 
     def delete_dir(self, path: str) -> None:
-        self._do(lambda store: store.delete_dir(path))
+        if removals.take(path):
+            removals.add(lambda: self._do(lambda store: store.delete_dir(path)))
+        else:
+            self._do(lambda store: store.delete_dir(path))
 
     def delete_dir_contents(self, path: str, missing_dir_ok: bool = False) -> None:
         self._do(lambda store: store.delete_dir_contents(path, missing_dir_ok=missing_dir_ok))
@@ -93,6 +104,15 @@ class _Patient(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no ty
 
     def open_append_stream(self, path: str, metadata: Any) -> Any:
         raise NotImplementedError("object stores do not append")
+
+
+def _known(path: str) -> Any:
+    """Return what need not be asked, and would hold up Ray's one loop; None for the rest."""
+    if removals.take(path):  # Ray asks whether a checkpoint is a folder before it removes it
+        return fs.FileInfo(path, fs.FileType.Directory)
+    if path.endswith(_NOT_WRITTEN):  # Ray looks for them at the end, one trial after the other
+        return fs.FileInfo(path, fs.FileType.NotFound)
+    return None
 
 
 def _fetched(store: Any, path: str) -> Any:

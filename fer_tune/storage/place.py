@@ -20,7 +20,7 @@ from fer_tune.run_folder import replacing
 _CHUNK = 8 << 20  # bytes copied at once
 _AT_ONCE = 64 << 20  # bytes of a file that is read before any of it is sent
 _GROWING = (".journal", ".jsonl")  # a line at a time is appended to them
-_WHOLE = ("s3", "gcs", "abfs")  # an object appears when the last byte has come, and not before
+_OBJECTS = ("s3", "gcs", "abfs")  # of their filesystems: see `without_folders`
 
 
 class Stat(NamedTuple):
@@ -115,7 +115,7 @@ class Place:
 
 def put(store: Any, path: str, source: Path) -> None:
     """Copy the file ``source`` to ``path`` of the filesystem ``store``, whole or not at all; see `Place.put`."""
-    if store.type_name in _WHOLE:
+    if without_folders(store):
         _write(store, path, source)
         return
     folder, _, name = path.rpartition("/")
@@ -130,6 +130,14 @@ def put(store: Any, path: str, source: Path) -> None:
         if store.get_file_info(part).type == fs.FileType.File:
             store.delete_file(part)
         raise
+
+
+def without_folders(store: Any) -> bool:
+    """Tell whether the filesystem ``store`` is one of objects.
+
+    An object appears when its last byte has come and not before, and it needs no folder: its name alone has slashes.
+    """
+    return store.type_name in _OBJECTS
 
 
 def _write(store: Any, path: str, source: Path) -> None:

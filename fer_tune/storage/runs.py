@@ -17,6 +17,7 @@ from fer_tune.run_folder import RunFolder
 from fer_tune.storage.mirror import Mirror, Wanted, everything, mirror_of, small
 from fer_tune.storage.outage import PATIENCE, outage
 from fer_tune.storage.place import Place
+from fer_tune.storage.removal import removals
 from fer_tune.storage.uris import below, local_path, run_uri
 
 _EVERY = 5.0  # seconds between two looks for what has changed here
@@ -61,6 +62,7 @@ def kept(path: str | Path, when_lost: Callable[[], None] | None = None) -> Itera
         yield
         return
     outage.calm()
+    removals.begin()
     mirror.look()
     _kept[mirror.uri] = mirror
     ended = threading.Event()
@@ -74,6 +76,9 @@ def kept(path: str | Path, when_lost: Callable[[], None] | None = None) -> Itera
         ended.set()
         thread.join(_AT_END)
         _send_the_rest(mirror)
+        left = removals.end(0.0 if outage.seconds else _AT_END)
+        if left:
+            print(f"{mirror.uri}: {left} old checkpoints are still there; they cost room alone", file=sys.stderr)
         del _kept[mirror.uri]
 
 

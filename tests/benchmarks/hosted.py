@@ -16,7 +16,7 @@ from ray.actor import ActorClass
 from ray.tune.execution.class_cache import _ActorClassCache
 
 
-@ray.remote(num_cpus=0, max_concurrency=1)
+@ray.remote(num_cpus=0)
 class Host:
     """A process with many trials."""
 
@@ -39,12 +39,12 @@ class Host:
 class Guest:
     """What Tune holds as the handle of a trial's actor."""
 
-    def __init__(self, host: Any, number: int) -> None:
-        self._host, self._number = host, number
+    def __init__(self, host: Any, number: int, entered: Any) -> None:
+        self._host, self._number, self._entered = host, number, entered
 
     def __getattr__(self, method: str) -> _Method:
         if method in ("__ray_ready__", "__ray_terminate__") or not method.startswith("_"):
-            return _Method(self._host, self._number, method)
+            return _Method(self._host, self._number, method, self._entered)
         raise AttributeError(method)
 
     def leave(self) -> Any:
@@ -53,14 +53,14 @@ class Guest:
 
 
 class _Method:
-    def __init__(self, host: Any, number: int, name: str) -> None:
-        self._host, self._number, self._name = host, number, name
+    def __init__(self, host: Any, number: int, name: str, entered: Any) -> None:
+        self._host, self._number, self._name, self._entered = host, number, name, entered
 
     def remote(self, *args: Any, **settings: Any) -> Any:
         if self._name == "__ray_terminate__":
             return self._host.leave.remote(self._number)
         if self._name == "__ray_ready__":
-            return self._host.__ray_ready__.remote()
+            return self._entered  # a host with several threads may begin a call before an earlier one
         return self._host.call.remote(self._number, self._name, args, settings)
 
 
@@ -78,13 +78,16 @@ class HostedClass(ActorClass):
         """Make a trial in the next host."""
         number = next(self._numbers)
         host = self._hosts[number % len(self._hosts)]
-        host.enter.remote(number, self._trainable, settings)
-        return Guest(host, number)
+        return Guest(host, number, host.enter.remote(number, self._trainable, settings))
 
 
-def share_processes(count: int) -> None:
-    """Have Tune put its trials into ``count`` processes, spread over the nodes, from now on."""
-    hosts = [Host.options(scheduling_strategy="SPREAD").remote() for _ in range(count)]
+def share_processes(count: int, threads: int = 1) -> None:
+    """Have Tune put its trials into ``count`` processes, spread over the nodes, from now on.
+
+    With several ``threads``, as many trials of one process may wait for a store at the same time.
+    """
+    options = {"scheduling_strategy": "SPREAD", "max_concurrency": threads}
+    hosts = [Host.options(**options).remote() for _ in range(count)]
     ray.get([host.__ray_ready__.remote() for host in hosts])
     classes: dict[type, HostedClass] = {}
 

@@ -202,13 +202,15 @@ def started_ray(at_once: int, nodes: int) -> Iterator[None]:
     cluster.shutdown()
 
 
-def with_meter(tuner_of: Callable[..., tune.Tuner], meter: Meter) -> None:
+def with_meter(
+    tuner_of: Callable[..., tune.Tuner], meter: Meter, checkpoints: tune.CheckpointConfig = NO_MORE
+) -> None:
     """Have the engine's tuner carry ``meter`` beside its own callbacks."""
 
     def tuner(*args: Any) -> tune.Tuner:
         made = tuner_of(*args)
         made._local_tuner._run_config.callbacks.append(meter)
-        made._local_tuner._run_config.checkpoint_config = NO_MORE
+        made._local_tuner._run_config.checkpoint_config = checkpoints
         return made
 
     engine._tuner = tuner
