@@ -202,9 +202,7 @@ def started_ray(at_once: int, nodes: int) -> Iterator[None]:
     cluster.shutdown()
 
 
-def with_meter(
-    tuner_of: Callable[..., tune.Tuner], meter: Meter, checkpoints: tune.CheckpointConfig = NO_MORE
-) -> None:
+def with_meter(tuner_of: Callable[..., tune.Tuner], meter: Meter, checkpoints: tune.CheckpointConfig = NO_MORE) -> None:
     """Have the engine's tuner carry ``meter`` beside its own callbacks."""
 
     def tuner(*args: Any) -> tune.Tuner:
