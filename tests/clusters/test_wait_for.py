@@ -13,14 +13,19 @@ from clusters import wait_for
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A cluster whose next look finds one GPU and one node more; what was asked of it and done."""
-    seen: dict[str, Any] = {"gpus": 0, "nodes": 1, "grows": 1, "asked": [], "ran": None}
+    """A head, and a cluster whose next look finds one node with one GPU more; what was asked of it and done."""
+    seen: dict[str, Any] = {"gpus": 0, "grows": 1, "asked": [], "selectors": [], "ran": None}
 
-    def look() -> dict[str, float]:
-        there = {"GPU": float(seen["gpus"])} if seen["gpus"] else {}
+    def look() -> list[dict[str, Any]]:
+        kinds = ["fast", "slow"] * seen["gpus"]
+        nodes = [{"Alive": True, "Resources": {"GPU": 1.0}, "Labels": {"kind": kind}} for kind in kinds[: seen["gpus"]]]
         seen["gpus"] += seen["grows"]
-        seen["nodes"] += seen["grows"]
-        return there
+        head = {"Alive": True, "Resources": {"CPU": 4.0}, "Labels": {}}
+        return [head, *nodes, {"Alive": False, "Resources": {"GPU": 8.0}, "Labels": {"kind": "fast"}}]
+
+    def ask(bundles: list[dict[str, int]], bundle_label_selectors: list[dict[str, str]] | None = None) -> None:
+        seen["asked"].append(bundles)
+        seen["selectors"].append(bundle_label_selectors)
 
     def run(program: str, command: list[str]) -> None:
         assert program == command[0]
@@ -29,9 +34,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(ray, "init", lambda **options: None)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
-    monkeypatch.setattr(ray, "cluster_resources", look)
-    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True}] * seen["nodes"] + [{"Alive": False}])
-    monkeypatch.setattr(wait_for, "request_resources", lambda bundles: seen["asked"].append(bundles))
+    monkeypatch.setattr(ray, "nodes", look)
+    monkeypatch.setattr(wait_for, "request_resources", ask)
     monkeypatch.setattr(wait_for.os, "execvp", run)
     monkeypatch.setattr(wait_for, "_EVERY", 0.001)
     return seen
@@ -48,6 +52,15 @@ def test_it_waits_for_nodes_without_asking(cluster: dict[str, Any]) -> None:
     assert wait_for.main(["--nodes", "4"]) == 0
     assert cluster["asked"] == []
     assert cluster["ran"] is None
+
+
+def test_nodes_without_the_label_do_not_count(cluster: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert wait_for.main(["--gpus", "2", "--nodes", "2", "--node-label", "kind=fast", "--", "fer-tune", "search"]) == 0
+    assert cluster["asked"] == [[{"GPU": 1}] * 2, []]
+    assert cluster["selectors"][0] == [{"kind": "fast"}] * 2
+    told = capsys.readouterr().out.splitlines()
+    assert told[-1] == "2 nodes with kind=fast (2 wanted), 2 GPUs (2 wanted)"
+    assert cluster["gpus"] == 4  # it looked until the third node of the cluster, the second of its kind, was there
 
 
 def test_what_does_not_come_ends_it_and_is_let_go(cluster: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,7 +90,9 @@ def test_a_run_that_is_there_is_resumed(cluster: dict[str, Any], tmp_path: Path)
     assert cluster["ran"] == ["fer-tune", "resume", str(tmp_path)]
 
 
-@pytest.mark.parametrize("arguments", [["--gpus", "-1"], ["--nodes", "0"], ["--or-resume", "/shared/runs/first"]])
+@pytest.mark.parametrize(
+    "arguments", [["--gpus", "-1"], ["--nodes", "0"], ["--or-resume", "/shared/runs/first"], ["--node-label", "fast"]]
+)
 def test_nonsense_is_refused(cluster: dict[str, Any], arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         wait_for.main(arguments)
