@@ -69,6 +69,10 @@ def command(
     warm_start: Annotated[Path | None, typer.Option(help="An earlier run whose best settings are tried first.")] = None,
     warm_start_top: Annotated[int, typer.Option(min=1, help="How many of them per backbone.")] = 3,
     published: Annotated[bool, typer.Option(help="Try the published configurations first.")] = True,
+    known_good: Annotated[
+        bool,
+        typer.Option(help="Try settings that were good elsewhere, where the space names some and the sampler learns."),
+    ] = True,
     wandb: Annotated[str, typer.Option(help="auto, online, offline or disabled.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the run folder at the end, and nothing else.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line per event, for programs.")] = False,
@@ -122,6 +126,7 @@ def command(
         published=published,
         warm_start=warm_start,
         warm_start_top=warm_start_top,
+        known_good=known_good,
         wandb=wandb,  # type: ignore[arg-type]
     )
     if dry_run:

@@ -51,6 +51,7 @@ def show(
     _print_settings(space, console)
     if space.published:
         _print_published(space, console)
+    _print_known_good(space, console)
     _print_sizes(space, console)
     _print_stages(space.backbone, console)
 
@@ -140,6 +141,24 @@ def _print_published(space: SearchSpace, console: Console) -> None:
             reported_figures(entry),
             ", ".join(f"{name} {number(value)}" for name, value in outside.items()) or "nothing",
         )
+    console.print()
+    console.print(table)
+
+
+def _print_known_good(space: SearchSpace, console: Console) -> None:
+    from rich.table import Table
+
+    from fer_tune.search.known_good import fitting
+    from fer_tune.search.parameter import number
+
+    fit = {entry.name: entry.config for entry in fitting(space)}
+    if not fit:
+        return
+    table = Table("known good", "from", "tried before anything is drawn", box=None, pad_edge=False)
+    for entry in space.known_good:
+        if entry.name in fit:
+            settings = ", ".join(f"{name} {number(value)}" for name, value in fit[entry.name].items())
+            table.add_row(entry.name, entry.source, settings)
     console.print()
     console.print(table)
 

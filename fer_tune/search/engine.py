@@ -33,7 +33,7 @@ from fer_tune.search.searcher import StudySearcher, planned_trials
 from fer_tune.search.shared_folder import check_shared
 from fer_tune.search.space import SearchSpace
 from fer_tune.search.stopping import ALIKE, Limits, ask_to_stop, failing_alike, interruptible
-from fer_tune.search.warm_start import best_of
+from fer_tune.search.warm_start import starts
 from fer_tune.search.weights import check_weights
 from fer_tune.storage.moved import moved_to
 from fer_tune.storage.runs import kept, new_run, open_run, tune_storage
@@ -70,7 +70,7 @@ def search(options: SearchOptions) -> Ended:
     told = check_weights(spaces, data, options.published)
     wandb = resolve_mode(options.wandb)
     backbones = list(spaces)
-    warm_start = best_of(options.warm_start, backbones, options.warm_start_top) if options.warm_start else {}
+    warm_start = starts(options, spaces)
     run = _new_run_folder(options, data)
     if output() == "text" and told:
         print(*told, sep="\n", file=sys.stderr)

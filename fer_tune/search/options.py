@@ -46,6 +46,7 @@ class SearchOptions:
     published: bool = True
     warm_start: Path | None = None  # an earlier run
     warm_start_top: int = 3
+    known_good: bool = True  # try what the spaces know to be good
     wandb: Choice = "auto"
 
 

@@ -29,7 +29,7 @@ from fer_tune.search.options import SearchOptions, chosen_spaces
 from fer_tune.search.ray_session import ray_session
 from fer_tune.search.scheduler import BackboneASHA
 from fer_tune.search.searcher import planned_trials
-from fer_tune.search.warm_start import best_of
+from fer_tune.search.warm_start import starts
 from fer_tune.search.weights import check_weights
 from fer_tune.training import checkpoint
 from fer_tune.training.evaluation import EVALUATION_BATCH, build_model
@@ -175,7 +175,7 @@ def estimate(options: SearchOptions) -> Estimate:
     data.verify()
     spaces = chosen_spaces(options)
     check_weights(spaces, data, options.published)
-    again = best_of(options.warm_start, list(spaces), options.warm_start_top) if options.warm_start else {}
+    again = starts(options, spaces)
     published = {
         name: space.published_for(data.card.name) if options.published else [] for name, space in spaces.items()
     }

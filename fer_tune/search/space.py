@@ -14,6 +14,7 @@ from fer_tune.config import TrialConfig
 from fer_tune.errors import UserError
 from fer_tune.run_folder import Candidate, Published
 from fer_tune.search.extends import SHIPPED, read_extended
+from fer_tune.search.known_good import KnownGood, fitting
 from fer_tune.search.parameter import Parameter
 from fer_tune.search.space_faults import SET_BY_THE_SEARCH
 from fer_tune.search.space_schema import Checker
@@ -33,6 +34,7 @@ class SearchSpace(BaseModel):
         parameters: searched field -> how it is drawn.
         fixed: field -> the value that every drawn trial has.
         published: configurations that papers picked by hand.
+        known_good: configurations that earlier searches found good, see :mod:`fer_tune.search.known_good`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -42,6 +44,7 @@ class SearchSpace(BaseModel):
     parameters: dict[str, Parameter]
     fixed: dict[str, Any] = {}
     published: list[Published] = []
+    known_good: list[KnownGood] = []
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:
         """Return the settings of one trial: all of :class:`TrialConfig` but ``backbone``, ``epochs`` and ``seed``.
@@ -128,6 +131,8 @@ class SearchSpace(BaseModel):
             data["fixed"] = dict(self.fixed)
         if self.published:
             data["published"] = [entry.model_dump(mode="json") for entry in self.published]
+        if fit := {entry.name for entry in fitting(self)}:
+            data["known_good"] = [entry.model_dump(mode="json") for entry in self.known_good if entry.name in fit]
         return data
 
     @classmethod
@@ -225,6 +230,7 @@ def _space(checker: Checker) -> SearchSpace:
         parameters=checker.parameters,
         fixed=checker.fixed,
         published=checker.published,
+        known_good=checker.known_good,
     )
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from fer_tune.errors import UserError, nearest
 from fer_tune.run_folder import Published
+from fer_tune.search.known_good import KnownGood, read_known_good
 from fer_tune.search.parameter import KINDS, Parameter, check_value, is_integer, is_number, number
 from fer_tune.search.published_schema import read_published
 from fer_tune.search.space_faults import Faults
 from fer_tune.search.yaml_lines import Document, Path
 
-KEYS = ("extends", "without", "backbone", "about", "search", "fixed", "published")
+KEYS = ("extends", "without", "backbone", "about", "search", "fixed", "published", "known_good")
 
 
 class Checker:
@@ -33,6 +34,7 @@ class Checker:
         self.parameters: dict[str, Parameter] = {}
         self.fixed: dict[str, Any] = {}
         self.published: list[Published] = []
+        self.known_good: list[KnownGood] = []
         self._searched: set[str] = set()  # names, also of parameters that have faults
         self._conditions: dict[str, dict[str, tuple[Any, ...]]] = {}
         if document.data is None and document.faults:
@@ -46,6 +48,7 @@ class Checker:
         self._read_fixed(top.get("fixed"))
         self._check_conditions()
         self.published = read_published(self.faults, top.get("published"), self.backbone, self.parameters)
+        self.known_good = read_known_good(self.faults, top.get("known_good"), self.parameters)
         if against_model and self.backbone:
             self._check_model()
 

@@ -1,4 +1,4 @@
-"""The best configurations of an earlier search, as the first trials of a new one."""
+"""Configurations that did well before, as the first trials of a new search."""
 
 from __future__ import annotations
 
@@ -6,10 +6,28 @@ from pathlib import Path
 
 from fer_tune.errors import UserError
 from fer_tune.run_folder import Candidate
+from fer_tune.search.known_good import fitting
+from fer_tune.search.options import SearchOptions
+from fer_tune.search.space import SearchSpace
 from fer_tune.storage.runs import open_run
 from fer_tune.tables import read_table
 
 _NOT_SETTINGS = ("backbone", "epochs", "seed")  # the new search's own
+
+
+def starts(options: SearchOptions, spaces: dict[str, SearchSpace]) -> dict[str, list[Candidate]]:
+    """Return backbone -> what is tried before anything is drawn, besides what is published.
+
+    These are the best of an earlier run, if one is named, and then what the space knows to be good, but not where
+    the search is a grid or draws at random: both are asked for to see what they find by themselves.
+
+    Raises:
+        UserError: as :func:`best_of`.
+    """
+    found = best_of(options.warm_start, list(spaces), options.warm_start_top) if options.warm_start else {}
+    if options.known_good and options.sampler not in ("random", "grid"):
+        found = {name: [*found.get(name, []), *fitting(space)] for name, space in spaces.items()}
+    return {name: entries for name, entries in found.items() if entries}
 
 
 def best_of(path: Path, backbones: list[str], top: int) -> dict[str, list[Candidate]]:
