@@ -22,8 +22,9 @@ _STARTUP = 8  # trials drawn at random before there is something to learn from
 def make_sampler(kind: Sampler, seed: int, space: SearchSpace, scheduler: Scheduler = "asha") -> BaseSampler:
     """Return a sampler.
 
-    * ``tpe``: the tree-structured Parzen estimator (Bergstra et al. 2011), over all settings together, with constant
+    * ``tpe``: the tree-structured Parzen estimator (Bergstra et al. 2011), each setting by itself, with constant
       liar for trials that run side by side; it learns from stopped trials too (Optuna's documentation, TPESampler).
+      All settings together (``multivariate``, ``group``) took twice the epochs (`tests/benchmarks/efficiency.py`).
     * ``gp``: a Gaussian process with expected improvement; it learns from completed trials alone (Optuna's
       documentation, GPSampler).  Settings that apply under a condition are drawn at random.
     * ``cmaes``: the covariance matrix adaptation evolution strategy (Hansen 2016), over the ranges that always apply;
@@ -49,9 +50,7 @@ def make_sampler(kind: Sampler, seed: int, space: SearchSpace, scheduler: Schedu
             return _GaussianProcess(space, seed)
         if kind == "cmaes":
             return _CmaEs(space, seed, learn_from_stopped=scheduler == "asha")
-        return optuna.samplers.TPESampler(
-            multivariate=True, group=True, constant_liar=True, n_startup_trials=_STARTUP, seed=seed
-        )
+        return optuna.samplers.TPESampler(constant_liar=True, n_startup_trials=_STARTUP, seed=seed)
 
 
 def blind_trials(kind: Sampler) -> float:

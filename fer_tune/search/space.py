@@ -64,9 +64,8 @@ class SearchSpace(BaseModel):
         Optuna draws every value of an enqueued trial from the space: it keeps a number that lies outside with a
         warning, refuses a choice that is not listed, and fails on 0 in a logarithmic range (measured with 5.0).
         A configuration outside the space is therefore enqueued without parameters: it runs as published, and the
-        sampler does not learn from a point that it could not have drawn. It is all or nothing, because a trial
-        that lacks a single parameter makes TPE (``multivariate`` with ``group``) sample that parameter apart from
-        all others ever after.
+        sampler does not learn from a point that it could not have drawn. It is all or nothing: a trial that lacks a
+        single parameter has the samplers that look at all settings together leave that parameter to chance.
         """
         if any(trial.user_attrs.get(_ORIGIN) == published.name for trial in study.get_trials(deepcopy=False)):
             return False

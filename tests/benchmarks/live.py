@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import ray
+import yaml
 from efficiency import EPOCHS, HERE, IMAGES, interval
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
@@ -33,10 +34,11 @@ from fer_tune.search.space import load_space
 from fer_tune.training.ray_worker import TrialSetup
 
 SEEDS, BUDGET, AT_ONCE = 3, 80, 2
-WAYS: dict[str, tuple[Sampler, Scheduler]] = {
-    "random": ("random", "none"),
-    "random + ASHA": ("random", "asha"),
-    "ours: TPE + ASHA": ("tpe", "asha"),
+WAYS: dict[str, tuple[Sampler, Scheduler, bool]] = {  # and whether it tries first what the shipped spaces know
+    "random": ("random", "none", False),
+    "random + ASHA": ("random", "asha", False),
+    "ours": ("tpe", "asha", True),
+    "ours, nothing known": ("tpe", "asha", False),
 }
 STOCK = "stock OptunaSearch + ASHA"
 
@@ -94,7 +96,7 @@ def stock(data: Path, folder: Path, seed: int, epochs: Epochs) -> None:
 
 def ours(name: str, data: Path, folder: Path, seed: int, epochs: Epochs) -> None:
     """The search engine, with its tables, journal and snapshots."""
-    sampler, scheduler = WAYS[name]
+    sampler, scheduler, known = WAYS[name]
     tuner_of = engine._tuner
 
     def tuner(*args: Any) -> tune.Tuner:
@@ -103,6 +105,10 @@ def ours(name: str, data: Path, folder: Path, seed: int, epochs: Epochs) -> None
         made._local_tuner._run_config.stop = Spent(epochs)
         return made
 
+    space = load_space(str(HERE / "space.yaml"))
+    shipped = load_space(space.backbone, against_model=False).known_good
+    file = folder / "space.yaml"
+    file.write_text(yaml.safe_dump(space.model_copy(update={"known_good": shipped}).resolved()))
     engine._tuner = tuner
     try:
         engine.search(
@@ -111,10 +117,11 @@ def ours(name: str, data: Path, folder: Path, seed: int, epochs: Epochs) -> None
                 backbones=["cnn_simpler"],
                 trials=10_000,
                 epochs=EPOCHS,
-                name=f"{sampler}-{scheduler}-{seed}",
+                name=f"{sampler}-{scheduler}-{known}-{seed}",
                 storage=folder,
                 seed=seed,
-                spaces=[str(HERE / "space.yaml")],
+                spaces=[str(file)],
+                known_good=known,
                 sampler=sampler,
                 scheduler=scheduler,
                 published=False,
@@ -132,7 +139,7 @@ def main() -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
     os.environ |= {"RAY_AIR_NEW_OUTPUT": "0", "RAY_USAGE_STATS_ENABLED": "0", "FER_TUNE_OUTPUT": "quiet"}
     ray.init(num_cpus=AT_ONCE, log_to_driver=False, logging_level=logging.ERROR)
-    names = ["random", "random + ASHA", STOCK, "ours: TPE + ASHA"]
+    names = ["random", "random + ASHA", STOCK, "ours", "ours, nothing known"]
     found: dict[str, list[list[float]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

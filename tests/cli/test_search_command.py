@@ -101,6 +101,7 @@ BASE = ("search", "--data", "d", "--backbone", "cnn_simpler")
         (("--warm-start", "old"), "warm_start", Path("old")),
         (("--warm-start-top", "5"), "warm_start_top", 5),
         (("--no-published",), "published", False),
+        (("--no-known-good",), "known_good", False),
         (("--wandb", "disabled"), "wandb", "disabled"),
     ],
 )
