@@ -92,7 +92,7 @@ def found_as(run: Run, origin: str) -> str:
     """Return where a configuration is from, in words."""
     if origin == "sampled":
         return "found by the search"
-    return f"as published ({origin})" if origin in run.published_names else f"taken over from an earlier run ({origin})"
+    return f"as published ({origin})" if origin in run.published_names else f"taken over from an earlier search ({origin})"
 
 
 def _against(run: Run, test: TestResult, stand: Standing) -> str:

@@ -130,7 +130,7 @@ class Run:
 
     @property
     def published_names(self) -> set[str]:
-        """Names of those; a trial whose origin is another name was taken over from an earlier run (`--warm-start`)."""
+        """Names of those; a trial whose origin is another name was taken over from an earlier search (`--warm-start`, `known_good`)."""
         return {entry.name for entries in self.settings.published.values() for entry in entries}
 
     @property

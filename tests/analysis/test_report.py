@@ -408,9 +408,9 @@ def test_a_configuration_of_an_earlier_run_is_not_called_published(made, models)
     run_test(made.run, **models)
     run = made.run
     assert [test.role for test in run.tests] == ["winner", "published", "published"]
-    assert "taken over from an earlier run (first/abc)" in text_of(made)
+    assert "taken over from an earlier search (first/abc)" in text_of(made)
     facts = gather(run, standing(run), []) | {"pictures": {}}
-    assert "taken over from an earlier run (first/abc)" in rendered("model_card.md", facts)
+    assert "taken over from an earlier search (first/abc)" in rendered("model_card.md", facts)
     assert [kind for kind, *_ in bars_of(made)[1].values()] == ["published", "published", "searched"]
     stars = [drawn for drawn in run.plot_history().axes[0].collections if drawn.get_sizes()[0] == 190]
     assert sum(len(each.get_offsets()) for each in stars) == len(run.published)
