@@ -130,7 +130,7 @@ class Run:
 
     @property
     def published_names(self) -> set[str]:
-        """Names of those; a trial of another name was taken over from an earlier search, by the user or by the space."""
+        """Names of those; a trial of another name came from an earlier search, by the user or by the space."""
         return {entry.name for entries in self.settings.published.values() for entry in entries}
 
     @property
