@@ -92,7 +92,8 @@ def found_as(run: Run, origin: str) -> str:
     """Return where a configuration is from, in words."""
     if origin == "sampled":
         return "found by the search"
-    return f"as published ({origin})" if origin in run.published_names else f"taken over from an earlier search ({origin})"
+    known = "as published" if origin in run.published_names else "taken over from an earlier search"
+    return f"{known} ({origin})"
 
 
 def _against(run: Run, test: TestResult, stand: Standing) -> str:
