@@ -10,13 +10,15 @@ Bayesian hyperparameter optimization via meta-learning").  A space names them::
         config: {learning_rate: 8.6e-3, batch_size: 64, augmentation: 0.23}
 
 Only what the space searches is taken from an entry; what it fixes stays fixed.  An entry that another file brings by
-``extends`` is left out where one of its values lies outside the range searched here, or one is missing.
+``extends`` is left out where one of its values lies outside the range searched here, one is missing, or a choice such
+as the optimiser is fixed to another: a learning rate that is good for one is not for the other.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fer_tune.config import TrialConfig
 from fer_tune.run_folder import Candidate
 from fer_tune.search.parameter import Parameter, number
 from fer_tune.search.space_faults import Faults
@@ -76,6 +78,10 @@ def fitting(space: SearchSpace) -> list[Candidate]:
     for entry in space.known_good:
         config = {name: value for name, value in entry.config.items() if name in space.parameters}
         config = {name: value for name, value in config.items() if space.parameters[name].applies(config)}
+        others = entry.config.keys() - space.parameters.keys()
+        fixed = {name: space.fixed.get(name, TrialConfig.model_fields[name].default) for name in others}
+        if any(isinstance(entry.config[name], str) and entry.config[name] != fixed[name] for name in others):
+            continue
         if space.holds(space.settings(config)):
             found.append(Candidate(name=entry.name, config=config))
     return found

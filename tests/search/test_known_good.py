@@ -53,6 +53,16 @@ def test_what_is_fixed_stays_fixed_and_what_is_missing_does_not_fit(tmp_path):
     assert fitting(more) == []
 
 
+def test_settings_for_another_optimiser_do_not_fit(tmp_path):
+    entry = "known_good:\n  - {name: a, config: {learning_rate: 8e-3, optimizer: adamw, drop_rate: 0.1}}\n"
+    search = "search:\n  learning_rate: {log_uniform: [1e-3, 1e-2]}\n"
+    fits = {
+        fixed: len(fitting(space_of(tmp_path, f"{search}{fixed}{entry}")))
+        for fixed in ("fixed: {optimizer: adamw}\n", "fixed: {optimizer: sgd}\n", "", "fixed: {drop_rate: 0.3}\n")
+    }
+    assert list(fits.values()) == [1, 0, 1, 1]  # AdamW is what a trial has by default
+
+
 def test_conditions_are_heeded(tmp_path):
     space = space_of(
         tmp_path,
