@@ -24,7 +24,7 @@ def make_sampler(kind: Sampler, seed: int, space: SearchSpace, scheduler: Schedu
 
     * ``tpe``: the tree-structured Parzen estimator (Bergstra et al. 2011), each setting by itself, with constant
       liar for trials that run side by side; it learns from stopped trials too (Optuna's documentation, TPESampler).
-      All settings together (``multivariate``, ``group``) took twice the epochs (`tests/benchmarks/efficiency.py`).
+      All settings together, as Optuna 5 has it unless told, needs more epochs (`tests/benchmarks/efficiency.py`).
     * ``gp``: a Gaussian process with expected improvement; it learns from completed trials alone (Optuna's
       documentation, GPSampler).  Settings that apply under a condition are drawn at random.
     * ``cmaes``: the covariance matrix adaptation evolution strategy (Hansen 2016), over the ranges that always apply;
@@ -50,7 +50,7 @@ def make_sampler(kind: Sampler, seed: int, space: SearchSpace, scheduler: Schedu
             return _GaussianProcess(space, seed)
         if kind == "cmaes":
             return _CmaEs(space, seed, learn_from_stopped=scheduler == "asha")
-        return optuna.samplers.TPESampler(constant_liar=True, n_startup_trials=_STARTUP, seed=seed)
+        return optuna.samplers.TPESampler(multivariate=False, constant_liar=True, n_startup_trials=_STARTUP, seed=seed)
 
 
 def blind_trials(kind: Sampler) -> float:

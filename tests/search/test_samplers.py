@@ -93,3 +93,15 @@ def test_cmaes_adapts_the_ranges_that_every_trial_has_and_draws_the_rest_at_rand
     assert {trial.params["optimizer"] for trial in study.trials[-15:]} == {"adamw", "sgd"}
     assert "cma:generation" in adapted.system_attrs
     assert set(adapted.params) >= {"drop_rate", "learning_rate", "optimizer"}
+
+
+def test_tpe_draws_each_setting_by_itself():
+    """Optuna 5 looks at all settings together unless it is told not to; see tests/benchmarks/efficiency.py."""
+    study = optuna.create_study(sampler=make_sampler("tpe", 0, WHOLE), direction="maximize")
+    for _ in range(12):  # more than are drawn at random
+        trial = study.ask()
+        study.tell(trial, quality(WHOLE.suggest(trial)))
+    trial = study.ask()
+    assert study.sampler.infer_relative_search_space(study, study.trials[-1]) == {}
+    assert optuna.samplers.TPESampler().infer_relative_search_space(study, study.trials[-1]) != {}
+    assert trial.number == 12
