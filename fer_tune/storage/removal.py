@@ -24,7 +24,7 @@ class Removals:
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
-        self._users = self._threads = self._left = 0
+        self._users = self._threads = self._left = self._failed = 0
 
     def take(self, path: str) -> bool:
         """Tell whether ``path`` is one to `add`: a checkpoint, in a process that has begun."""
@@ -36,7 +36,7 @@ class Removals:
             self._users += 1
 
     def add(self, call: Call) -> None:
-        """Have ``call`` remove something soon; that it raises OSError counts as an end of it."""
+        """Have ``call`` remove something soon; one that raises is not tried again, and counted by `end`."""
         with self._changed:
             self._left += 1
             more = self._threads < min(_SIDE_BY_SIDE, self._left)
@@ -46,7 +46,7 @@ class Removals:
         self._queue.put(call)
 
     def end(self, seconds: float) -> int:
-        """Wait at most ``seconds`` for the removals that are left; return how many are left even then."""
+        """Wait at most ``seconds`` for the removals that are left; return how many are there even then."""
         with self._changed:
             self._changed.wait_for(lambda: self._left == 0, seconds)
             self._users -= 1
@@ -54,14 +54,18 @@ class Removals:
                 for _ in range(self._threads):
                     self._queue.put(None)
                 self._threads = 0
-            return self._left
+            there, self._failed = self._left + self._failed, 0
+            return there
 
     def _work(self) -> None:
         while (call := self._queue.get()) is not None:
-            with suppress(OSError):  # the store was away for longer than anybody waits
+            done = False
+            with suppress(Exception):  # away for too long, or no right to delete: a search goes on all the same
                 call()
+                done = True
             with self._changed:
                 self._left -= 1
+                self._failed += not done
                 self._changed.notify_all()
 
 

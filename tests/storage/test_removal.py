@@ -126,8 +126,10 @@ def test_an_error_ends_one_removal_and_not_the_others(removals):
 
     removals.add(fails)
     removals.add(lambda: done.append(True))
-    assert removals.end(10.0) == 0
+    assert removals.end(10.0) == 1  # it is still there, and is told
     assert done == [True]
+    removals.begin()
+    assert removals.end(10.0) == 0  # by one command alone
 
 
 def test_the_record_that_ray_would_write_is_not_asked_for(store, bucket, removals):
