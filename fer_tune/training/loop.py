@@ -21,6 +21,7 @@ from fer_tune.data.batches import Batches
 from fer_tune.data.store import PreparedDataset
 from fer_tune.models import freeze
 from fer_tune.training import checkpoint
+from fer_tune.training.convolutions import quicken_convolutions
 from fer_tune.training.evaluation import build_model, evaluate
 from fer_tune.training.lack_of_memory import lack_of_memory_named
 from fer_tune.training.metrics import Meter
@@ -82,6 +83,8 @@ def train(
 
     torch.manual_seed(config.seed)  # initial weights
     model = build_model(config, data.card).to(device)
+    if device.type == "cpu":
+        quicken_convolutions(model)
     training = Batches(
         data.train(),
         data.card,

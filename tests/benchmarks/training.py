@@ -7,7 +7,8 @@ training at 48 px, batch 64, on drawn faces, and ratios between patterns measure
 * ceiling: the same step on one batch that is there already, without augmentation, metrics or checkpoint;
 * ours: an epoch of `fer_tune.training.loop.train`;
 * reference: a torchvision ImageFolder with PIL transforms, two loader processes, channels first, `.item()` each step;
-* channels first, bf16, and glibc left as it is: our step without, or with, that one thing.
+* channels first, plain convolutions, and glibc left as it is: our step without that one thing;
+* bf16 over float32: our step in both. Ours and the ceiling have what `precision: auto` takes, the reference float32.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from fer_tune.config import TrialConfig
 from fer_tune.data.store import PreparedDataset
 from fer_tune.data.synthesize import synthesize
 from fer_tune.training.allocator import allocator_environment
+from fer_tune.training.convolutions import quicken_convolutions
 from fer_tune.training.evaluation import build_model
 from fer_tune.training.loop import train
 from fer_tune.training.objective import Objective
@@ -42,15 +44,19 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def config(backbone: str, **settings: object) -> TrialConfig:
-    plain = {"batch_size": BATCH, "augmentation": 0.5, "schedule": "constant", "epochs": 1, "precision": "fp32"}
+    plain = {"batch_size": BATCH, "augmentation": 0.5, "schedule": "constant", "epochs": 1}
     return TrialConfig(**{"backbone": backbone, **plain, **settings})  # type: ignore[arg-type]
 
 
-def ceiling(backbone: str, data: PreparedDataset, *, last: bool = True, precision: str = "fp32") -> float:
+def ceiling(
+    backbone: str, data: PreparedDataset, *, last: bool = True, precision: str = "auto", quick: bool = True
+) -> float:
     """Return images per second of bare steps on one resident batch."""
     settings = config(backbone, precision=precision)
     layout = torch.channels_last if last else torch.contiguous_format
     model = build_model(settings, data.card).to(DEVICE, memory_format=layout).train()
+    if quick and DEVICE.type == "cpu":
+        quicken_convolutions(model)
     objective = Objective(settings, np.ones(len(data.card.classes), dtype=np.int64)).to(DEVICE)
     step = Step(model, build_optimizer(model, settings), objective, settings, DEVICE)
     images = torch.randn(BATCH, data.card.channels, 48, 48, device=DEVICE).contiguous(memory_format=layout)
@@ -130,8 +136,8 @@ def main(backbones: list[str], size: int) -> None:
         threads = torch.get_num_threads()
         print(f"{DEVICE.type}, {threads} threads; images/s, median of {TURNS} turns; ratios in brackets")
         print(
-            f"{'backbone':24}{'ours':>8}{'ceiling':>16}{'reference':>16}{'channels first':>16}{'bf16':>14}"
-            f"{'plain glibc':>16}{'rest of epoch':>16}"
+            f"{'backbone':24}{'ours':>8}{'ceiling':>16}{'reference':>16}{'channels first':>16}{'plain conv.':>16}"
+            f"{'bf16 / fp32':>13}{'plain glibc':>16}{'rest of epoch':>16}"
         )
         for backbone in backbones:
             turns = []
@@ -143,7 +149,9 @@ def main(backbones: list[str], size: int) -> None:
                         "ceiling": ceiling(backbone, data),
                         "reference": reference(backbone, Path(temporary) / "png", data),
                         "first": ceiling(backbone, data, last=False),
+                        "plain": ceiling(backbone, data, quick=False),
                         "bf16": ceiling(backbone, data, precision="bf16"),
+                        "fp32": ceiling(backbone, data, precision="fp32"),
                         "glibc": plain_allocator(backbone, data),
                         "rest": rest,
                     }
@@ -154,7 +162,8 @@ def main(backbones: list[str], size: int) -> None:
                 f"{mid['ceiling']:8.0f} (x{mid['ours'] / mid['ceiling']:.2f})"
                 f"{mid['reference']:8.0f} (x{mid['ours'] / mid['reference']:.2f})"
                 f"{mid['first']:8.0f} (x{mid['ceiling'] / mid['first']:.2f})"
-                f"{mid['bf16']:6.0f} (x{mid['bf16'] / mid['ceiling']:.2f})"
+                f"{mid['plain']:8.0f} (x{mid['ceiling'] / mid['plain']:.2f})"
+                f"{mid['bf16'] / mid['fp32']:13.2f}"
                 f"{mid['glibc']:8.0f} (x{mid['ceiling'] / mid['glibc']:.2f})"
                 f"{mid['rest']:14.1%}",
                 flush=True,
