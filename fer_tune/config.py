@@ -116,7 +116,7 @@ class TrialConfig(BaseModel):
         None, ge=1, le=10_000, description="stop after this many epochs without a better validation accuracy"
     )
     target_accuracy: float | None = Field(None, gt=0, le=1, description="stop at this validation accuracy")
-    precision: Precision = Field("auto", description="fp32, bf16 mixed, or what suits the processor")
+    precision: Precision = Field("auto", description="fp32, bf16 mixed, or the quicker of them here")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="initial weights, batch order and augmentation")
 
 

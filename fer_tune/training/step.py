@@ -38,7 +38,7 @@ class Step:
     ) -> None:
         self._model, self._optimizer, self._objective = model, optimizer, objective
         self._clip, self._rho = config.clip_grad_norm, config.sam_rho
-        self._device, self._dtype = device, mixed_dtype(config.precision, device)
+        self._device, self._dtype = device, mixed_dtype(config.precision, device, model)
         self._trained = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
 
     def __call__(self, images: Tensor, *targets: Tensor) -> tuple[Tensor, Tensor]:

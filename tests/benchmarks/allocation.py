@@ -25,8 +25,9 @@ from typing import Any
 
 import numpy as np
 import optuna
-from efficiency import AT_ONCE, EPOCHS, HERE, Surrogate, drive, interval
+from efficiency import AT_ONCE, drive, interval
 from optuna.storages import InMemoryStorage
+from surrogate import EPOCHS, HERE, Surrogate
 
 import fer_tune.search.searcher as searcher_module
 from fer_tune.search.scheduler import METRIC, BackboneASHA

@@ -1,13 +1,12 @@
 """Epochs that a search needs to find a good setting: random search, Ray's stock Optuna with ASHA, and ours.
 
 `python tests/benchmarks/efficiency.py [seeds]` (30) replays searches on a surrogate of real learning curves; no network
-is trained.  The curves (``curves/curves.parquet``) were recorded from real training by
-`python tests/benchmarks/efficiency.py record`: random settings of a small CNN on the embedded dataset, every trial to
-its last epoch.  A regression on settings gives the curve of any other setting; it is smooth, so a replay leaves out the
-noise between seeds, and its search is somewhat easier than a real one.
+is trained.  The surrogate (`surrogate.py`) is smooth, so a replay leaves out the noise between seeds, and its search is
+somewhat easier than a real one.
 
 A replay drives the searcher and the scheduler as Tune does, with :data:`AT_ONCE` trials side by side whose epochs take
-the same time but for a few per cent.  All ways have the same budget of epochs.
+the same time but for a few per cent.  All ways have the same budget of epochs; a search that has not reached the
+target when it is spent goes on until it has, or what it needs would count as less than it is.
 """
 
 from __future__ import annotations
@@ -27,13 +26,11 @@ from typing import Any
 
 import numpy as np
 import optuna
-import pandas as pd
 from optuna.storages import InMemoryStorage
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
-from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.model_selection import cross_val_predict
+from surrogate import EPOCHS, HERE, Surrogate
 
 import fer_tune.search.searcher as searchers
 from fer_tune.run_folder import Candidate
@@ -42,84 +39,11 @@ from fer_tune.search.scheduler import METRIC, BackboneASHA
 from fer_tune.search.searcher import StudySearcher
 from fer_tune.search.space import SearchSpace, load_space
 
-HERE = Path(__file__).parent / "curves"
-EPOCHS, TRIALS, IMAGES = 9, 300, 1_200  # of the recording
 AT_ONCE = 4
 BUDGET = 60 * EPOCHS  # epochs of one replayed search: 60 trials that are never stopped
+LIMIT = 10 * BUDGET  # of one that goes on
+PARTS = {"a third of the budget": BUDGET // 3, "all of it": BUDGET}
 SEEDS = 30
-
-
-def record() -> None:
-    """Train random settings with the search engine itself and keep what a replay needs."""
-    from fer_tune.data.synthesize import synthesize
-    from fer_tune.run_folder import RunFolder
-    from fer_tune.search.engine import search
-    from fer_tune.search.options import SearchOptions
-
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "faces"
-        synthesize(data, size=IMAGES, seed=0)
-        run: RunFolder = search(
-            SearchOptions(
-                data=data,
-                backbones=["cnn_simpler"],
-                trials=TRIALS,
-                epochs=EPOCHS,
-                name="curves",
-                storage=Path(folder) / "runs",
-                spaces=[str(HERE / "space.yaml")],
-                sampler="random",
-                scheduler="none",
-                published=False,
-                wandb="disabled",
-                concurrent=2,
-            )
-        ).run
-        epochs = pd.read_parquet(run.epochs_file).sort_values(["trial_id", "epoch"])
-        curves = epochs.groupby("trial_id")["val_accuracy"].apply(list).rename("val_accuracy")
-        trials = pd.read_parquet(run.trials_file).set_index("trial_id")
-    names = [f"config.{name}" for name in load_space(str(HERE / "space.yaml")).parameters]
-    table = trials[names].rename(columns=lambda name: name.removeprefix("config.")).join(curves, how="inner")
-    table.reset_index(drop=True).to_parquet(HERE / "curves.parquet")
-
-
-class Surrogate:
-    """Validation accuracy after each epoch of a setting, regressed on the recorded trials.
-
-    A trial whose training diverged has too few epochs; its missing ones count as its last.
-    """
-
-    def __init__(self, space: SearchSpace) -> None:
-        table = pd.read_parquet(HERE / "curves.parquet")
-        self._space = space
-        rows = np.array([self._encode(row) for row in table.drop(columns="val_accuracy").to_dict("records")])
-        curves = np.array([list(curve) + [curve[-1]] * (EPOCHS - len(curve)) for curve in table["val_accuracy"]])
-        model = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0)
-        guessed = cross_val_predict(model, rows, curves, cv=10)
-        residual, spread = ((guessed - curves) ** 2).sum(axis=0), ((curves - curves.mean(axis=0)) ** 2).sum(axis=0)
-        self.trials, self.r2 = len(table), 1 - residual / spread  # per epoch
-        self.best_recorded, self.median_recorded = curves.max(), float(np.median(curves.max(axis=1)))
-        self._model = model.fit(rows, curves)
-        self._known: dict[tuple[float, ...], np.ndarray] = {}
-
-    def curve(self, settings: dict[str, Any]) -> np.ndarray:
-        """Return (epochs,) float64 accuracies in [0, 1]."""
-        row = tuple(self._encode(settings))
-        if row not in self._known:
-            self._known[row] = self._model.predict([row])[0]
-        return self._known[row]
-
-    def _encode(self, settings: dict[str, Any]) -> list[float]:
-        row = []
-        for name, parameter in self._space.parameters.items():
-            value = settings.get(name) if parameter.applies(settings) else None
-            if value is None:
-                row.append(0.0)
-            elif isinstance(value, str):
-                row.append(float(parameter.values.index(value)))
-            else:
-                row.append(float(np.log(value)) if name in ("learning_rate", "weight_decay", "batch_size") else value)
-        return row
 
 
 @dataclass(frozen=True)
@@ -205,9 +129,14 @@ WAYS: dict[str, Way] = {
 
 
 def drive(
-    searcher: Searcher, scheduler: Any, curve: Callable[[dict[str, Any]], np.ndarray], seed: int, budget: int
+    searcher: Searcher,
+    scheduler: Any,
+    curve: Callable[[dict[str, Any]], np.ndarray],
+    seed: int,
+    budget: int,
+    target: float = 0.0,
 ) -> np.ndarray:
-    """Return (budget,) the best accuracy seen after each epoch spent.
+    """Return (epochs,) the best accuracy seen after each epoch spent.
 
     Args:
         searcher: suggests settings.
@@ -215,6 +144,7 @@ def drive(
         curve: settings, with their ``backbone`` -> (epochs,) accuracies.
         seed: of the order in which epochs end.
         budget: epochs of all trials together.
+        target: accuracy; a search that has not reached it goes on beyond its budget, to ``LIMIT`` at most.
     """
     rng = np.random.default_rng(seed)
     numbers = itertools.count()
@@ -233,7 +163,7 @@ def drive(
     for _ in range(AT_ONCE):
         start(0.0)
     best: list[float] = []
-    while len(best) < budget:
+    while len(best) < budget or (best[-1] < target and len(best) < LIMIT):
         now, number = heapq.heappop(events)
         trial, values, seen = running[number]
         seen.append(float(values[len(seen)]))
@@ -252,9 +182,11 @@ def drive(
     return np.array(best)
 
 
-def replay(way: Way, surrogate: Surrogate, space: SearchSpace, seed: int, folder: Path) -> np.ndarray:
-    """Return (BUDGET,) the best accuracy seen after each epoch spent."""
-    return drive(way.searcher(space, seed, folder), way.scheduler(), surrogate.curve, seed, BUDGET)
+def replay(
+    way: Way, surrogate: Surrogate, space: SearchSpace, seed: int, folder: Path, target: float = 0.0
+) -> np.ndarray:
+    """Return (epochs,) the best accuracy seen after each epoch spent."""
+    return drive(way.searcher(space, seed, folder), way.scheduler(), surrogate.curve, seed, BUDGET, target)
 
 
 def new_folder(inside: str) -> Path:
@@ -271,9 +203,6 @@ def interval(values: np.ndarray, statistic: Callable[[np.ndarray], float], draws
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["record"]:
-        record()
-        return
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else SEEDS
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -287,32 +216,39 @@ def main() -> None:
         f"{surrogate.r2[-1]:.2f} after epoch {EPOCHS}"
     )
     with tempfile.TemporaryDirectory() as folder:
-        found = {
-            name: np.array([replay(way, surrogate, space, seed, new_folder(folder)) for seed in range(seeds)])
-            for name, way in WAYS.items()
-        }
+
+        def replays(name: str, target: float = 0.0) -> list[np.ndarray]:
+            return [replay(WAYS[name], surrogate, space, n, new_folder(folder), target) for n in range(seeds)]
+
+        at_random = np.array(replays("random"))
+        goals = {part: float(np.median(at_random[:, spent - 1])) for part, spent in PARTS.items()}
+        found = {name: replays(name, max(goals.values())) for name in WAYS}
     print(f"{seeds} seeds, {BUDGET} epochs each, {AT_ONCE} trials at once")
-    for spent, part in ((BUDGET // 3, "a third of the budget"), (BUDGET, "all of it")):
-        print_needed(found, float(np.median(found["random"][:, spent - 1])), part)
+    for part, target in goals.items():
+        print_needed(found, target, part)
 
 
-def print_needed(found: dict[str, np.ndarray], target: float, part: str) -> None:
+def print_needed(found: dict[str, list[np.ndarray]], target: float, part: str) -> None:
     """Print how many epochs each way needed to reach what random search finds with ``part`` of the budget."""
-    # A search that never got there counts as its whole budget, which flatters it.
-    needed = {name: np.where(b >= target, np.arange(1, BUDGET + 1), BUDGET).min(axis=1) for name, b in found.items()}
-    missed = {name: int((b[:, -1] < target).sum()) for name, b in found.items()}
+    needed = {  # one that never got there counts as all it had
+        name: np.array([int(np.argmax(best >= target)) + 1 if best[-1] >= target else len(best) for best in searches])
+        for name, searches in found.items()
+    }
     print(f"\ntarget: {target:.2%} validation accuracy, random search's median after {part}\n")
     heads = ("epochs to the target", "random / it", "stock / it")
-    print(f"{'':28} {heads[0]:>24} missed {heads[1]:>20} {heads[2]:>20}  best at a third")
+    print(f"{'':28} {heads[0]:>24} {'mean':>5} missed {heads[1]:>20} {heads[2]:>20}  best at a third")
     for name, epochs in needed.items():
         low, high = interval(epochs, lambda values: float(np.median(values)))
-        third = found[name][:, BUDGET // 3 - 1]
+        third = np.array([best[BUDGET // 3 - 1] for best in found[name]])
         lower, upper = interval(third, lambda values: float(values.mean()))
         print(
-            f"{name:28} {statistics.median(epochs):9.0f} ({low:4.0f} to {high:4.0f}) {missed[name]:6}"
+            f"{name:28} {statistics.median(epochs):9.0f} ({low:4.0f} to {high:4.0f}) {epochs.mean():5.0f}"
+            f" {(epochs > BUDGET).sum():6}"
             f" {ratio(needed['random'], epochs):>20} {ratio(needed[STOCK], epochs):>20}"
             f" {third.mean():8.2%} ({lower:.2%} to {upper:.2%})"
         )
+    never = {name: sum(best[-1] < target for best in searches) for name, searches in found.items()}
+    print(f"not within {LIMIT} epochs either: " + (", ".join(f"{n} of {k}" for k, n in never.items() if n) or "none"))
 
 
 def ratio(base: np.ndarray, epochs: np.ndarray) -> str:

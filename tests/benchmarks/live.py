@@ -21,10 +21,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import ray
 import yaml
-from efficiency import EPOCHS, HERE, IMAGES, interval
+from efficiency import interval
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
+from surrogate import EPOCHS, HERE, IMAGES
 
 import fer_tune.search.engine as engine
 from fer_tune.data.synthesize import synthesize
