@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import ray
 import yaml
-from efficiency import interval
+from efficiency import interval, ratio
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
@@ -157,16 +157,16 @@ def main() -> None:
     curves = {name: np.array(runs) for name, runs in found.items()}
     target = float(np.median(curves["random"][:, -1]))
     print(f"{seeds} seeds, {budget} epochs each, {AT_ONCE} trials at once; target: {target:.2%}, random's last")
-    print(f"{'':28} {'epochs to the target':>22} {'missed':>7} {'random / it':>12} {'stock / it':>11}  best at the end")
+    print(f"{'':28} {'epochs to the target':>22} {'missed':>7} {'random / it':>20} {'stock / it':>20}  best at the end")
     count = np.arange(1, budget + 1)
     needed = {name: np.where(curve >= target, count, budget).min(axis=1) for name, curve in curves.items()}
     for name, epochs_needed in needed.items():
         low, high = interval(curves[name][:, -1], lambda values: float(values.mean()))
         missed = int((curves[name][:, -1] < target).sum())
         told = ", ".join(str(value) for value in epochs_needed)
-        ratios = [needed[base].mean() / epochs_needed.mean() for base in ("random", STOCK)]
+        ratios = [f"{ratio(needed[base], epochs_needed):>20}" for base in ("random", STOCK)]
         end = f"{curves[name][:, -1].mean():.2%} ({low:.2%} to {high:.2%})"
-        print(f"{name:28} {told:>22} {missed:7} {ratios[0]:12.2f} {ratios[1]:11.2f}  {end}")
+        print(f"{name:28} {told:>22} {missed:7} {ratios[0]} {ratios[1]}  {end}")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ from fer_tune.training.optimisers import build_optimizer
 from fer_tune.training.step import Step
 
 BACKBONES = ("cnn_residual", "mobilenetv3_small_100", "resnet18", "efficientnet_b0")
-BATCH, STEPS, TURNS = 64, 12, 3
+BATCH, STEPS, TURNS = 64, 12, 5
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
