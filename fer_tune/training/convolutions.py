@@ -65,7 +65,7 @@ class _DenseConv2d(nn.Conv2d):
             return super().forward(x)
         bias = None if self.bias is None else self.bias.to(dtype)
         rows: Tensor = _Multiplied.apply(x.to(dtype), self.weight.to(dtype), bias, self.stride, self.padding)
-        return rows.view(len(x), high, wide, -1).permute(0, 3, 1, 2)
+        return rows.view(len(x), high, wide, self.out_channels).permute(0, 3, 1, 2)
 
 
 class _Multiplied(torch.autograd.Function):

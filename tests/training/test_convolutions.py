@@ -146,3 +146,8 @@ def test_trainer_quickens_on_a_cpu(tiny: PreparedDataset, tmp_path: Path, monkey
     monkeypatch.setattr(loop, "quicken_convolutions", seen.append)
     loop.train(TrialConfig(backbone="cnn_simpler", epochs=1), tiny, tmp_path, device="cpu")
     assert len(seen) == 1
+
+
+def test_batch_without_images_stays_one() -> None:
+    quick = both(nn.Conv2d(224, 96, 3, padding=1))[1]
+    assert quick(torch.empty(0, 224, 2, 2)).shape == (0, 96, 2, 2)
