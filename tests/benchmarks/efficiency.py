@@ -41,7 +41,7 @@ from fer_tune.search.space import SearchSpace, load_space
 
 AT_ONCE = 4
 BUDGET = 60 * EPOCHS  # epochs of one replayed search: 60 trials that are never stopped
-LIMIT = 10 * BUDGET  # of one that goes on
+LIMIT = 3 * BUDGET  # of one that goes on
 PARTS = {"a third of the budget": BUDGET // 3, "all of it": BUDGET}
 SEEDS = 30
 
