@@ -135,7 +135,6 @@ def test_a_finished_run_is_not_trained_again(tiny, tmp_path):
         {"warmup_epochs": 1.5},
         {"clip_grad_norm": 0.01},
         {"sam_rho": 0.1},
-        {"precision": "bf16"},
         {"seed": 4},
         {"epochs": 3},
     ],
@@ -144,6 +143,12 @@ def test_a_finished_run_is_not_trained_again(tiny, tmp_path):
 def test_every_setting_changes_what_is_learnt(tiny, plain, tmp_path, change):
     train(config(**change), tiny, tmp_path)
     assert not same(plain, last_weights(tmp_path))
+
+
+def test_precision_changes_what_is_learnt(tiny, tmp_path):
+    for precision in ("fp32", "bf16"):  # auto is one of them, by the processor
+        train(config(precision=precision), tiny, tmp_path / precision)
+    assert not same(last_weights(tmp_path / "fp32"), last_weights(tmp_path / "bf16"))
 
 
 def test_momentum_matters_to_sgd_and_not_to_adamw(tiny, tmp_path):
