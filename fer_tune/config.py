@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from fer_tune.errors import UserError, nearest
 
-Optimizer = Literal["adamw", "adam", "sgd"]
+Optimizer = Literal["adamw", "adam", "sgd", "muon"]
 Schedule = Literal["one_cycle", "cosine", "step", "plateau", "constant"]
 ClassWeighting = Literal["none", "balanced", "effective_number", "sampler"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -94,10 +94,10 @@ class TrialConfig(BaseModel):
     )
     drop_path_rate: float = Field(0.0, ge=0, lt=1, description="stochastic depth, for backbones that have it")
 
-    optimizer: Optimizer = Field("adamw", description="adamw, adam or sgd")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd; not read by adam and adamw")
+    optimizer: Optimizer = Field("adamw", description="adamw, adam, sgd or muon")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd; not read by the others")
     nesterov: bool = Field(True, description="Nesterov's momentum for sgd")
-    weight_decay: float = Field(1e-2, ge=0, le=10, description="decoupled for adamw, L2 for sgd and adam")
+    weight_decay: float = Field(1e-2, ge=0, le=10, description="decoupled for adamw and muon, L2 for sgd and adam")
     schedule: Schedule = Field("one_cycle", description="learning rate over the run")
     warmup_epochs: float | None = Field(
         None, ge=0, le=10_000, description="linear warm-up; by default 30 % of a one_cycle, 5 % of a cosine, else none"

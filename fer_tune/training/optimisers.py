@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from timm.optim.muon import Muon
 from torch import nn
 from torch.optim import Optimizer
 
@@ -22,34 +23,51 @@ def frozen_stages(config: TrialConfig, epoch: int) -> int:
     return max(0, config.freeze_depth - thawed)
 
 
+def _classifier(model: nn.Module) -> set[nn.Parameter]:
+    """Return the parameters of the classifier; a distilled transformer has two."""
+    found = model.get_classifier()  # type: ignore[operator]  # timm's
+    return {parameter for part in (found if isinstance(found, tuple) else (found,)) for parameter in part.parameters()}
+
+
 def build_optimizer(model: nn.Module, config: TrialConfig) -> Optimizer:
     """Build the optimiser over every parameter that is ever trained.
 
-    AdamW (Loshchilov and Hutter 2019), Adam (Kingma and Ba 2015), or SGD with momentum, Nesterov's as Sutskever et al.
-    (2013) have it.
+    AdamW (Loshchilov and Hutter 2019), Adam (Kingma and Ba 2015), SGD with momentum, Nesterov's as Sutskever et al.
+    (2013) have it, or Muon (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"): the
+    momentum of a matrix, or of a convolution as one, is made orthogonal before it is added.  Its steps are scaled to
+    the size of AdamW's (Liu et al. 2025, "Muon is scalable for LLM training"), so one range of learning rates suits
+    both; norms, biases, depthwise convolutions and the classifier follow AdamW with Nesterov's momentum.
 
     Weight decay leaves out norms and biases, everything of one dimension (He et al. 2019, "Bag of Tricks").  It is
-    decoupled for AdamW, an L2 term for Adam and SGD.  With ``layer_decay`` d, the stage that lies k below the head
-    learns at d**k times the head's rate (Clark et al. 2020, "ELECTRA").  The first group holds the head.  A stage
-    that is still frozen has no gradient, so the optimiser passes it over.
+    decoupled for AdamW and Muon, an L2 term for Adam and SGD.  With ``layer_decay`` d, the stage that lies k below the
+    head learns at d**k times the head's rate (Clark et al. 2020, "ELECTRA").  The first group holds the head.  A
+    stage that is still frozen has no gradient, so the optimiser passes it over.
     """
     never = frozen_stages(config, config.epochs)
     found = stages(model)
     frozen = {name for stage in found[:never] for name in stage.parameters}
     below_head = {name: len(found) - place for place, stage in enumerate(found) for name in stage.parameters}
-    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    muon = config.optimizer == "muon"
+    classifier = _classifier(model) if muon else set()
+    groups: dict[tuple[int, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if name not in frozen:
             below = 0 if config.layer_decay == 1 else below_head.get(name, 0)
-            groups.setdefault((below, parameter.ndim <= 1), []).append(parameter)
+            groups.setdefault((below, parameter.ndim <= 1, parameter not in classifier), []).append(parameter)
     settings: list[dict[str, Any]] = [
         {
-            "params": groups[below, flat],
+            "params": groups[below, flat, hidden],
             "lr": config.learning_rate * config.layer_decay**below,
             "weight_decay": 0.0 if flat else config.weight_decay,
+            **({"use_fallback": not hidden} if muon else {}),
         }
-        for below, flat in sorted(groups)
+        for below, flat, hidden in sorted(groups)
     ]
+    if muon:
+        rate = config.learning_rate
+        return Muon(
+            settings, rate, momentum=0.95, nesterov=True, adjust_lr_fn="match_rms_adamw"
+        )  # its authors' momentum
     if config.optimizer == "sgd":
         nesterov = config.nesterov and config.momentum > 0
         return torch.optim.SGD(settings, config.learning_rate, config.momentum, nesterov=nesterov, fused=True)

@@ -45,6 +45,17 @@ def test_vgg_pools_as_published_and_takes_small_faces(name, inputs):
     assert model.hidden[0].in_features == inputs
 
 
+def test_the_wide_residual_cnn_sees_finer_maps_with_as_many_parameters():
+    features, parameters = {}, {}
+    for name in ("cnn_residual", "cnn_residual_wide"):
+        with torch.device("meta"):
+            model = create_model(name, num_classes=7, in_chans=3)
+            features[name] = model.forward_features(torch.empty(1, 3, 48, 48)).shape
+        parameters[name] = sum(parameter.numel() for parameter in model.parameters())
+    assert features == {"cnn_residual": (1, 256, 3, 3), "cnn_residual_wide": (1, 256, 6, 6)}
+    assert parameters["cnn_residual_wide"] == pytest.approx(parameters["cnn_residual"], rel=0.02)
+
+
 def test_a_transformer_is_built_for_the_image_size():
     model = create_model("vit_tiny_patch16_224", num_classes=7, in_chans=1, image_size=48).eval()
     assert model(torch.rand(2, 1, 48, 48)).shape == (2, 7)

@@ -75,3 +75,33 @@ def test_nesterov_and_plain_momentum_step_apart(nesterov, moved):
     weight.grad = torch.ones_like(weight)
     optimizer.step()
     assert torch.allclose(weight.detach() - before, torch.tensor(moved), atol=1e-6)
+
+
+def test_muon_moves_every_direction_of_a_convolution_alike_and_the_classifier_as_adamw_does():
+    model = network()
+    optimizer = build_optimizer(model, config(optimizer="muon", weight_decay=0.0, learning_rate=0.01))
+    hidden, head = model.get_parameter("blocks.3.second.0.weight"), model.get_parameter("head.weight")
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    hidden.grad = torch.randn(256, 8).mm(torch.randn(8, 2304)).view_as(hidden) + 0.5 * torch.randn_like(hidden)
+    head.grad = torch.randn_like(head)
+    optimizer.step()
+    spread = torch.linalg.svdvals(hidden.grad.flatten(1))
+    moved = torch.linalg.svdvals((before["blocks.3.second.0.weight"] - hidden.detach()).flatten(1))
+    assert spread.max() > 4 * spread.min()
+    assert moved.max() < 2 * moved.min()
+    assert moved.median() == pytest.approx(0.01 * 0.2 * 2304**0.5, rel=0.3)  # root mean square of AdamW's steps
+    steps = (before["head.weight"] - head.detach()).abs()
+    assert torch.allclose(steps, steps.median().expand_as(steps), rtol=1e-2)  # the first step of Adam: one size
+
+
+def test_muon_decays_weights_and_shrinks_lower_stages():
+    model = network()
+    optimizer = build_optimizer(model, config(optimizer="muon", weight_decay=0.5, layer_decay=0.5))
+    assert optimizer.param_groups[0]["lr"] == 0.1  # the head's, which is the one on record
+    weights = {"head.weight": 0.1, "blocks.3.second.0.weight": 0.05, "blocks.0.first.0.weight": 0.1 * 0.5**4}
+    before = {name: model.get_parameter(name).detach().clone() for name in weights}
+    for name in weights:
+        model.get_parameter(name).grad = torch.zeros_like(before[name])
+    optimizer.step()
+    for name, rate in weights.items():
+        assert torch.allclose(model.get_parameter(name).detach(), before[name] * (1 - 0.5 * rate), rtol=1e-5)
