@@ -64,10 +64,8 @@ def build_optimizer(model: nn.Module, config: TrialConfig) -> Optimizer:
         for below, flat, hidden in sorted(groups)
     ]
     if muon:
-        rate = config.learning_rate
-        return Muon(
-            settings, rate, momentum=0.95, nesterov=True, adjust_lr_fn="match_rms_adamw"
-        )  # its authors' momentum
+        # The momentum is its authors'.
+        return Muon(settings, config.learning_rate, momentum=0.95, nesterov=True, adjust_lr_fn="match_rms_adamw")
     if config.optimizer == "sgd":
         nesterov = config.nesterov and config.momentum > 0
         return torch.optim.SGD(settings, config.learning_rate, config.momentum, nesterov=nesterov, fused=True)

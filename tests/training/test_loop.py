@@ -153,8 +153,8 @@ def test_precision_changes_what_is_learnt(tiny, tmp_path):
     assert not same(last_weights(tmp_path / "fp32"), last_weights(tmp_path / "bf16"))
 
 
-def test_momentum_matters_to_sgd_and_not_to_adamw(tiny, tmp_path):
-    for optimizer, equal in (("sgd", False), ("adamw", True)):
+def test_momentum_matters_to_sgd_alone(tiny, tmp_path):
+    for optimizer, equal in (("sgd", False), ("adamw", True), ("muon", True)):
         for momentum in (0.5, 0.9):
             train(config(optimizer=optimizer, momentum=momentum, epochs=1), tiny, tmp_path / f"{optimizer}{momentum}")
         weights = [last_weights(tmp_path / f"{optimizer}{momentum}") for momentum in (0.5, 0.9)]

@@ -105,3 +105,21 @@ def test_muon_decays_weights_and_shrinks_lower_stages():
     optimizer.step()
     for name, rate in weights.items():
         assert torch.allclose(model.get_parameter(name).detach(), before[name] * (1 - 0.5 * rate), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "head", "expected"),
+    [
+        ("deit_tiny_distilled_patch16_224", "own", {"head.weight", "head_dist.weight"}),
+        ("cnn_small_vgg", "linear", {"head.weight"}),
+        ("cnn_residual", "32-16", {"head.0.weight", "head.3.weight", "head.5.weight"}),
+    ],
+)
+def test_muon_leaves_every_layer_of_the_classifier_to_adamw(backbone, head, expected):
+    with torch.device("meta"):
+        model = create_model(backbone, num_classes=7, in_chans=1, image_size=48, head=head)
+    optimizer = build_optimizer(model, config(backbone=backbone, head=head, optimizer="muon", freeze_depth=1))
+    left = {id(p) for group in optimizer.param_groups if group["use_fallback"] for p in group["params"]}
+    assert {name for name, p in model.named_parameters() if id(p) in left and p.ndim > 1} == expected
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    assert not {name for name, p in model.named_parameters() if id(p) in held} & set(stages(model)[0].parameters)
