@@ -42,8 +42,8 @@ def test_what_a_large_trial_gives_back_is_no_leak():
     trial([], 0)
     trial([], 0)
     before = private_memory()
-    large = [bytes(1000) for _ in range(100_000)]
-    assert private_memory() > before + 80
+    large = [bytes(1000) for _ in range(300_000)]
+    assert private_memory() > before + 150  # not 300: some fall into gaps that the process has already
     del large
     clean_up()
     assert private_memory() < before + 40
