@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from analysis.report.errors import example_facts
-from analysis.report.findings import Standing, answer, found_as, limits, luck
+from analysis.report.findings import Standing, answer, chosen, found_as, limits, luck
 from analysis.report.rows import compared, cost_rows, leader_rows, open_settings, refit_rows, versus_rows
 from analysis.run import Run
 from analysis.run.cards import dataset_card
@@ -159,7 +159,7 @@ def how(run: Run, stand: Standing) -> list[tuple[str, str]]:
         words = f"on train and val together, the epoch fixed before as {rule}: {told}"
         found.append(("last training", words))
     if stand.test is not None:
-        found += [("choice", stand.test.selection), ("intervals", stand.test.method)]
+        found += [("choice", chosen(stand)), ("intervals", stand.test.method)]
     reads = len(run.openings)
     found.append(
         ("held-out split", "not read yet" if not reads else f"read {'once' if reads == 1 else f'{reads} times'}")

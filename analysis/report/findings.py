@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from analysis.refits.selection import select_winner
+from analysis.refits.selection import Selection, select_winner
 from analysis.run import ConfigRefit, Run
 from analysis.run.results import Comparison, TestResult
 from analysis.statistics.intervals import mean_interval
@@ -20,11 +20,12 @@ class Standing:
 
     test: TestResult | None  # the winner's, of the latest opening
     refits: list[ConfigRefit]
-    winner: ConfigRefit | None
+    winner: ConfigRefit | None  # the tested configuration; before the test the one that would be
     next_command: str
     beside: list[TestResult] = field(default_factory=list)  # tested in the same opening
     comparison: Comparison | None = None  # of that opening
     earlier: list[TestResult] = field(default_factory=list)  # of configurations that only an earlier opening tested
+    now: Selection | None = None  # among what is refitted now, which may be more than when the winner was tested
 
     def tested(self, config_id: str) -> TestResult | None:
         """Return the result of a configuration that the latest opening tested."""
@@ -36,11 +37,11 @@ def standing(run: Run) -> Standing:
     """Find out how far ``run`` is."""
     tests = run.tests
     refits = run.refits
-    winner = None
+    now = None
     step = f"fer-tune refit {run.place}"
     if refits:
         try:
-            winner = select_winner(run).winner
+            now = select_winner(run)
             step = f"fer-tune test {run.place}"
             if any(refit.missing for refit in run.finals):
                 step = f"fer-tune refit {run.place} --on train+val"
@@ -49,14 +50,15 @@ def standing(run: Run) -> Standing:
     if not run.ranked or (not refits and any(row["status"] == "running" for row in run.rows)):
         step = f"fer-tune resume {run.place}"
     if not tests:
-        return Standing(None, refits, winner, step)
+        return Standing(None, refits, None if now is None else now.winner, step, now=now)
     test, *others = tests
     beside = [other for other in others if other.opening == test.opening]
     comparison = run.comparison
     if comparison is not None and comparison.opening != test.opening:
         comparison = None
     earlier = [other for other in others if other.opening != test.opening]
-    return Standing(test, refits, winner, "", beside, comparison, earlier)
+    winner = next((refit for refit in refits if refit.config.config_id == test.config_id), None)
+    return Standing(test, refits, winner, "", beside, comparison, earlier, now)
 
 
 def answer(run: Run, stand: Standing) -> str:
@@ -148,6 +150,12 @@ def limits(run: Run, stand: Standing) -> list[str]:
                 f"The held-out split was read {reads} times in this run, so the later figures are no longer those of a "
                 "split that nothing had read."
             )
+        if stand.now is not None and _overtaken(stand):
+            rival = stand.now.winner
+            found.append(
+                f"The refits have changed since the test: {rival.config.config_id} now has the best mean validation "
+                f"accuracy, {mean_sd(rival.values)} %. The figure is that of the configuration chosen before the test."
+            )
     else:
         found.append("The held-out split has not been read: every figure is of images that played a part in choosing.")
     if run.ranked:
@@ -193,6 +201,25 @@ def limits(run: Run, stand: Standing) -> list[str]:
         trials = count(run.settings.trials, "trial")
         found.append(f"With {trials} per backbone the space is explored thinly; better settings may exist.")
     return found
+
+
+def chosen(stand: Standing) -> str:
+    """Return how the tested configuration was chosen and whether it still would be, in words; empty before a test."""
+    if stand.test is None:
+        return ""
+    words = stand.test.selection
+    if stand.now is None or stand.now.words == words:
+        return words
+    return (
+        f"{words}; that was before the test, and {'another' if _overtaken(stand) else 'it still'} would be chosen now"
+    )
+
+
+def _overtaken(stand: Standing) -> bool:
+    """Return whether a configuration other than the tested one would be chosen among what is refitted now."""
+    return (
+        stand.test is not None and stand.now is not None and stand.now.winner.config.config_id != stand.test.config_id
+    )
 
 
 def _names(results: list[RefitResult]) -> str:

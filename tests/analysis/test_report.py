@@ -234,6 +234,22 @@ def test_the_report_knows_the_hygiene_of_a_dataset_that_has_moved(made, models) 
     assert "source: drawn by a test" in text_of(made)
 
 
+def test_refits_that_came_after_the_test_do_not_look_as_if_it_had_known_them(made, models) -> None:
+    made.refit([[0.6, 0.61]])
+    tested = run_test(made.run, **models)
+    assert "choice: the only refitted configuration, 2 seeds\n" in text_of(made)
+    made.refit([[0.6, 0.61], [0.5, 0.51]])
+    text = text_of(made)
+    assert "2 seeds; that was before the test, and it still would be chosen now" in text
+    assert "have changed since the test" not in text
+    made.refit([[0.6, 0.61], [0.7, 0.71]])
+    text = text_of(made)
+    rival = next(refit.config.config_id for refit in made.run.refits if refit.config.config_id != tested.config_id)
+    assert "and another would be chosen now" in text
+    assert f"since the test: {rival} now has the best mean validation accuracy, 70.5 ± 0.7 %" in text
+    assert "new seeds it has 60.5 ± 0.7 %" in text  # what is told of the winner is of the tested one
+
+
 def test_models_on_train_and_val_are_told(made) -> None:
     made.refit([[0.6, 0.61]])
     plan = plan_final(made.run)
