@@ -104,8 +104,8 @@ def score_table(result: TestResult) -> Table:
     title = f"{result.dataset}, held-out split, {count(len(result.seeds), 'seed')}: scores in % with 95 % intervals"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
-    for name in ("accuracy", "balanced accuracy", "macro F1"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("accuracy", "balanced\naccuracy", "macro F1"):
+        table.add_column(name, justify="right")  # where room lacks, the interval wraps: an ellipsis would hide it
     for name, scores in [("image alone", result), *((VIEW_NAMES.get(k, k), v) for k, v in result.views.items())]:
         cells = (scores.accuracy, scores.balanced_accuracy, scores.macro_f1)
         table.add_row(name, *(f"{percent(e.value)} ({percent(e.low)}–{percent(e.high)})" for e in cells))
@@ -122,7 +122,7 @@ def class_table(result: TestResult) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("class", no_wrap=True)
     for name in ("precision", "recall", "F1"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right")
     table.add_column("images", justify="right", no_wrap=True)
     for row in result.per_class:
         cells = [

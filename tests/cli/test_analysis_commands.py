@@ -267,6 +267,7 @@ def test_test_prints_winner_accuracy_classes_and_next_command(refitted: FakeRun)
     assert f"test accuracy: {100 * result.accuracy.value:.1f} % (95 % interval" in shown
     assert all(name in shown for name in [*result.classes, "images"])  # whole, in 80 columns
     assert "ensemble of the seeds" in shown
+    assert "…" not in shown
     assert f"next: fer-tune report {refitted.path}" in shown
     for pair in run(refitted).comparison.pairs:
         assert f"against {pair.second_origin}: {pair.words}" in shown
