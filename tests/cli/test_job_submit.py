@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import secrets
@@ -107,8 +108,9 @@ def free_ports(count: int) -> list[int]:
 
 def answers(head: Head, process: subprocess.Popen[bytes], output: Path, seconds: float) -> bool:
     """Wait until the head takes jobs; false where it ends, or not in time."""
-    token = head.environment["RAY_AUTH_TOKEN"]
-    request = urllib.request.Request(f"{head.address}/api/jobs/", headers={"Authorization": f"Bearer {token}"})
+    headers = {"Authorization": f"Bearer {head.environment['RAY_AUTH_TOKEN']}", "Content-Type": "application/json"}
+    nothing = json.dumps({"entrypoint": "true"}).encode()  # a node that stands may still lack the agent that runs jobs
+    request = urllib.request.Request(f"{head.address}/api/jobs/", data=nothing, headers=headers)
     deadline = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.5)
