@@ -150,8 +150,8 @@ def limits(run: Run, stand: Standing) -> list[str]:
                 f"The held-out split was read {reads} times in this run, so the later figures are no longer those of a "
                 "split that nothing had read."
             )
-        if stand.now is not None and _overtaken(stand):
-            rival = stand.now.winner
+        rival = _overtaking(stand)
+        if rival is not None:
             found.append(
                 f"The refits have changed since the test: {rival.config.config_id} now has the best mean validation "
                 f"accuracy, {mean_sd(rival.values)} %. The figure is that of the configuration chosen before the test."
@@ -208,18 +208,17 @@ def chosen(stand: Standing) -> str:
     if stand.test is None:
         return ""
     words = stand.test.selection
-    if stand.now is None or stand.now.words == words:
+    rival = _overtaking(stand)
+    if rival is None and (stand.now is None or stand.now.words == words):
         return words
-    return (
-        f"{words}; that was before the test, and {'another' if _overtaken(stand) else 'it still'} would be chosen now"
-    )
+    return f"{words}; that was before the test, and {'it still' if rival is None else 'another'} would be chosen now"
 
 
-def _overtaken(stand: Standing) -> bool:
-    """Return whether a configuration other than the tested one would be chosen among what is refitted now."""
-    return (
-        stand.test is not None and stand.now is not None and stand.now.winner.config.config_id != stand.test.config_id
-    )
+def _overtaking(stand: Standing) -> ConfigRefit | None:
+    """Return the configuration that would be chosen now in place of the tested one, if another would be."""
+    if stand.test is None or stand.now is None or stand.now.winner.config.config_id == stand.test.config_id:
+        return None
+    return stand.now.winner
 
 
 def _names(results: list[RefitResult]) -> str:

@@ -250,6 +250,15 @@ def test_refits_that_came_after_the_test_do_not_look_as_if_it_had_known_them(mad
     assert "new seeds it has 60.5 ± 0.7 %" in text  # what is told of the winner is of the tested one
 
 
+def test_as_many_refits_as_before_the_test_may_choose_another(made, models) -> None:
+    made.refit([[0.6, 0.61], [0.5, 0.51]])
+    run_test(made.run, **models)
+    made.refit([[0.6, 0.61], [0.7, 0.71]])
+    text = text_of(made)
+    assert "among 2 refitted configurations; that was before the test, and another would be chosen now" in text
+    assert "The refits have changed since the test" in text
+
+
 def test_models_on_train_and_val_are_told(made) -> None:
     made.refit([[0.6, 0.61]])
     plan = plan_final(made.run)
