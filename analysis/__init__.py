@@ -16,7 +16,7 @@ The door for notebooks is :func:`load_run`, which needs neither Ray nor Weights 
 
 from typing import TYPE_CHECKING, Any
 
-from analysis.run import Run, load_run
+from analysis.result import Run, load_run
 
 if TYPE_CHECKING:
     from analysis.across import compare

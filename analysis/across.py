@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import bars
-from analysis.run import ConfigRefit, Run, load_run
-from analysis.run.results import Comparison, TestResult
+from analysis.results import Comparison, TestResult
+from analysis.run import ConfigRefit, RunRecord, read_run
 from analysis.statistics.paired import Contender
 from analysis.statistics.paired import compare as compare_paired
 from fer_tune.errors import UserError
@@ -65,7 +65,7 @@ class Across:
         return bars.bars(rows, "Several runs", "accuracy (%, 95 % intervals where held-out)")
 
 
-def compare(runs: Sequence[Run | str | Path]) -> Across:
+def compare(runs: Sequence[RunRecord | str | Path]) -> Across:
     """Put several runs beside each other.
 
     Args:
@@ -74,7 +74,7 @@ def compare(runs: Sequence[Run | str | Path]) -> Across:
     Raises:
         UserError: fewer than two, or one is no run.
     """
-    opened = [run if isinstance(run, Run) else load_run(run) for run in runs]
+    opened = [run if isinstance(run, RunRecord) else read_run(run) for run in runs]
     if len(opened) < 2:
         raise UserError("a comparison needs two runs or more")
     names = _names(opened)
@@ -83,14 +83,14 @@ def compare(runs: Sequence[Run | str | Path]) -> Across:
     shares = [name for name in COLUMNS if name.startswith(("search_", "refit_", "test_"))]
     table = table.astype(dict.fromkeys(shares, float))  # None, where nothing is known yet, becomes NaN
     tested = [(run, name, run.tests[0]) for run, name in zip(opened, names, strict=True) if run.tests]
-    splits: dict[str, list[tuple[Run, str, TestResult]]] = {}
+    splits: dict[str, list[tuple[RunRecord, str, TestResult]]] = {}
     for run, name, test in tested:
         splits.setdefault(test.split_hash, []).append((run, name, test))
     comparisons = [found for own in splits.values() if (found := _paired(own)) is not None]
     return Across(table, comparisons, _notes(opened, splits))
 
 
-def _names(runs: list[Run]) -> list[str]:
+def _names(runs: list[RunRecord]) -> list[str]:
     """Return the names of the runs, with as much of their paths as tells them apart."""
     for parts in range(1, 20):
         names = ["/".join(run.folder.path.parts[-parts:]) for run in runs]
@@ -99,7 +99,7 @@ def _names(runs: list[Run]) -> list[str]:
     return [str(run.folder.path) for run in runs]
 
 
-def _rows(run: Run, name: str) -> list[dict[str, Any]]:
+def _rows(run: RunRecord, name: str) -> list[dict[str, Any]]:
     found = []
     test = run.tests[0] if run.tests else None
     for backbone in run.settings.backbones:
@@ -131,7 +131,7 @@ def _rows(run: Run, name: str) -> list[dict[str, Any]]:
     return found
 
 
-def _paired(tested: list[tuple[Run, str, TestResult]]) -> Comparison | None:
+def _paired(tested: list[tuple[RunRecord, str, TestResult]]) -> Comparison | None:
     if len(tested) < 2:
         return None
     ranked = sorted(tested, key=lambda each: -each[2].accuracy.value)
@@ -144,7 +144,7 @@ def _paired(tested: list[tuple[Run, str, TestResult]]) -> Comparison | None:
     return compare_paired(labels, contenders[0], contenders[1:])
 
 
-def _notes(runs: list[Run], splits: dict[str, list[tuple[Run, str, TestResult]]]) -> list[str]:
+def _notes(runs: list[RunRecord], splits: dict[str, list[tuple[RunRecord, str, TestResult]]]) -> list[str]:
     notes = []
     datasets = {run.settings.dataset.content_hash for run in runs}
     if len(datasets) > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from analysis.run.results import Estimate
+from analysis.results import Estimate
 from fer_tune.config import FIELDS
 
 

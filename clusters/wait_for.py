@@ -29,8 +29,8 @@ import ray
 from ray.autoscaler.sdk import request_resources
 
 from fer_tune.errors import UserError
-from fer_tune.search.node_labels import matches, parse_labels
-from fer_tune.search.node_labels import told as in_words
+from fer_tune.search.cluster.node_labels import matches, parse_labels
+from fer_tune.search.cluster.node_labels import told as in_words
 
 _EVERY = 5.0  # seconds between two looks
 

@@ -33,7 +33,7 @@ TRANSFORMS: tuple[str, ...] = (
     *("flip", "rotation", "scale", "translation", "shear"),  # geometry, resampled once
     *("brightness", "contrast", "erasing"),
 )
-"""What augmentation may do to an image; :mod:`fer_tune.data.augmentation` gives the ranges."""
+"""What augmentation may do to an image; :mod:`fer_tune.data.batching.augmentation` gives the ranges."""
 
 
 def _transforms(value: Any) -> Any:

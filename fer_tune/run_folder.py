@@ -27,7 +27,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +114,10 @@ OBJECTIVE_COLUMNS: dict[Objective, str] = {
 """Objective of a search -> the column of trials.parquet that holds it; all but accuracy are to be small."""
 
 
+METRIC = OBJECTIVE_COLUMNS["val_accuracy"]
+"""What trials report and a search maximises: the best validation accuracy so far, in [0, 1]."""
+
+
 class DatasetRef(BaseModel):
     """Which prepared dataset a run used; the hash ties the run to its exact content."""
 
@@ -151,7 +155,7 @@ class SearchSettings(BaseModel):
     dataset: DatasetRef
     backbones: list[str]
     trials: int  # per backbone, at most
-    planned: dict[str, int] = {}  # backbone -> trials: fewer where a grid has no more points
+    planned: dict[str, int]  # backbone -> trials: fewer where a grid has no more points
     epochs: int  # most epochs of one trial
     time_budget_seconds: float | None = None
     target_accuracy: float | None = None  # the search ends once a trial reaches it on validation
@@ -176,8 +180,20 @@ class SearchSettings(BaseModel):
 
     @property
     def total(self) -> int:
-        """Trials of all backbones; at most, where `planned` was not kept yet."""
-        return sum(self.planned.values()) if self.planned else self.trials * len(self.backbones)
+        """Trials of all backbones."""
+        return sum(self.planned.values())
+
+    @property
+    def first(self) -> dict[str, list[Candidate]]:
+        """Backbone -> what is tried before anything is drawn."""
+        return tried_first(self.published, self.warm_start)
+
+
+def tried_first(
+    published: Mapping[str, Sequence[Candidate]], warm_start: Mapping[str, Sequence[Candidate]]
+) -> dict[str, list[Candidate]]:
+    """Return backbone -> what is tried before anything is drawn: the published configurations, then the known ones."""
+    return {name: [*entries, *warm_start.get(name, ())] for name, entries in published.items()}
 
 
 class RefitConfig(BaseModel):

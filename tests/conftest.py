@@ -66,7 +66,7 @@ def ray_local() -> Iterator[None]:
     """
     import ray
 
-    from fer_tune.search.ray_start import start_ray
+    from fer_tune.search.cluster.ray_start import start_ray
 
     start_ray(num_cpus=2, object_store_memory=100 * 1024**2, labels={"kind": "tests"})
     started = _descendants()

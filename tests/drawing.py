@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fer_tune.data.store import DatasetCard, Record, write_dataset
+from fer_tune.data.prepared.card import DatasetCard
+from fer_tune.data.prepared.writer import Record, write_dataset
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 

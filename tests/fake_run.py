@@ -79,6 +79,7 @@ class FakeRun:
             ),
             backbones=list(self.backbones),
             trials=self.trials,
+            planned=dict.fromkeys(self.backbones, self.trials),
             epochs=self.epochs,
             concurrent=2,
             published=published,

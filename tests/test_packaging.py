@@ -144,7 +144,7 @@ def test_the_lock_names_no_address() -> None:
         ("demo/data/dataset.json", True),
         ("wandb/offline-run-1/run.wandb", True),
         ("fer_tune/__pycache__/config.cpython-311.pyc", True),
-        ("fer_tune/data/store.py", False),
+        ("fer_tune/data/prepared/store.py", False),
         ("tests/data/test_store.py", False),
         ("search_spaces/resnet18.yaml", False),
     ],

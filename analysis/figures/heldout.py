@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from analysis.figures.base import headline, new
 from analysis.figures.style import INK, PALE, PALETTE, QUIET, style
+from analysis.results import ClassScores, GroupScore, Versus
 from analysis.run.predictions import Predictions
-from analysis.run.results import ClassScores, GroupScore, Versus
 from analysis.statistics.probabilistic import BINS, confidence_gaps
 
 

@@ -8,15 +8,15 @@ from matplotlib.figure import Figure
 
 from analysis.figures import curves, heldout, searched
 from analysis.figures import pareto as pareto_figure
-from analysis.run import Run
-from analysis.run.results import TestResult
+from analysis.results import TestResult
+from analysis.run import RunRecord
 from analysis.trials.axes import Point, SearchAxis, points, search_axes
 from analysis.trials.importance import FEWEST, importances
 from analysis.trials.pareto import MEANINGS, measured, second_objective
 from fer_tune.errors import UserError, nearest
 
 
-def pareto(run: Run) -> Figure:
+def pareto(run: RunRecord) -> Figure:
     """Draw accuracy against the second objective.
 
     Raises:
@@ -30,7 +30,7 @@ def pareto(run: Run) -> Figure:
     return pareto_figure.pareto(run.rows, second, run.published_names)
 
 
-def importance(run: Run, backbone: str | None) -> Figure:
+def importance(run: RunRecord, backbone: str | None) -> Figure:
     """Draw the importances of a backbone; it may be left out where there is one.
 
     Raises:
@@ -43,17 +43,17 @@ def importance(run: Run, backbone: str | None) -> Figure:
     return searched.importance(found)
 
 
-def slices(run: Run, backbone: str | None) -> Figure:
+def slices(run: RunRecord, backbone: str | None) -> Figure:
     """Draw slices; see `Run.plot_slices`."""
     return searched.slices(*_trials(run, backbone))
 
 
-def parallel(run: Run, backbone: str | None) -> Figure:
+def parallel(run: RunRecord, backbone: str | None) -> Figure:
     """Draw parallel coordinates; see `Run.plot_parallel`."""
     return searched.parallel(*_trials(run, backbone))
 
 
-def contour(run: Run, first: str, second: str, backbone: str | None) -> Figure:
+def contour(run: RunRecord, first: str, second: str, backbone: str | None) -> Figure:
     """Draw the accuracy over two settings.
 
     Raises:
@@ -68,7 +68,7 @@ def contour(run: Run, first: str, second: str, backbone: str | None) -> Figure:
     return searched.contour(trials, known[first], known[second])
 
 
-def learning(run: Run, config_id: str | None) -> Figure:
+def learning(run: RunRecord, config_id: str | None) -> Figure:
     """Draw the learning curves of one configuration's refits.
 
     Raises:
@@ -82,30 +82,30 @@ def learning(run: Run, config_id: str | None) -> Figure:
     return curves.learning_curves(pd.concat(frames), name)
 
 
-def confusion(run: Run, config_id: str | None) -> Figure:
+def confusion(run: RunRecord, config_id: str | None) -> Figure:
     """Draw a confusion matrix; see `Run.plot_confusion`."""
     test = _tested(run, config_id)
     return heldout.confusion(np.sum(np.asarray(test.confusion), axis=0), test.classes)
 
 
-def classes(run: Run, config_id: str | None) -> Figure:
+def classes(run: RunRecord, config_id: str | None) -> Figure:
     """Draw the scores of each class; see `Run.plot_classes`."""
     return heldout.per_class(_tested(run, config_id).per_class)
 
 
-def roc(run: Run, config_id: str | None) -> Figure:
+def roc(run: RunRecord, config_id: str | None) -> Figure:
     """Draw ROC curves; see `Run.plot_roc`."""
     return heldout.roc(run.predictions(_tested(run, config_id).config_id))
 
 
-def reliability(run: Run, config_id: str | None) -> Figure:
+def reliability(run: RunRecord, config_id: str | None) -> Figure:
     """Draw accuracy against confidence; see `Run.plot_reliability`."""
     test = _tested(run, config_id)
     error = test.more["calibration_error"].value if "calibration_error" in test.more else float("nan")
     return heldout.reliability(run.predictions(test.config_id), error)
 
 
-def _backbone(run: Run, backbone: str | None) -> str:
+def _backbone(run: RunRecord, backbone: str | None) -> str:
     known = run.settings.backbones
     if backbone is None and len(known) == 1:
         return known[0]
@@ -114,7 +114,7 @@ def _backbone(run: Run, backbone: str | None) -> str:
     return backbone
 
 
-def _trials(run: Run, backbone: str | None) -> tuple[list[Point], list[SearchAxis]]:
+def _trials(run: RunRecord, backbone: str | None) -> tuple[list[Point], list[SearchAxis]]:
     name = _backbone(run, backbone)
     trials, axes = points(run, name), search_axes(run, name)
     if not trials or not axes:
@@ -122,7 +122,7 @@ def _trials(run: Run, backbone: str | None) -> tuple[list[Point], list[SearchAxi
     return trials, axes
 
 
-def _tested(run: Run, config_id: str | None) -> TestResult:
+def _tested(run: RunRecord, config_id: str | None) -> TestResult:
     tests = {test.config_id: test for test in reversed(run.tests)}  # the latest opening and its winner come last
     name = config_id or (run.tests[0].config_id if run.tests else "")
     if name not in tests:

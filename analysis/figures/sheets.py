@@ -15,8 +15,8 @@ from PIL import Image
 
 from analysis.figures.base import headline
 from analysis.figures.style import WIDTH, style
-from analysis.run import Run
-from analysis.run.results import TestResult
+from analysis.results import TestResult
+from analysis.run import RunRecord
 
 _COLUMNS = 6
 
@@ -55,7 +55,7 @@ def _decoded(data: bytes) -> NDArray[np.uint8]:
     return np.asarray(Image.open(io.BytesIO(data)))
 
 
-def draw(run: Run, test: TestResult) -> Iterator[tuple[str, str, Figure]]:
+def draw(run: RunRecord, test: TestResult) -> Iterator[tuple[str, str, Figure]]:
     """Yield the sheets of images as (file name, caption, figure); none for tests that kept no examples."""
     file = run.folder.test(test.config_id) / "examples.parquet"
     if not file.is_file():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.run.results import Cost
+from analysis.results import Cost
 
 _WARM_UP, _REPEATS, _BATCH, _BATCHES = 3, 30, 64, 3
 

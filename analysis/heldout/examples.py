@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_tune.data.store import Split
+from fer_tune.data.prepared.store import Split
 from fer_tune.run_folder import replacing
 
 MISTAKES, PAIRS, PER_PAIR = 24, 4, 6

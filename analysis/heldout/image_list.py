@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_tune.data.store import Split
+from fer_tune.data.prepared.store import Split
 
 
 class ImageList(Split):

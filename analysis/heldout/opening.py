@@ -18,16 +18,16 @@ from analysis.heldout.gradcam import heat
 from analysis.heldout.image_list import ImageList
 from analysis.refits.plan import seed_config
 from analysis.refits.selection import Chosen, select_models
-from analysis.run import Run
+from analysis.results import TestResult
+from analysis.run import RunRecord
 from analysis.run.cards import keep_card
 from analysis.run.predictions import write_predictions
-from analysis.run.results import TestResult
 from analysis.statistics.intervals import RESAMPLES
 from analysis.statistics.paired import Contender, compare
 from analysis.statistics.scores import group_scores, score
 from fer_tune import __version__
 from fer_tune.config import TrialConfig
-from fer_tune.data.store import PreparedDataset, Split
+from fer_tune.data.prepared.store import PreparedDataset, Split
 from fer_tune.errors import UserError
 from fer_tune.run_folder import write_json
 from fer_tune.storage.runs import needed
@@ -41,7 +41,7 @@ Predict = Callable[..., NDArray[Any]]
 """`fer_tune.training.evaluation.predict`, or a stand-in with its signature."""
 
 
-def open_dataset(run: Run, path: Path | None = None) -> PreparedDataset:
+def open_dataset(run: RunRecord, path: Path | None = None) -> PreparedDataset:
     """Open the run's dataset, at ``path`` if it was moved, and check that its content is the run's.
 
     Raises:
@@ -58,7 +58,7 @@ def open_dataset(run: Run, path: Path | None = None) -> PreparedDataset:
 
 
 def run_test(
-    run: Run,
+    run: RunRecord,
     *,
     data: Path | None = None,
     again: bool = False,
@@ -79,7 +79,7 @@ def run_test(
         data: where the dataset is now, if it was moved.
         again: allow another opening; it is counted.
         why: the reason to note in the ledger.
-        views: kinds of `fer_tune.data.views` (``flip``, ``ten_crop``) to predict with besides the image alone.
+        views: kinds of `fer_tune.data.batching.views` (``flip``, ``ten_crop``) to predict with besides the image alone.
         load: stand-in for `fer_tune.training.evaluation.load_model`.
         predict: stand-in for `fer_tune.training.evaluation.predict`.
         device: a torch device; a GPU if there is one.
@@ -146,7 +146,7 @@ class _Models:
 
     def __init__(
         self,
-        run: Run,
+        run: RunRecord,
         chosen: Chosen,
         dataset: PreparedDataset,
         load: Load,
@@ -200,7 +200,7 @@ class _Models:
             return None
         import torch
 
-        from fer_tune.data.batches import Batches
+        from fer_tune.data.batching.batches import Batches
 
         model = self._load(self._settings[0], self._card, self._files[0], self._device)
         if not isinstance(model, torch.nn.Module):
@@ -260,7 +260,7 @@ class _Models:
         return result, probabilities["none"]
 
 
-def _opened_before(run: Run, openings: list[dict[str, Any]]) -> str:
+def _opened_before(run: RunRecord, openings: list[dict[str, Any]]) -> str:
     last = openings[-1]
     file = run.folder.test(last["what"]) / "metrics.json"
     result = f"its result is in {file}" if file.is_file() else "it left no result"

@@ -17,10 +17,10 @@ from analysis.heldout.examples import MISTAKES, PAIRS, PER_PAIR
 from analysis.report.facts import gather
 from analysis.report.findings import standing
 from analysis.report.writing import rendered, what_mattered
-from analysis.run import Run, load_run
+from analysis.results import ClassScores, TestResult
+from analysis.run import RunRecord, read_run
 from analysis.run.cards import dataset_card
 from analysis.run.predictions import Predictions
-from analysis.run.results import ClassScores, TestResult
 from analysis.use.export import preprocessing
 from analysis.use.predicting import network
 from fer_tune.tracking.attached import Artifact, Attachments, Chart, Row
@@ -33,7 +33,7 @@ IMAGES = MISTAKES + PAIRS * PER_PAIR  # images at most, each with its heat map
 _SCORES = ("f1", "precision", "recall", "specificity", "auc")
 
 
-def for_test(run: Run, test: TestResult, *, images: bool) -> Attachments:
+def for_test(run: RunRecord, test: TestResult, *, images: bool) -> Attachments:
     """Return what goes with the run of a test.
 
     Tables: ``per_class``, ``against`` (the other tested configurations), ``predictions`` of the seeds' ensemble by
@@ -64,7 +64,7 @@ def for_search(folder: Path) -> Attachments:
 
     Empty with too few trials; see `analysis.trials.importance`.
     """
-    found = what_mattered(load_run(folder))
+    found = what_mattered(read_run(folder))
     rows: list[Row] = [
         {
             "backbone": each.backbone,
@@ -177,7 +177,7 @@ def _points(name: str, x: NDArray[Any], y: NDArray[Any]) -> list[Row]:
     return [{"class": name, "x": float(x[i]), "y": float(y[i])} for i in kept]
 
 
-def _artifacts(run: Run, test: TestResult, *, images: bool) -> list[Artifact]:
+def _artifacts(run: RunRecord, test: TestResult, *, images: bool) -> list[Artifact]:
     data = {"dataset": test.dataset, "content_hash": test.content_hash, "split_hash": test.split_hash}
     name = run.settings.name
     return [
@@ -187,7 +187,7 @@ def _artifacts(run: Run, test: TestResult, *, images: bool) -> list[Artifact]:
     ]
 
 
-def _dataset(run: Run, data: Row) -> list[Artifact]:
+def _dataset(run: RunRecord, data: Row) -> list[Artifact]:
     """Return the dataset as its card alone, which names its content by hashes: no image leaves the machine."""
     card = dataset_card(run)
     if card is None:
@@ -197,7 +197,7 @@ def _dataset(run: Run, data: Row) -> list[Artifact]:
     return [Artifact(clean(card.name, "card"), "dataset", {"dataset.json": text}, known, used=True)]
 
 
-def _model(run: Run, test: TestResult, name: str, data: Row) -> Artifact:
+def _model(run: RunRecord, test: TestResult, name: str, data: Row) -> Artifact:
     """Return the weights of one seed, the best on validation, with what is to be done to an image before."""
     models = network(run, test.config_id)
     scored = [-1.0 if value != value else value for value in models.validation]  # NaN: trained on val too
@@ -218,7 +218,7 @@ def _model(run: Run, test: TestResult, name: str, data: Row) -> Artifact:
     return Artifact(name, "model", {"model.safetensors": models.files[number], "preprocessing.json": about}, known)
 
 
-def _report(run: Run, *, images: bool) -> dict[str, Path | str]:
+def _report(run: RunRecord, *, images: bool) -> dict[str, Path | str]:
     """Return the report's texts, without figures: some show photographs, and the charts are W&B's own."""
     facts = gather(run, standing(run), what_mattered(run)) | {"pictures": {}}
     if not images:

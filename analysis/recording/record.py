@@ -7,8 +7,8 @@ from contextlib import closing
 from typing import Any
 
 from analysis.refits.training import RefitTask
-from analysis.run import Run
-from analysis.run.results import TestResult
+from analysis.results import TestResult
+from analysis.run import RunRecord
 from fer_tune.errors import UserError
 from fer_tune.run_folder import METRICS, RefitResult
 from fer_tune.tracking.attached import Attachments
@@ -19,7 +19,7 @@ from fer_tune.tracking.session import Session
 _log = logging.getLogger(__name__)
 
 
-def record_refit(run: Run, task: RefitTask, result: RefitResult, session: Session) -> None:
+def record_refit(run: RunRecord, task: RefitTask, result: RefitResult, session: Session) -> None:
     """Have ``session``, that of all refits, record a finished one with its epochs; returns at once."""
     frame = run.refit_epochs(task.config_id, task.seed, task.on)[["epoch", *METRICS]]
     rows = [{str(name): value for name, value in row.items() if value == value} for row in frame.to_dict("records")]
@@ -29,7 +29,7 @@ def record_refit(run: Run, task: RefitTask, result: RefitResult, session: Sessio
     _record(run, session, "refit", task.name, task.config.model_dump(), rows, summary, task.config.backbone)
 
 
-def record_test(run: Run, result: TestResult) -> None:
+def record_test(run: RunRecord, result: TestResult) -> None:
     """Record the test of a configuration; what goes wrong is a warning, in the log."""
     summary: dict[str, Any] = {"test_images": result.images, "opening": result.opening}
     named = {name: getattr(result, name) for name in ("accuracy", "balanced_accuracy", "macro_f1")}
@@ -58,7 +58,7 @@ def record_test(run: Run, result: TestResult) -> None:
         )
 
 
-def _test_attachments(run: Run, result: TestResult) -> Attachments | None:
+def _test_attachments(run: RunRecord, result: TestResult) -> Attachments | None:
     """Return the tables, charts and artifacts of a test, or None where that fails.
 
     The split is opened and the result is written: nothing here may cost it.
@@ -79,7 +79,7 @@ def _test_attachments(run: Run, result: TestResult) -> Attachments | None:
 
 
 def _record(
-    run: Run,
+    run: RunRecord,
     session: Session,
     kind: Any,
     name: str,

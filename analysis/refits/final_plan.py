@@ -7,12 +7,12 @@ import statistics
 from datetime import UTC, datetime
 
 from analysis.refits.selection import select_candidates
-from analysis.run import Run
+from analysis.run import RunRecord
 from fer_tune.errors import UserError
 from fer_tune.run_folder import FinalConfig, FinalPlan
 
 
-def plan_final(run: Run, epochs: int | None = None, published: bool | None = None) -> FinalPlan:
+def plan_final(run: RunRecord, epochs: int | None = None, published: bool | None = None) -> FinalPlan:
     """Return what to train on train and val together, going on from the plan that ``run`` has, if any.
 
     These are the winner by validation and what it is compared with, with the same seeds.  No image is left to choose

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_tune.data.store import PreparedDataset, Split
+from fer_tune.data.prepared.store import PreparedDataset, Split
 
 
 class JoinedSplit(Split):

@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from analysis.run import ConfigRefit, Run
+from analysis.run import ConfigRefit, RunRecord
 from fer_tune.config import TrialConfig, trial_config
 from fer_tune.errors import UserError
 from fer_tune.run_folder import RefitConfig, RefitPlan, TrainedOn
@@ -26,7 +26,7 @@ def config_id(config: dict[str, Any]) -> str:
 
 
 def plan_refits(
-    run: Run,
+    run: RunRecord,
     *,
     top: int | None = None,
     seeds: int | None = None,
@@ -107,7 +107,7 @@ def plan_refits(
     )
 
 
-def _untried(run: Run) -> list[RefitConfig]:
+def _untried(run: RunRecord) -> list[RefitConfig]:
     """Return the published configurations whose trial failed or never ran: they are owed a fair chance all the same."""
     usable = {row["trial_id"] for row in run.ranked}
     found = []
@@ -133,7 +133,7 @@ def _untried(run: Run) -> list[RefitConfig]:
     return found
 
 
-def _seeds(run: Run, count: int | None, planned: list[int]) -> list[int]:
+def _seeds(run: RunRecord, count: int | None, planned: list[int]) -> list[int]:
     used = {row["config"].get("seed") for row in run.rows}
     seeds, candidate = list(planned), run.settings.seed + _FIRST_SEED
     while len(seeds) < (count or (0 if planned else SEEDS)):
@@ -143,7 +143,7 @@ def _seeds(run: Run, count: int | None, planned: list[int]) -> list[int]:
     return seeds
 
 
-def seed_config(run: Run, refit: ConfigRefit, seed: int, on: TrainedOn = "train") -> TrialConfig:
+def seed_config(run: RunRecord, refit: ConfigRefit, seed: int, on: TrainedOn = "train") -> TrialConfig:
     """Return the settings that one seed of a refit was trained with."""
     final = run.final_plan if on == "train+val" else None
     epochs = (final or run.folder.refit_plan()).epochs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.run import ConfigRefit, Run
+from analysis.run import ConfigRefit, RunRecord
 from fer_tune.errors import UserError
 from fer_tune.run_folder import TrainedOn
 
@@ -30,7 +30,7 @@ class Chosen:
     trained_on: TrainedOn = "train"
 
 
-def select_winner(run: Run) -> Selection:
+def select_winner(run: RunRecord) -> Selection:
     """Return the refitted configuration with the best mean validation accuracy over its seeds.
 
     Every planned seed must have ended.  A configuration with failed seeds is compared on the seeds it has when these
@@ -65,7 +65,7 @@ def select_winner(run: Run) -> Selection:
     return Selection(winner, words)
 
 
-def select_candidates(run: Run) -> list[Chosen]:
+def select_candidates(run: RunRecord) -> list[Chosen]:
     """Return what is to be tested: the winner first, then what it is compared with, all named before the test.
 
     Beside the winner stand the published configurations that were refitted and, where a published one wins, the best
@@ -90,7 +90,7 @@ def select_candidates(run: Run) -> list[Chosen]:
     return chosen
 
 
-def select_models(run: Run) -> list[Chosen]:
+def select_models(run: RunRecord) -> list[Chosen]:
     """Return `select_candidates` with the models that are tested: those on train and val together, where planned.
 
     Where only the winner was to be trained so, it is tested alone: rivals that learnt from fewer images would lose for

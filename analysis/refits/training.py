@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import pyarrow.parquet as pq
 
 from analysis.refits.joined import JoinedDataset
-from analysis.run import Run
+from analysis.run import RunRecord
 from fer_tune.config import FIELDS, TrialConfig, trial_config
-from fer_tune.data.store import PreparedDataset
+from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.run_folder import (
     EPOCH_COLUMNS,
@@ -80,7 +80,7 @@ class Pool(Protocol):
         """Stop everything that has not ended."""
 
 
-def pending_tasks(run: Run, plan: RefitPlan) -> list[RefitTask]:
+def pending_tasks(run: RunRecord, plan: RefitPlan) -> list[RefitTask]:
     """Return what is still to be trained: seed by seed, so that every configuration has its first seeds early.
 
     Finished refits are left out; failed ones are tried again.
@@ -100,7 +100,7 @@ def pending_tasks(run: Run, plan: RefitPlan) -> list[RefitTask]:
     return tasks
 
 
-def pending_final_tasks(run: Run, plan: FinalPlan) -> list[RefitTask]:
+def pending_final_tasks(run: RunRecord, plan: FinalPlan) -> list[RefitTask]:
     """Return what is still to be trained on train and val together; see `pending_tasks`."""
     first = {config.config_id: config for config in run.folder.refit_plan().configs}
     tasks = []
@@ -294,7 +294,7 @@ def _write_failure(ending: Ending) -> None:
 class RayPool:
     """Runs each task as a Ray task with its share of the CPUs and GPUs; needs a running Ray.
 
-    With ``labels`` it runs them on nodes that have these alone, see :mod:`fer_tune.search.node_labels`.
+    With ``labels`` it runs them on nodes that have these alone, see :mod:`fer_tune.search.cluster.node_labels`.
     """
 
     def __init__(

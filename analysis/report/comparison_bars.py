@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from analysis.figures.bars import Bar
 from analysis.report.findings import Standing
 from analysis.report.rows import compared, refit_of, same_dataset
-from analysis.run import ConfigRefit, PublishedTrial, Run
-from analysis.run.results import TestResult
+from analysis.results import TestResult
+from analysis.run import ConfigRefit, PublishedTrial, RunRecord
 
 _TITLE = "Published configurations and the searched one"
 
@@ -23,7 +23,7 @@ class BarChart:
     label: str  # of the axis
 
 
-def comparison(run: Run, stand: Standing) -> BarChart:
+def comparison(run: RunRecord, stand: Standing) -> BarChart:
     """Return the comparison on the held-out split where that has been made, else on validation.
 
     Held-out figures need the searched configuration and a published one in the same opening; the two splits are never
@@ -56,7 +56,7 @@ def _squares(rows: list[Bar]) -> str:
     return "; squares are what papers report of their own test splits" if reported else ""
 
 
-def refit_bar(run: Run, refit: ConfigRefit, name: str) -> Bar:
+def refit_bar(run: RunRecord, refit: ConfigRefit, name: str) -> Bar:
     """Return the bar of a configuration's refits on validation."""
     kind = "published" if refit.config.origin in run.published_names else "searched"
     return Bar(name, refit.mean, points=tuple(refit.values), kind=kind)
@@ -73,7 +73,7 @@ def _test_bar(name: str, test: TestResult, kind: str) -> Bar:
     return Bar(text, test.accuracy.value, test.accuracy.low, test.accuracy.high, tuple(seeds), kind)
 
 
-def _reported(run: Run, entry: PublishedTrial) -> list[Bar]:
+def _reported(run: RunRecord, entry: PublishedTrial) -> list[Bar]:
     """Return the paper's own figure, where it is of this dataset."""
     published = entry.published
     reported = published.reported.get("test_accuracy")
@@ -82,12 +82,12 @@ def _reported(run: Run, entry: PublishedTrial) -> list[Bar]:
     return [Bar(f"{published.name}\nreported, on its own test split", reported / 100, kind="reported")]
 
 
-def _searched(run: Run, stand: Standing) -> ConfigRefit | None:
+def _searched(run: RunRecord, stand: Standing) -> ConfigRefit | None:
     row = next((row for row in compared(run, stand) if row.kind == "searched"), None)
     return next((refit for refit in stand.refits if row and refit.config.config_id == row.config_id), None)
 
 
-def _validation(run: Run, stand: Standing, searched: ConfigRefit | None) -> list[Bar]:
+def _validation(run: RunRecord, stand: Standing, searched: ConfigRefit | None) -> list[Bar]:
     rows = []
     for entry in run.published:
         published, trial = entry.published, entry.trial

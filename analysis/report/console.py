@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from analysis.refits.training import Ending, RefitTask
+from analysis.results import VIEW_NAMES, TestResult
 from analysis.run import ConfigRefit
-from analysis.run.results import VIEW_NAMES, TestResult
 from analysis.words import count, mean_sd, percent
 
 

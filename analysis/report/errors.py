@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from analysis.heldout.examples import PAIRS
-from analysis.run import Run
-from analysis.run.results import TestResult
+from analysis.results import TestResult
+from analysis.run import RunRecord
 from analysis.words import count
 
 _SHOWN_DOUBTS = 10
 
 
-def example_facts(run: Run, test: TestResult) -> dict[str, Any]:
+def example_facts(run: RunRecord, test: TestResult) -> dict[str, Any]:
     """Return what the report says of errors: pairs with their counts, and doubtful labels; empty for older tests."""
     file = run.folder.test(test.config_id) / "doubtful.parquet"
     if not file.is_file():

@@ -9,19 +9,19 @@ from typing import Any
 from analysis.report.errors import example_facts
 from analysis.report.findings import Standing, answer, chosen, found_as, limits, luck
 from analysis.report.rows import compared, cost_rows, leader_rows, open_settings, refit_rows, versus_rows
-from analysis.run import Run
+from analysis.results import MORE, VIEW_NAMES, Scores, TestResult
+from analysis.run import RunRecord
 from analysis.run.cards import dataset_card
-from analysis.run.results import MORE, VIEW_NAMES, Scores, TestResult
 from analysis.trials.budget import savings_sentences
 from analysis.trials.early_judgement import scheduler_words
 from analysis.trials.importance import Importances
 from analysis.trials.pareto import HEADS, MEANINGS, pareto_rows, second_objective
 from analysis.words import kept_text, percent, span
 from fer_tune import __version__
-from fer_tune.data.summary import hygiene_sentences
+from fer_tune.data.preparing.summary import hygiene_sentences
 
 
-def gather(run: Run, stand: Standing, mattered: list[Importances]) -> dict[str, Any]:
+def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> dict[str, Any]:
     """Return what the templates show, as text and rows."""
     settings = run.settings
     test = stand.test
@@ -64,7 +64,7 @@ def gather(run: Run, stand: Standing, mattered: list[Importances]) -> dict[str, 
     }
 
 
-def pareto_facts(run: Run) -> dict[str, Any]:
+def pareto_facts(run: RunRecord) -> dict[str, Any]:
     """Return the table of the trials that none beats in both objectives; empty for a search with one objective."""
     settings = run.settings
     second = second_objective(settings)
@@ -135,7 +135,7 @@ def _confusion(test: TestResult) -> list[dict[str, Any]]:
     return [{"name": test.classes[row], "counts": total[row]} for row in classes]
 
 
-def how(run: Run, stand: Standing) -> list[tuple[str, str]]:
+def how(run: RunRecord, stand: Standing) -> list[tuple[str, str]]:
     """Return how the figures were obtained, as (name, text)."""
     settings = run.settings
     status = [row["status"] for row in run.rows]

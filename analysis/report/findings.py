@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from analysis.refits.selection import Selection, select_winner
-from analysis.run import ConfigRefit, Run
-from analysis.run.results import Comparison, TestResult
+from analysis.results import Comparison, TestResult
+from analysis.run import ConfigRefit, RunRecord
 from analysis.statistics.intervals import mean_interval
 from analysis.trials.pareto import MEANINGS
 from analysis.words import count, mean_sd, percent, points, span
@@ -33,7 +33,7 @@ class Standing:
         return next((test for test in tests if test.config_id == config_id), None)
 
 
-def standing(run: Run) -> Standing:
+def standing(run: RunRecord) -> Standing:
     """Find out how far ``run`` is."""
     tests = run.tests
     refits = run.refits
@@ -61,7 +61,7 @@ def standing(run: Run) -> Standing:
     return Standing(test, refits, winner, "", beside, comparison, earlier, now)
 
 
-def answer(run: Run, stand: Standing) -> str:
+def answer(run: RunRecord, stand: Standing) -> str:
     """Return the run's answer in one sentence (two where a warning belongs to it), with its interval."""
     data = run.settings.dataset.name
     if stand.test is not None:
@@ -90,7 +90,7 @@ def answer(run: Run, stand: Standing) -> str:
     return f"No trial of this search on {data} has ended yet."
 
 
-def found_as(run: Run, origin: str) -> str:
+def found_as(run: RunRecord, origin: str) -> str:
     """Return where a configuration is from, in words."""
     if origin == "sampled":
         return "found by the search"
@@ -98,7 +98,7 @@ def found_as(run: Run, origin: str) -> str:
     return f"{known} ({origin})"
 
 
-def _against(run: Run, test: TestResult, stand: Standing) -> str:
+def _against(run: RunRecord, test: TestResult, stand: Standing) -> str:
     """Return how far the winner is from its closest rival on the same images, in words; empty where none was tested."""
     if stand.comparison is None or not stand.comparison.pairs:
         return ""
@@ -115,7 +115,7 @@ def _against(run: Run, test: TestResult, stand: Standing) -> str:
     return f", {abs(100 * pair.difference):.1f} points {more} than {rival} trained here at the same budget ({interval})"
 
 
-def luck(run: Run, stand: Standing) -> str:
+def luck(run: RunRecord, stand: Standing) -> str:
     """Return what choosing the best of many had promised too much, in words; empty before the refits end."""
     if stand.winner is None or not stand.winner.values:
         return ""
@@ -133,7 +133,7 @@ def luck(run: Run, stand: Standing) -> str:
     return f"{promised}; {outcome}: no less, so the luck that choosing the best of many picks up does not show."
 
 
-def limits(run: Run, stand: Standing) -> list[str]:
+def limits(run: RunRecord, stand: Standing) -> list[str]:
     """Return what the figures do not show, so that nobody has to find out."""
     found = []
     if stand.test is not None:

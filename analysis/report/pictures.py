@@ -12,8 +12,8 @@ from analysis.figures import bars, curves, heldout, pareto, searched, sheets
 from analysis.report.comparison_bars import comparison, refit_bar
 from analysis.report.findings import Standing
 from analysis.report.rows import by_mean
-from analysis.run import Run
-from analysis.run.results import TestResult
+from analysis.results import TestResult
+from analysis.run import RunRecord
 from analysis.trials.axes import points, search_axes
 from analysis.trials.importance import Importances
 from analysis.trials.pareto import MEANINGS, measured, second_objective
@@ -21,7 +21,7 @@ from analysis.trials.pareto import MEANINGS, measured, second_objective
 Drawn = tuple[str, str, Figure]
 
 
-def draw(run: Run, stand: Standing, mattered: list[Importances]) -> Iterator[Drawn]:
+def draw(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Iterator[Drawn]:
     """Yield (file name, caption, figure) of every figure that the run has numbers for, drawn one at a time."""
     if run.ranked:
         yield from _search(run, stand)
@@ -41,7 +41,7 @@ def draw(run: Run, stand: Standing, mattered: list[Importances]) -> Iterator[Dra
         yield from _held_out(run, stand, stand.test)
 
 
-def _search(run: Run, stand: Standing) -> Iterator[Drawn]:
+def _search(run: RunRecord, stand: Standing) -> Iterator[Drawn]:
     words = "Best validation accuracy of every trial, and the best so far of each backbone."
     yield "search_history", words, curves.search_history(run.trials, run.published_names)
     words = "Validation accuracy of every trial over its epochs"
@@ -58,7 +58,7 @@ def _search(run: Run, stand: Standing) -> Iterator[Drawn]:
         yield "comparison", chart.caption, bars.bars(chart.rows, chart.title, chart.label)
 
 
-def _settings(run: Run, backbone: str, found: Importances | None) -> Iterator[Drawn]:
+def _settings(run: RunRecord, backbone: str, found: Importances | None) -> Iterator[Drawn]:
     axes, trials = search_axes(run, backbone), points(run, backbone)
     if not axes or len(trials) < 3:
         return
@@ -79,7 +79,7 @@ def _settings(run: Run, backbone: str, found: Importances | None) -> Iterator[Dr
         yield f"parallel_{suffix}", words, searched.parallel(trials, axes)
 
 
-def _held_out(run: Run, stand: Standing, test: TestResult) -> Iterator[Drawn]:
+def _held_out(run: RunRecord, stand: Standing, test: TestResult) -> Iterator[Drawn]:
     words = "Predictions of all seeds together, as per cent of each true class."
     total = np.sum(np.asarray(test.confusion), axis=0)
     yield "confusion", words, heldout.confusion(total, test.classes)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.report.findings import Standing
-from analysis.run import ConfigRefit, PublishedTrial, Run
-from analysis.run.results import Versus
+from analysis.results import Versus
+from analysis.run import ConfigRefit, PublishedTrial, RunRecord
 from analysis.words import count, mean_sd, p_text, percent, points, settings_text, span
 
 LEADERS = 10  # trials on the leaderboard
@@ -28,7 +28,7 @@ class Compared:
     config_id: str = ""  # of its refit
 
 
-def compared(run: Run, stand: Standing) -> list[Compared]:
+def compared(run: RunRecord, stand: Standing) -> list[Compared]:
     """Return the published configurations of the run, then the searched one beside them."""
     names = run.published_names
     rows = [_published_row(run, stand, entry) for entry in run.published]
@@ -46,7 +46,7 @@ def compared(run: Run, stand: Standing) -> list[Compared]:
     return rows
 
 
-def _searched_row(run: Run, stand: Standing, name: str, backbone: str, trial: dict[str, Any] | None) -> Compared:
+def _searched_row(run: RunRecord, stand: Standing, name: str, backbone: str, trial: dict[str, Any] | None) -> Compared:
     refit = next((r for r in stand.refits if r.config.config_id == name), None)
     value = None if trial is None else trial["best_val_accuracy"]
     budget = f"chosen among {count(len(run.rows), 'trial')}; {_epochs(run, trial)}"
@@ -55,7 +55,7 @@ def _searched_row(run: Run, stand: Standing, name: str, backbone: str, trial: di
     )
 
 
-def _published_row(run: Run, stand: Standing, entry: PublishedTrial) -> Compared:
+def _published_row(run: RunRecord, stand: Standing, entry: PublishedTrial) -> Compared:
     published, trial = entry.published, entry.trial
     if not same_dataset(published.dataset, run.settings.dataset.name):
         reported = f"for {published.dataset}, not this dataset"
@@ -103,7 +103,7 @@ def _seeds_and_test(stand: Standing, refit: ConfigRefit | None) -> tuple[str, st
     return text, f"{percent(before.accuracy.value)} ({span(before.accuracy)}), in opening {before.opening}"
 
 
-def _epochs(run: Run, trial: dict[str, Any] | None) -> str:
+def _epochs(run: RunRecord, trial: dict[str, Any] | None) -> str:
     if trial is None:
         return "did not run in the search"
     text = f"{trial['epochs']} of {run.settings.epochs} epochs in the search"
@@ -165,7 +165,7 @@ def by_mean(refits: list[ConfigRefit]) -> list[ConfigRefit]:
     return sorted(refits, key=lambda refit: (not refit.values, -refit.mean if refit.values else 0.0))
 
 
-def leader_rows(run: Run) -> list[dict[str, Any]]:
+def leader_rows(run: RunRecord) -> list[dict[str, Any]]:
     """Return the best trials of the search."""
     return [
         {
@@ -177,7 +177,7 @@ def leader_rows(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def open_settings(run: Run) -> list[dict[str, str]]:
+def open_settings(run: RunRecord) -> list[dict[str, str]]:
     """Return what papers leave open and this run chose, and why: a row per published configuration and field."""
     found = []
     for entry in run.published:

@@ -13,7 +13,7 @@ from analysis.report.facts import gather
 from analysis.report.findings import Standing, answer, standing
 from analysis.report.latex import tables
 from analysis.report.pictures import draw
-from analysis.run import Run
+from analysis.run import RunRecord
 from analysis.saving import save_figure
 from analysis.trials.importance import Importances, importances
 from fer_tune.run_folder import replacing
@@ -38,7 +38,7 @@ class Picture:
     data: str
 
 
-def write_report(run: Run) -> Written:
+def write_report(run: RunRecord) -> Written:
     """Write the report of ``run``, as far as the run is; what is still to be done is said in it.
 
     The same run gives the same figures, byte for byte.
@@ -66,13 +66,13 @@ def write_report(run: Run) -> Written:
     return Written(folder / "report.html", folder / "report.md", files, answer(run, stand))
 
 
-def what_mattered(run: Run) -> list[Importances]:
+def what_mattered(run: RunRecord) -> list[Importances]:
     """Return the importances of every backbone that has enough trials."""
     found = (importances(run, backbone) for backbone in run.settings.backbones)
     return [each for each in found if each is not None]
 
 
-def render(run: Run, stand: Standing, kind: Literal["html", "md"]) -> str:
+def render(run: RunRecord, stand: Standing, kind: Literal["html", "md"]) -> str:
     """Return the report's text without its figures."""
     return rendered(f"report.{kind}", gather(run, stand, what_mattered(run)) | {"pictures": {}})
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.run.reading import Run
-from fer_tune.data.card import DatasetCard, read_card
-from fer_tune.data.store import PreparedDataset
+from analysis.run.reading import RunRecord
+from fer_tune.data.prepared.card import DatasetCard, read_card
+from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.run_folder import write_json
 
 
-def keep_card(run: Run, dataset: PreparedDataset) -> None:
+def keep_card(run: RunRecord, dataset: PreparedDataset) -> None:
     """Copy the dataset's card into the run, unless it is there already."""
     if not run.folder.dataset_file.is_file():
         write_json(dataset.card, run.folder.dataset_file)
 
 
-def dataset_card(run: Run) -> DatasetCard | None:
+def dataset_card(run: RunRecord) -> DatasetCard | None:
     """Return the card that the run kept, else the dataset's own where it still is; None without either."""
     for folder in (run.folder.path, Path(run.settings.dataset.path)):
         try:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from fer_tune.data.store import Split
+from fer_tune.data.prepared.store import Split
 from fer_tune.errors import UserError
 from fer_tune.run_folder import replacing
 
@@ -55,7 +55,7 @@ def write_predictions(
 
 
 def read_predictions(file: Path) -> Predictions:
-    """Read what `write_predictions` wrote; also files of the first version, which have no groups.
+    """Read what `write_predictions` wrote.
 
     Raises:
         UserError: there is no such file, or it is not one of ours.
@@ -64,8 +64,8 @@ def read_predictions(file: Path) -> Predictions:
         raise UserError(f"{file}: missing; `fer-tune test` writes it")
     table = pq.read_table(file, partitioning=None)
     columns = [name for name in table.column_names if name.startswith("p_")]
-    if not columns or not {"source", "label", "seed"} <= set(table.column_names):
-        raise UserError(f"{file}: not predictions of fer-tune: it lacks source, label, seed or p_<class>")
+    if not columns or not {"source", "label", "group", "seed"} <= set(table.column_names):
+        raise UserError(f"{file}: not predictions of fer-tune: it lacks source, label, group, seed or p_<class>")
     classes = [name.removeprefix("p_") for name in columns]
     seeds = list(dict.fromkeys(table["seed"].to_pylist()))
     count = len(table) // len(seeds)
@@ -74,7 +74,7 @@ def read_predictions(file: Path) -> Predictions:
     flat = np.column_stack([table[name].to_numpy() for name in columns]).astype(np.float32)
     return Predictions(
         sources=first["source"].to_pylist(),
-        groups=first["group"].to_pylist() if "group" in table.column_names else [""] * count,
+        groups=first["group"].to_pylist(),
         labels=np.array([numbers[name] for name in first["label"].to_pylist()], dtype=np.int64),
         classes=classes,
         seeds=seeds,

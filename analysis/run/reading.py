@@ -6,13 +6,13 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
+from analysis.results import Comparison, TestResult
 from analysis.run.predictions import Predictions, read_predictions
-from analysis.run.results import Comparison, TestResult
 from fer_tune.errors import UserError
 from fer_tune.run_folder import (
     EPOCH_COLUMNS,
@@ -29,13 +29,8 @@ from fer_tune.run_folder import (
 from fer_tune.storage.runs import open_run, shown
 from fer_tune.tables import read_table
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 USABLE = ("completed", "stopped")
 """Statuses of trials whose validation accuracy counts."""
-
-_NEEDED = ("trial_id", "backbone", "origin", "status", "best_val_accuracy", "epoch", "val_accuracy")
 
 
 @dataclass(frozen=True)
@@ -77,8 +72,8 @@ class PublishedTrial:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run folder, read on demand; nothing here changes it."""
+class RunRecord:
+    """What a run has left on disk, read on demand; nothing here changes it.  `analysis.Run` adds what can be done."""
 
     folder: RunFolder
     settings: SearchSettings
@@ -209,86 +204,8 @@ class Run:
         """
         return read_predictions(self.folder.predictions(config_id, views))
 
-    def plot_history(self) -> Figure:
-        """Draw every trial in the order of its start, and the best so far."""
-        from analysis.figures import curves
 
-        return curves.search_history(self.trials, self.published_names)
-
-    def plot_curves(self) -> Figure:
-        """Draw the validation accuracy of every trial over its epochs."""
-        from analysis.figures import curves
-
-        return curves.trial_curves(self.epochs, self.trials)
-
-    def plot_budget(self) -> Figure:
-        """Draw the best validation accuracy so far against the epochs spent."""
-        from analysis.figures import searched
-
-        return searched.budget(self.trials, self.published_names)
-
-    def plot_pareto(self) -> Figure:
-        """Draw accuracy against the second objective of the search, and the front; see `plots.pareto`."""
-        from analysis.figures import plots
-
-        return plots.pareto(self)
-
-    def plot_importance(self, backbone: str | None = None) -> Figure:
-        """Draw which settings mattered; see `plots.importance`."""
-        from analysis.figures import plots
-
-        return plots.importance(self, backbone)
-
-    def plot_slices(self, backbone: str | None = None) -> Figure:
-        """Draw the accuracy against each searched setting."""
-        from analysis.figures import plots
-
-        return plots.slices(self, backbone)
-
-    def plot_contour(self, first: str, second: str, backbone: str | None = None) -> Figure:
-        """Draw the accuracy over two searched numbers, smoothed over the trials."""
-        from analysis.figures import plots
-
-        return plots.contour(self, first, second, backbone)
-
-    def plot_parallel(self, backbone: str | None = None) -> Figure:
-        """Draw every trial as a line over all searched settings."""
-        from analysis.figures import plots
-
-        return plots.parallel(self, backbone)
-
-    def plot_learning(self, config_id: str | None = None) -> Figure:
-        """Draw loss and accuracy of a refitted configuration's seeds; of the best one by default."""
-        from analysis.figures import plots
-
-        return plots.learning(self, config_id)
-
-    def plot_confusion(self, config_id: str | None = None) -> Figure:
-        """Draw the confusion matrix of a tested configuration; of the winner by default."""
-        from analysis.figures import plots
-
-        return plots.confusion(self, config_id)
-
-    def plot_classes(self, config_id: str | None = None) -> Figure:
-        """Draw F1, precision and recall of each class of a tested configuration; of the winner by default."""
-        from analysis.figures import plots
-
-        return plots.classes(self, config_id)
-
-    def plot_roc(self, config_id: str | None = None) -> Figure:
-        """Draw the ROC curves of a tested configuration; of the winner by default."""
-        from analysis.figures import plots
-
-        return plots.roc(self, config_id)
-
-    def plot_reliability(self, config_id: str | None = None) -> Figure:
-        """Draw accuracy against confidence of a tested configuration; of the winner by default."""
-        from analysis.figures import plots
-
-        return plots.reliability(self, config_id)
-
-
-def load_run(path: str | Path) -> Run:
+def read_run(path: str | Path) -> RunRecord:
     """Open the run at ``path``, a run folder or the URI of one such as ``s3://bucket/runs/name``, for reading.
 
     What has changed behind a URI is brought to this machine first; the weights of models only when they are used.
@@ -297,7 +214,7 @@ def load_run(path: str | Path) -> Run:
         UserError: there is no run, its store cannot be reached, or a newer fer-tune wrote it.
     """
     folder = open_run(path)
-    return Run(folder, folder.settings())
+    return RunRecord(folder, folder.settings())
 
 
 def _table(file: Path, columns: dict[str, pa.DataType]) -> pa.Table:
@@ -308,11 +225,8 @@ def _table(file: Path, columns: dict[str, pa.DataType]) -> pa.Table:
     except pa.ArrowInvalid as error:
         raise UserError(f"{file}: not a parquet file ({error}); `fer-tune resume` writes it anew") from None
     lacking = [name for name in columns if name not in table.column_names]
-    needed = [name for name in lacking if name in _NEEDED]
-    if needed:
-        raise UserError(f"{file}: lacks the columns {', '.join(needed)}; it is not a table of fer-tune")
-    for name in lacking:  # metrics that the version which wrote it did not know yet
-        table = table.append_column(name, pa.nulls(len(table), type=columns[name]))
+    if lacking:
+        raise UserError(f"{file}: lacks the columns {', '.join(lacking)}; it is not a table of this fer-tune")
     return table
 
 
@@ -323,6 +237,3 @@ def _frame(file: Path, columns: dict[str, pa.DataType]) -> pd.DataFrame:
 
 def _number(value: float | None) -> bool:
     return value is not None and value == value
-
-
-__all__ = ["USABLE", "ConfigRefit", "PublishedTrial", "Run", "load_run"]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.run.results import Comparison, McNemar, Versus
+from analysis.results import Comparison, McNemar, Versus
 from analysis.statistics import metrics
 from analysis.statistics.intervals import Metric, draws, resampled_confusions
 

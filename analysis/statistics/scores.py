@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.run.results import ClassScores, EnsembleScores, Estimate, GroupScore, Scores
+from analysis.results import ClassScores, EnsembleScores, Estimate, GroupScore, Scores
 from analysis.statistics import metrics
 from analysis.statistics.intervals import (
     RESAMPLES,

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.run import Run
+from analysis.run import RunRecord
 
 _LOG_RATIO = 30  # values that differ by more than this factor are shown on a logarithmic axis
 
@@ -58,7 +58,7 @@ class Point:
     settings: dict[str, Any]
 
 
-def points(run: Run, backbone: str) -> list[Point]:
+def points(run: RunRecord, backbone: str) -> list[Point]:
     """Return the completed and stopped trials of a backbone, in the order of their start."""
     usable = {row["trial_id"] for row in run.ranked}
     names = run.published_names
@@ -69,7 +69,7 @@ def points(run: Run, backbone: str) -> list[Point]:
     ]
 
 
-def search_axes(run: Run, backbone: str) -> list[SearchAxis]:
+def search_axes(run: RunRecord, backbone: str) -> list[SearchAxis]:
     """Return the searched settings of a backbone: from its search space, or from the trials where none is on record."""
     space = run.settings.spaces.get(backbone, {}).get("search", {})
     if space:

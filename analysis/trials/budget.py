@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis.run import Run
+from analysis.run import RunRecord
 from analysis.trials.early_judgement import agreement_sentences, scheduler_words
 
 
@@ -24,7 +24,7 @@ class Savings:
         return 1 - self.epochs / self.epochs_without if self.epochs_without else 0.0
 
 
-def savings(run: Run) -> Savings:
+def savings(run: RunRecord) -> Savings:
     """Return what early stopping saved.  A trial's own ``early_stopping`` ends it as completed and does not count."""
     stopped = [row for row in run.rows if row["status"] == "stopped"]
     completed = [row for row in run.rows if row["status"] == "completed"]
@@ -35,7 +35,7 @@ def savings(run: Run) -> Savings:
     return Savings(len(stopped), len(stopped) + len(completed), spent, spent + spared, sum(pace))
 
 
-def regret_sentence(run: Run) -> str:
+def regret_sentence(run: RunRecord) -> str:
     """Return whether trials that early stopping ended might have won, from those refitted to the end; empty without."""
     status = {row["trial_id"]: row["status"] for row in run.rows}
     done = [refit for refit in run.refits if refit.values]
@@ -59,7 +59,7 @@ def regret_sentence(run: Run) -> str:
     )
 
 
-def savings_sentences(run: Run) -> list[str]:
+def savings_sentences(run: RunRecord) -> list[str]:
     """Return in words what early stopping saved, and how far its early judgement can be trusted."""
     saved = savings(run)
     if run.settings.scheduler == "none":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.run import Run
+from analysis.run import RunRecord
 from analysis.words import listed, nth
 from fer_tune.run_folder import SearchSettings
 
@@ -62,7 +62,7 @@ def scheduler_words(settings: SearchSettings) -> str:
     return words
 
 
-def rank_agreement(run: Run) -> list[RankAgreement]:
+def rank_agreement(run: RunRecord) -> list[RankAgreement]:
     """Return for each of `judged_epochs` how well it foretells the end; empty with fewer than `FEWEST` trials.
 
     Only trials that ran to the end tell, and these were let go on because they were good early: so this flatters early
@@ -116,7 +116,7 @@ class _Backbone:
         return sum(map(bool, below))
 
 
-def agreement_sentences(run: Run) -> list[str]:
+def agreement_sentences(run: RunRecord) -> list[str]:
     """Return `rank_agreement` in words, as the search's scheduler judges; empty where nothing is known."""
     settings, rows = run.settings, rank_agreement(run)
     if not rows:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.run import Run
+from analysis.run import RunRecord
 from analysis.trials.axes import Point, SearchAxis, points, search_axes
 
 FEWEST = 10  # trials; with fewer nothing is said
@@ -55,7 +55,7 @@ class Importances:
         return f"Of the settings of {self.backbone}, {', '.join(clear)} {verb} more than chance ({self.trials} trials)."
 
 
-def importances(run: Run, backbone: str, *, resamples: int = 100, rng_seed: int = 0) -> Importances | None:
+def importances(run: RunRecord, backbone: str, *, resamples: int = 100, rng_seed: int = 0) -> Importances | None:
     """Return how much each searched setting of a backbone mattered; None with fewer than `FEWEST` trials.
 
     Args:

@@ -15,13 +15,13 @@ from PIL import Image
 from analysis.heldout.image_list import ImageList
 from analysis.refits.plan import seed_config
 from analysis.refits.selection import Chosen, select_models
-from analysis.run import Run
+from analysis.run import RunRecord
 from analysis.run.cards import dataset_card
 from fer_tune.config import TrialConfig
-from fer_tune.data.card import CARD_FILE, DatasetCard
-from fer_tune.data.readers.base import UnreadableError
-from fer_tune.data.readers.images import SUFFIXES, decode, images_below
-from fer_tune.data.store import PreparedDataset
+from fer_tune.data.prepared.card import CARD_FILE, DatasetCard
+from fer_tune.data.prepared.store import PreparedDataset
+from fer_tune.data.preparing.readers.base import UnreadableError
+from fer_tune.data.preparing.readers.images import SUFFIXES, decode, images_below
 from fer_tune.errors import UserError, nearest
 from fer_tune.run_folder import TrainedOn
 from fer_tune.storage.runs import needed
@@ -65,7 +65,7 @@ class Network:
             yield images, np.stack(found)
 
 
-def network(run: Run, config_id: str | None = None, seed: int | None = None) -> Network:
+def network(run: RunRecord, config_id: str | None = None, seed: int | None = None) -> Network:
     """Return the models of a refitted configuration; of the winner, and of all its seeds, by default.
 
     Raises:
@@ -101,7 +101,7 @@ def network(run: Run, config_id: str | None = None, seed: int | None = None) -> 
     )
 
 
-def _chosen(run: Run, config_id: str | None) -> Chosen:
+def _chosen(run: RunRecord, config_id: str | None) -> Chosen:
     if config_id is None:
         if run.tests:
             config_id = run.tests[0].config_id  # what was tested is what is used

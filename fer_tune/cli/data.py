@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from fer_tune.data.card import DatasetCard
+    from fer_tune.data.prepared.card import DatasetCard
 
 app = typer.Typer(help="Prepare datasets.", no_args_is_help=True)
 
@@ -70,8 +70,8 @@ def prepare(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from fer_tune.data.prepare import prepare as run
-    from fer_tune.data.splits import SplitOptions
+    from fer_tune.data.preparing.prepare import prepare as run
+    from fer_tune.data.preparing.splits import SplitOptions
 
     characters = tuple(name.strip() for text in test_characters or () for name in text.split(","))
     splits = SplitOptions(split, characters, group, test_fraction, val_fraction, seed)
@@ -107,7 +107,7 @@ def synthesize(
     seed: Annotated[int, typer.Option(help="The same seed draws the same faces.")] = 0,
 ) -> None:
     """Draw the embedded dataset: cartoon faces with seven expressions, 48x48 grey."""
-    from fer_tune.data.synthesize import synthesize as run
+    from fer_tune.data.synthetic.synthesize import synthesize as run
 
     _print_written(run(out, size=size, seed=seed), out)
 
@@ -128,8 +128,8 @@ def show(
     seed: Annotated[int, typer.Option(min=0, help="Which faces are drawn.")] = 0,
 ) -> None:
     """Print what a prepared dataset holds, and draw samples of its training images as a picture."""
+    from fer_tune.data.prepared.store import PreparedDataset
     from fer_tune.data.sheet import augmentation_sheet, samples_sheet, save
-    from fer_tune.data.store import PreparedDataset
     from fer_tune.errors import UserError
 
     if transforms is not None and augmentation is None:
@@ -170,7 +170,7 @@ def _print_card(card: DatasetCard) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from fer_tune.data.summary import hygiene_sentences
+    from fer_tune.data.preparing.summary import hygiene_sentences
 
     console = Console(highlight=False)
     colour = "grey" if card.channels == 1 else "RGB"

@@ -34,7 +34,7 @@ def command(
             raise typer.Exit(code)
 
     type_in("data", "synthesize", "--out", data, "--size", str(size))
-    from fer_tune.search.ray_session import ray_session
+    from fer_tune.search.cluster.ray_session import ray_session
 
     with ray_session():
         searched = ("--backbone", "cnn_simpler", "--backbone", "cnn_separable")

@@ -35,7 +35,7 @@ def command(
     from analysis.saving import save_table
     from analysis.statistics.intervals import wilson
     from analysis.use.predicting import network, prediction_table, read_source
-    from fer_tune.data.card import read_card
+    from fer_tune.data.prepared.card import read_card
     from fer_tune.errors import UserError
 
     if out is not None and out.suffix not in (".csv", ".parquet", ".md"):

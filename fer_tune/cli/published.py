@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fer_tune.config import TrialConfig
-    from fer_tune.data.store import PreparedDataset
+    from fer_tune.data.prepared.store import PreparedDataset
     from fer_tune.run_folder import Published
     from fer_tune.training.loop import Outcome
 
@@ -25,7 +25,7 @@ def list_published() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from fer_tune.search.published import reported_accuracy, shipped_published, system
+    from fer_tune.search.spaces.published import reported_accuracy, shipped_published, system
 
     table = Table("name", "system", "dataset", "backbone", "reported", "left open", box=None, pad_edge=False)
     for space, entry in shipped_published():
@@ -39,7 +39,7 @@ def show(name: Annotated[str, typer.Argument(help="A name of `fer-tune published
     """Show a published configuration: every setting, where each value is from, and all that its paper reports."""
     from rich.console import Console
 
-    from fer_tune.search.published import as_published, find_published
+    from fer_tune.search.spaces.published import as_published, find_published
 
     space, entry = find_published(name)
     _print_entry(entry, as_published(space, entry), Console(highlight=False))
@@ -70,9 +70,9 @@ def run(
     import torch
     from rich.console import Console
 
-    from fer_tune.data.store import PreparedDataset
+    from fer_tune.data.prepared.store import PreparedDataset
     from fer_tune.errors import UserError
-    from fer_tune.search.published import as_published, find_published
+    from fer_tune.search.spaces.published import as_published, find_published
     from fer_tune.training.loop import train
     from fer_tune.training.starting_weights import lasting
 
@@ -106,7 +106,7 @@ def run(
 
 def _left_open(entry: Published) -> str:
     """Return ``9 settings, network``: how much of an entry is not from its paper."""
-    from fer_tune.search.published_schema import TOPICS
+    from fer_tune.search.spaces.entries import TOPICS
 
     settings = sum(field not in TOPICS for field in entry.chosen)
     topics = [topic for topic in TOPICS if topic in entry.chosen]
@@ -116,9 +116,9 @@ def _left_open(entry: Published) -> str:
 def _print_entry(entry: Published, config: TrialConfig, console: Console) -> None:
     from rich.table import Table
 
-    from fer_tune.search.parameter import number
-    from fer_tune.search.published import reported_figures
-    from fer_tune.search.published_schema import TOPICS
+    from fer_tune.search.spaces.entries import TOPICS
+    from fer_tune.search.spaces.parameter import number
+    from fer_tune.search.spaces.published import reported_figures
 
     console.print(f"{entry.name}: {entry.source}")
     table = Table("setting", "value", "left open by the paper", box=None, pad_edge=False)
@@ -184,7 +184,7 @@ def _print_epoch(metrics: dict[str, Any], console: Console) -> None:
 def _conclude(outcome: Outcome, entry: Published, dataset: PreparedDataset, folder: Path, console: Console) -> None:
     from analysis.statistics.intervals import wilson
     from fer_tune.run_folder import write_json
-    from fer_tune.search.published import reported_accuracy
+    from fer_tune.search.spaces.published import reported_accuracy
 
     images = len(dataset.val())
     interval = wilson(round(outcome.best_val_accuracy * images), images)

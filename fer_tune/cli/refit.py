@@ -64,7 +64,7 @@ def command(
     from analysis.report.console import refit_table
     from analysis.run.cards import keep_card
     from fer_tune.errors import UserError
-    from fer_tune.search.node_labels import parse_labels
+    from fer_tune.search.cluster.node_labels import parse_labels
 
     if on not in ("train", "train+val"):
         raise UserError(f"--on {on}: train or train+val")
@@ -145,9 +145,9 @@ def _train(
     from analysis.refits.training import RayPool, run_refits
     from analysis.report.console import RefitProgress
     from fer_tune.run_folder import RefitPlan, write_json
-    from fer_tune.search.hardware import check_size, lacking
-    from fer_tune.search.ray_session import ray_session
-    from fer_tune.search.shared_folder import check_shared
+    from fer_tune.search.cluster.hardware import check_size, lacking
+    from fer_tune.search.cluster.ray_session import ray_session
+    from fer_tune.search.cluster.shared_folder import check_shared
     from fer_tune.tracking.session import Session
 
     file = run.folder.refit_file if isinstance(plan, RefitPlan) else run.folder.final_file

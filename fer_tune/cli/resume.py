@@ -18,7 +18,7 @@ def command(
     Finished trials are kept and running ones go on from their last checkpoint.
     """
     from fer_tune.cli.search import conclude, show_as
-    from fer_tune.search.engine import resume
+    from fer_tune.search.running.engine import resume
 
     show_as(quiet=quiet, as_json=as_json)
     conclude(resume(run))

@@ -14,7 +14,7 @@ from fer_tune.errors import UserError
 
 if TYPE_CHECKING:
     from fer_tune.run_folder import RunFolder
-    from fer_tune.search.engine import Ended
+    from fer_tune.search.running.engine import Ended
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -86,7 +86,7 @@ def command(
     """
     budget = None if time_budget is None else _seconds(time_budget)
     from fer_tune.run_folder import Objective, Sampler, Scheduler
-    from fer_tune.search.not_offered import NOT_OFFERED
+    from fer_tune.search.stopping_early.not_offered import NOT_OFFERED
 
     _one_of("--wandb", wandb, ("auto", "online", "offline", "disabled"))
     _one_of("--sampler", sampler, get_args(Sampler))
@@ -96,9 +96,9 @@ def command(
     for asked in objective or ():
         _one_of("--objective", asked, get_args(Objective))
     show_as(quiet=quiet, as_json=as_json)
-    from fer_tune.search.engine import search as run_search
-    from fer_tune.search.node_labels import parse_labels
+    from fer_tune.search.cluster.node_labels import parse_labels
     from fer_tune.search.options import SearchOptions
+    from fer_tune.search.running.engine import search as run_search
 
     options = SearchOptions(
         data=data,
@@ -130,8 +130,8 @@ def command(
         wandb=wandb,  # type: ignore[arg-type]
     )
     if dry_run:
-        from fer_tune.search.sizing import estimate
-        from fer_tune.search.sizing_report import report
+        from fer_tune.search.sizing.estimate import estimate
+        from fer_tune.search.sizing.report import report
 
         typer.echo(report(estimate(options)))
         return
@@ -140,7 +140,7 @@ def command(
 
 def conclude(ended: Ended) -> None:
     """Print the leaderboard and the next command; exit with 130 after an interrupt, 1 when trials failed alike."""
-    from fer_tune.search.progress import output
+    from fer_tune.search.watching.progress import output
     from fer_tune.storage.runs import shown as named
 
     shown, path = output(), named(ended.run.path)

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fer_tune.search.space import SearchSpace
+    from fer_tune.search.spaces.space import SearchSpace
 
 app = typer.Typer(help="List, show, validate and copy search spaces.", no_args_is_help=True)
 
@@ -20,7 +20,7 @@ def list_spaces() -> None:
     """List the search spaces that are shipped, one per backbone."""
     from rich.table import Table
 
-    from fer_tune.search.space import load_space, shipped_spaces
+    from fer_tune.search.spaces.loading import load_space, shipped_spaces
 
     table = Table("backbone", box=None, pad_edge=False)
     table.add_column("searched", justify="right")
@@ -38,7 +38,7 @@ def show(
     as_yaml: Annotated[bool, typer.Option("--yaml", help="Print it as one YAML file, with what it extends.")] = False,
 ) -> None:
     """Show a search space with all it extends: ranges, fixed values, published ones, image sizes, and stages."""
-    from fer_tune.search.space import load_space
+    from fer_tune.search.spaces.loading import load_space
 
     space = load_space(name)
     if as_yaml:
@@ -60,7 +60,7 @@ def show(
 def validate(files: Annotated[list[str], typer.Argument(metavar="FILE...", help="YAML files, or backbones.")]) -> None:
     """Check search spaces; print every fault of every file, with its line, and exit with 2 if there is one."""
     from fer_tune.errors import UserError
-    from fer_tune.search.space import check_space
+    from fer_tune.search.spaces.loading import check_space
 
     faults: list[str] = []
     for file in files:
@@ -83,7 +83,7 @@ def copy(
 ) -> None:
     """Copy a shipped search space to a file of your own, to change it there."""
     from fer_tune.errors import UserError
-    from fer_tune.search.space import shipped_text
+    from fer_tune.search.spaces.loading import shipped_text
 
     text = shipped_text(name)
     target = Path(f"{name}.yaml") if file is None else file.expanduser()
@@ -113,7 +113,7 @@ def _print_settings(space: SearchSpace, console: Console) -> None:
     from rich.table import Table
 
     from fer_tune.config import TrialConfig
-    from fer_tune.search.parameter import number
+    from fer_tune.search.spaces.parameter import number
 
     table = Table("setting", "values", "only when", "meaning", box=None, pad_edge=False)
     for name, parameter in space.parameters.items():
@@ -129,8 +129,8 @@ def _print_settings(space: SearchSpace, console: Console) -> None:
 def _print_published(space: SearchSpace, console: Console) -> None:
     from rich.table import Table
 
-    from fer_tune.search.parameter import number
-    from fer_tune.search.published import reported_figures
+    from fer_tune.search.spaces.parameter import number
+    from fer_tune.search.spaces.published import reported_figures
 
     table = Table("published", "dataset", "reported", "outside this space", box=None, pad_edge=False)
     for entry in space.published:
@@ -148,10 +148,9 @@ def _print_published(space: SearchSpace, console: Console) -> None:
 def _print_known_good(space: SearchSpace, console: Console) -> None:
     from rich.table import Table
 
-    from fer_tune.search.known_good import fitting
-    from fer_tune.search.parameter import number
+    from fer_tune.search.spaces.parameter import number
 
-    fit = {entry.name: entry.config for entry in fitting(space)}
+    fit = {entry.name: entry.config for entry in space.fitting()}
     if not fit:
         return
     table = Table("known good", "from", "tried before anything is drawn", box=None, pad_edge=False)

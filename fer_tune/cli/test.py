@@ -28,7 +28,7 @@ def command(
     from analysis.heldout.opening import run_test
     from analysis.recording.record import record_test
     from analysis.report.console import class_table, score_table
-    from analysis.run.results import VIEW_NAMES
+    from analysis.results import VIEW_NAMES
     from analysis.words import percent, span
 
     console = Console(soft_wrap=True, highlight=False)

@@ -18,8 +18,8 @@ def command(
     from rich.console import Console
     from rich.live import Live
 
-    from fer_tune.search.board import board
-    from fer_tune.search.watched import read_snapshot
+    from fer_tune.search.watching.board import board
+    from fer_tune.search.watching.watched import read_snapshot
     from fer_tune.storage.runs import open_run
 
     console = Console(highlight=False, soft_wrap=False)

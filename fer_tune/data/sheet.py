@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from fer_tune.data.card import DatasetCard
-from fer_tune.data.store import Split
+from fer_tune.data.prepared.card import DatasetCard
+from fer_tune.data.prepared.store import Split
 from fer_tune.errors import UserError
 
 _CELL = 96  # pixels a side of a picture on the sheet
@@ -47,7 +47,7 @@ def augmentation_sheet(
         split: where the images are.
         card: of the dataset.
         strength: the strongest, in (0, 1].
-        transforms: what augmentation does, see :func:`fer_tune.data.augmentation.draw`.
+        transforms: what augmentation does, see :func:`fer_tune.data.batching.augmentation.draw`.
         draws: pictures at each strength.
         seed: which faces, and what is drawn.
 
@@ -56,7 +56,7 @@ def augmentation_sheet(
     """
     import torch
 
-    from fer_tune.data import augmentation
+    from fer_tune.data.batching import augmentation
 
     if not 0 < strength <= 1:
         raise UserError(f"--augmentation {strength:g}: must lie between 0 and 1, 0 excluded")

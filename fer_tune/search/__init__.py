@@ -1,1 +1,9 @@
-"""Search: the space of a backbone, what is drawn from it, and the engine that runs the trials."""
+"""The search, in rooms; each may import those below it (a test keeps the order)::
+
+sizing                        what a search would take
+running                       plan, engine, Tuner, end
+watching                      the tables written, the table shown
+proposing | stopping_early    what is tried next | what is ended before its last epoch
+cluster | spaces              Ray and its nodes | search-space files
+options                       what a user asks
+"""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from pyarrow import fs
 
-from fer_tune.data.remote import filesystem_of
+from fer_tune.data.prepared.remote import filesystem_of
 from fer_tune.errors import UserError
 from fer_tune.run_folder import replacing
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fer_tune.data.remote import as_uri, without_file_scheme
+from fer_tune.data.prepared.remote import as_uri, without_file_scheme
 from fer_tune.errors import UserError
 
 

@@ -12,10 +12,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fer_tune.config import TrialConfig
-from fer_tune.data.batches import Batches
-from fer_tune.data.store import DatasetCard, Split
-from fer_tune.data.views import Kind
-from fer_tune.data.views import views as make_views
+from fer_tune.data.batching.batches import Batches
+from fer_tune.data.batching.views import Kind
+from fer_tune.data.batching.views import views as make_views
+from fer_tune.data.prepared.card import DatasetCard
+from fer_tune.data.prepared.store import Split
 from fer_tune.models import create_model
 from fer_tune.training.metrics import Meter
 from fer_tune.training.starting_weights import on_this_machine
@@ -80,8 +81,8 @@ def predict(
     """Return class probabilities, (N, classes) float32, in the order of the split.
 
     Args:
-        views: test-time augmentation, see :func:`fer_tune.data.views.views`; the probabilities of an image's views
-            are averaged.
+        views: test-time augmentation, see :func:`fer_tune.data.batching.views.views`; the probabilities of an image's
+            views are averaged.
         image_size: what the model was trained with.
     """
     model.eval()

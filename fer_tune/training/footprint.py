@@ -8,7 +8,7 @@ import time
 import torch
 
 from fer_tune.config import TrialConfig
-from fer_tune.data.store import DatasetCard
+from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.training.evaluation import build_model
 
 _WARM_UP, _LAPS = 5, 30

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fer_tune.config import TrialConfig
-from fer_tune.data.batches import Batches
-from fer_tune.data.store import PreparedDataset
+from fer_tune.data.batching.batches import Batches
+from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.models import freeze
 from fer_tune.training import checkpoint
 from fer_tune.training.convolutions import quicken_convolutions

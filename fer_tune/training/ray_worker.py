@@ -23,7 +23,7 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from fer_tune.config import FIELDS, trial_config
-from fer_tune.data.store import PreparedDataset
+from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.training import checkpoint
 from fer_tune.training.footprint import footprint

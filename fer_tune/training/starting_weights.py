@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fer_tune.data.remote import as_uri, parted, without_file_scheme
-from fer_tune.data.remote_files import RemoteFolder, fetched
+from fer_tune.data.prepared.remote import as_uri, parted, without_file_scheme
+from fer_tune.data.prepared.remote_files import RemoteFolder, fetched
 from fer_tune.models.run_weights import best_in, find_weights
 
 

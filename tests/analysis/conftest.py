@@ -13,8 +13,8 @@ from fake_run import FakeRun, guesses
 from analysis import Run, load_run
 from analysis.heldout.opening import run_test
 from analysis.refits.plan import plan_refits
-from analysis.run.results import TestResult
-from fer_tune.data.store import DatasetCard
+from analysis.results import TestResult
+from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.run_folder import RefitPlan, write_json
 
 

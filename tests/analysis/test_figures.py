@@ -15,8 +15,8 @@ from matplotlib.text import Text
 
 from analysis.figures import bars, curves, heldout, pareto, searched
 from analysis.figures.style import PALETTE
+from analysis.results import GroupScore
 from analysis.run.predictions import Predictions
-from analysis.run.results import GroupScore
 from analysis.statistics.scores import score
 from analysis.trials.axes import points, search_axes
 from analysis.trials.importance import Importance, Importances

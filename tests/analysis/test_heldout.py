@@ -15,7 +15,7 @@ from analysis.heldout.cost import measure, watched
 from analysis.heldout.opening import run_test
 from analysis.refits.final_plan import plan_final
 from analysis.refits.selection import select_models, select_winner
-from fer_tune.data.store import PreparedDataset
+from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.run_folder import write_json
 from fer_tune.training.evaluation import predict
@@ -253,7 +253,7 @@ def test_only_heldout_opens_the_split() -> None:
         for file in (root / package).rglob("*.py")
         if "open_test(" in file.read_text(encoding="utf-8")
     ]
-    assert sorted(callers) == ["analysis/heldout/opening.py", "fer_tune/data/store.py"]
+    assert sorted(callers) == ["analysis/heldout/opening.py", "fer_tune/data/prepared/store.py"]
 
 
 def test_cost_counts_parameters_and_times_the_shape_that_the_model_was_given() -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from analysis.heldout.examples import MISTAKES, PAIRS, PER_PAIR, doubtful_labels, find_examples
 from analysis.heldout.gradcam import heat
-from fer_tune.data.store import PreparedDataset
+from fer_tune.data.prepared.store import PreparedDataset
 
 
 def answers(predicted: np.ndarray, confidence: np.ndarray, classes: int = 3) -> np.ndarray:

@@ -75,7 +75,9 @@ def test_the_table_shows_both_values():
 
 def test_a_search_for_accuracy_alone_has_no_second_objective():
     ref = DatasetRef(path="d", name="tiny", content_hash="0", classes=["a", "b"])
-    settings = SearchSettings(name="r", created="now", dataset=ref, backbones=["a"], trials=1, epochs=1)
+    settings = SearchSettings(
+        name="r", created="now", dataset=ref, backbones=["a"], trials=1, planned={"a": 1}, epochs=1
+    )
     assert second_objective(settings) is None
     both = settings.model_copy(update={"objectives": ["val_accuracy", "latency"]})
     assert second_objective(both) == "latency"

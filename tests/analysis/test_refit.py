@@ -180,7 +180,7 @@ def test_real_refits_through_ray(made, ray_local) -> None:
     assert {ending.task.seed for ending in endings} == set(plan.seeds)
     [refit] = made.run.refits
     assert len(refit.completed) == 2, [ending.error for ending in endings]
-    from fer_tune.data.store import PreparedDataset
+    from fer_tune.data.prepared.store import PreparedDataset
     from fer_tune.training.evaluation import load_model, predict
 
     data = PreparedDataset.open(made.data)
@@ -327,7 +327,7 @@ def test_the_real_loop_trains_on_both_splits(made, final_tasks) -> None:
     task = replace(task, stop_epoch=1, config=task.config.model_copy(update={"epochs": 2}))
     result = train_one(task, made.data, device="cpu", threads=1)
     assert (result.epochs, result.trained_on) == (1, "train+val")
-    from fer_tune.data.store import PreparedDataset
+    from fer_tune.data.prepared.store import PreparedDataset
     from fer_tune.training.evaluation import load_model
 
     load_model(task.config, PreparedDataset.open(made.data).card, task.folder / "best.safetensors", "cpu")

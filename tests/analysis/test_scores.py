@@ -7,7 +7,7 @@ import pytest
 from fake_run import CLASSES, guesses
 from sklearn import metrics as sk
 
-from analysis.run.results import MORE
+from analysis.results import MORE
 from analysis.statistics import metrics
 from analysis.statistics.scores import group_scores, score
 

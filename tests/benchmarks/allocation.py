@@ -29,10 +29,12 @@ from efficiency import AT_ONCE, drive, interval
 from optuna.storages import InMemoryStorage
 from surrogate import EPOCHS, HERE, Surrogate
 
-import fer_tune.search.searcher as searcher_module
-from fer_tune.search.scheduler import METRIC, BackboneASHA
-from fer_tune.search.searcher import StudySearcher
-from fer_tune.search.space import SearchSpace, load_space
+import fer_tune.search.proposing.searcher as searcher_module
+from fer_tune.run_folder import METRIC
+from fer_tune.search.proposing.searcher import StudySearcher
+from fer_tune.search.spaces.loading import from_resolved, load_space
+from fer_tune.search.spaces.space import SearchSpace
+from fer_tune.search.stopping_early.asha import BackboneASHA
 
 BUDGET = 220  # epochs of one replayed search: some sixty trials, most of them stopped early
 LOOKS = (150, BUDGET)  # epochs after which the ways are compared
@@ -119,7 +121,7 @@ def replay(
     searchers: Searchers, backbones: Mapping[str, Backbone], surrogate: Surrogate, space: SearchSpace, seed: int
 ) -> tuple[np.ndarray, dict[str, int]]:
     """Return (BUDGET,) the best accuracy seen after each epoch spent, and the number of trials of each backbone."""
-    spaces = {name: SearchSpace.from_resolved({**space.resolved(), "backbone": name}) for name in backbones}
+    spaces = {name: from_resolved({**space.resolved(), "backbone": name}) for name in backbones}
     scheduler: Any = BackboneASHA(list(backbones), EPOCHS, grace_period=2, reduction_factor=3)
     scheduler.set_search_properties(METRIC, "max")
     counts = dict.fromkeys(backbones, 0)

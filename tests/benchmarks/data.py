@@ -27,11 +27,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from fer_tune.data.batches import Batches
+from fer_tune.data.batching.batches import Batches
 from fer_tune.data.labels import EMOTIONS
-from fer_tune.data.prepare import prepare
-from fer_tune.data.store import PreparedDataset, Record, write_dataset
-from fer_tune.data.synthesize import make_gallery
+from fer_tune.data.prepared.store import PreparedDataset
+from fer_tune.data.prepared.writer import Record, write_dataset
+from fer_tune.data.preparing.prepare import prepare
+from fer_tune.data.synthetic.synthesize import make_gallery
 from fer_tune.models import create_model
 
 BATCH, STRENGTH, ROUNDS = 128, 0.5, 3

@@ -32,12 +32,12 @@ from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 from surrogate import EPOCHS, HERE, Surrogate
 
-import fer_tune.search.searcher as searchers
-from fer_tune.run_folder import Candidate
-from fer_tune.search.known_good import fitting
-from fer_tune.search.scheduler import METRIC, BackboneASHA
-from fer_tune.search.searcher import StudySearcher
-from fer_tune.search.space import SearchSpace, load_space
+import fer_tune.search.proposing.searcher as searchers
+from fer_tune.run_folder import METRIC, Candidate
+from fer_tune.search.proposing.searcher import StudySearcher
+from fer_tune.search.spaces.loading import load_space
+from fer_tune.search.spaces.space import SearchSpace
+from fer_tune.search.stopping_early.asha import BackboneASHA
 
 AT_ONCE = 4
 BUDGET = 60 * EPOCHS  # epochs of one replayed search: 60 trials that are never stopped
@@ -69,7 +69,7 @@ def ours(
 def known_good(space: SearchSpace) -> list[Candidate]:
     """Return what the small networks' spaces know from FER2013."""
     shipped = load_space(space.backbone, against_model=False).known_good
-    return fitting(space.model_copy(update={"known_good": shipped}))
+    return space.model_copy(update={"known_good": shipped}).fitting()
 
 
 def stock(space: SearchSpace, seed: int, folder: Path) -> Searcher:

@@ -27,11 +27,11 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 from surrogate import EPOCHS, HERE, IMAGES
 
-import fer_tune.search.engine as engine
-from fer_tune.data.synthesize import synthesize
+import fer_tune.search.running.engine as engine
+from fer_tune.data.synthetic.synthesize import synthesize
 from fer_tune.run_folder import Sampler, Scheduler
 from fer_tune.search.options import SearchOptions
-from fer_tune.search.space import load_space
+from fer_tune.search.spaces.loading import load_space
 from fer_tune.training.ray_worker import TrialSetup
 
 SEEDS, BUDGET, AT_ONCE = 3, 80, 2

@@ -34,7 +34,7 @@ from ray.cluster_utils import Cluster
 from ray.tune.result import RESULT_DUPLICATE
 from ray.tune.schedulers import ASHAScheduler
 
-import fer_tune.search.engine as engine
+import fer_tune.search.running.engine as engine
 from fer_tune.run_folder import Sampler
 from fer_tune.search.options import SearchOptions
 

@@ -21,8 +21,8 @@ from drawing import tiny_dataset
 from ray import tune
 
 from fer_tune.config import FIELDS, TrialConfig
-from fer_tune.data.store import PreparedDataset
-from fer_tune.search.ray_session import ray_session
+from fer_tune.data.prepared.store import PreparedDataset
+from fer_tune.search.cluster.ray_session import ray_session
 from fer_tune.training.loop import train
 from fer_tune.training.ray_worker import TrialSetup, _fit_group, run_trial
 

@@ -36,7 +36,7 @@ from ray.tune.execution.experiment_state import _ExperimentCheckpointManager
 from ray.tune.result import SHOULD_CHECKPOINT
 from scale import Invented, Meter, with_meter
 
-import fer_tune.search.engine as engine
+import fer_tune.search.running.engine as engine
 from fer_tune.search.options import SearchOptions
 from fer_tune.training import checkpoint
 

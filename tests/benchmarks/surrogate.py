@@ -16,7 +16,8 @@ import pandas as pd
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import cross_val_predict
 
-from fer_tune.search.space import SearchSpace, load_space
+from fer_tune.search.spaces.loading import load_space
+from fer_tune.search.spaces.space import SearchSpace
 
 HERE = Path(__file__).parent / "curves"
 EPOCHS, TRIALS, IMAGES = 9, 300, 1_200  # of the recording
@@ -24,10 +25,10 @@ EPOCHS, TRIALS, IMAGES = 9, 300, 1_200  # of the recording
 
 def record() -> None:
     """Train random settings with the search engine itself and keep what a replay needs."""
-    from fer_tune.data.synthesize import synthesize
+    from fer_tune.data.synthetic.synthesize import synthesize
     from fer_tune.run_folder import RunFolder
-    from fer_tune.search.engine import search
     from fer_tune.search.options import SearchOptions
+    from fer_tune.search.running.engine import search
 
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "faces"

@@ -30,8 +30,8 @@ import ray
 from ray import tune
 from wandb_server import Server, serving
 
-import fer_tune.search.engine as engine
-from fer_tune.data.synthesize import synthesize
+import fer_tune.search.running.engine as engine
+from fer_tune.data.synthetic.synthesize import synthesize
 from fer_tune.search.options import SearchOptions
 from fer_tune.tracking.session import Session
 from fer_tune.tracking.wandb_callback import WandbCallback

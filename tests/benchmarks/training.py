@@ -28,8 +28,8 @@ from torch import nn
 from torchvision import datasets, transforms
 
 from fer_tune.config import TrialConfig
-from fer_tune.data.store import PreparedDataset
-from fer_tune.data.synthesize import synthesize
+from fer_tune.data.prepared.store import PreparedDataset
+from fer_tune.data.synthetic.synthesize import synthesize
 from fer_tune.training.allocator import allocator_environment
 from fer_tune.training.convolutions import quicken_convolutions
 from fer_tune.training.evaluation import build_model

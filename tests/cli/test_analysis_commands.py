@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 import analysis.heldout.opening
 import analysis.refits.training
 import analysis.report.writing
-import fer_tune.search.ray_session
-import fer_tune.search.shared_folder
+import fer_tune.search.cluster.ray_session
+import fer_tune.search.cluster.shared_folder
 import fer_tune.training.evaluation
 from analysis import Run, load_run
 from analysis.refits.training import Ending, RefitTask
@@ -97,7 +97,7 @@ def pool(fake: FakeRun, monkeypatch: pytest.MonkeyPatch) -> type[Pool]:
         raise SystemExit("ray.init sets a handler of its own")
 
     monkeypatch.setattr(analysis.refits.training, "RayPool", Pool)
-    monkeypatch.setattr(fer_tune.search.ray_session, "ray_session", no_ray)
+    monkeypatch.setattr(fer_tune.search.cluster.ray_session, "ray_session", no_ray)
     monkeypatch.setattr(Pool, "fake", fake, raising=False)
     return Pool
 
@@ -201,7 +201,7 @@ def test_refit_resources(fake: FakeRun, pool: type[Pool], tmp_path: Path) -> Non
 
 def test_refit_on_labelled_nodes(fake: FakeRun, pool: type[Pool], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 8}, "Labels": {"kind": "fast"}}])
-    monkeypatch.setattr(fer_tune.search.shared_folder, "check_shared", lambda *_: None)  # would ask that node
+    monkeypatch.setattr(fer_tune.search.cluster.shared_folder, "check_shared", lambda *_: None)  # would ask that node
     call("refit", fake.path, "--top", 1, "--seeds", 1)
     assert pool.labels == {}  # as the search had them
     call("refit", fake.path, "--seeds", 2, "--node-label", "kind=fast")

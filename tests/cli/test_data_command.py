@@ -8,8 +8,8 @@ from raw_trees import draw_ferg, draw_raf_folders, draw_raf_official, draw_tree
 from typer.testing import CliRunner
 
 from fer_tune.cli.data import app
-from fer_tune.data.prepare import prepare
-from fer_tune.data.store import PreparedDataset
+from fer_tune.data.prepared.store import PreparedDataset
+from fer_tune.data.preparing.prepare import prepare
 from fer_tune.errors import UserError
 
 

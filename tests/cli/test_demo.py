@@ -28,7 +28,7 @@ def typed(monkeypatch) -> tuple[typer.Typer, list[list[str]]]:
     program.command("demo")(demo.command)
     for name in ("data", "search", "refit", "test", "report"):
         stand_in(name)
-    monkeypatch.setattr("fer_tune.search.ray_session.ray_session", contextlib.nullcontext)
+    monkeypatch.setattr("fer_tune.search.cluster.ray_session.ray_session", contextlib.nullcontext)
     return program, calls
 
 

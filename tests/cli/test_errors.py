@@ -29,12 +29,12 @@ def fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.chdir(folder)
 
     def run(*arguments: object) -> str:
-        import fer_tune.search.engine
+        import fer_tune.search.running.engine
 
         def no_compute(**_: object) -> None:
             raise AssertionError("Ray was to be started")
 
-        monkeypatch.setattr(fer_tune.search.engine, "ray_session", no_compute)
+        monkeypatch.setattr(fer_tune.search.running.engine, "ray_session", no_compute)
         before = set(tmp_path.rglob("*"))
         monkeypatch.setattr(sys, "argv", ["fer-tune", *map(str, arguments)])
         with pytest.raises(SystemExit) as stop:

@@ -15,7 +15,7 @@ import pytest
 from drawing import tiny_dataset
 from optuna.trial import TrialState
 
-from fer_tune.search.searcher import open_studies
+from fer_tune.search.proposing.searcher import open_studies
 
 TRIALS = 6
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from fer_tune.cli.published import app
 from fer_tune.errors import UserError
-from fer_tune.search.published import shipped_published
+from fer_tune.search.spaces.published import shipped_published
 
 NAME = "di504-metu/simpler"
 
@@ -90,7 +90,7 @@ def test_run_says_that_random_weights_are_frozen(tiny: Path, tmp_path: Path) -> 
 
 
 def test_run_never_reads_the_test_split(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fer_tune.data.store import PreparedDataset
+    from fer_tune.data.prepared.store import PreparedDataset
 
     monkeypatch.setattr(PreparedDataset, "open_test", lambda self: pytest.fail("the test split was opened"))
     assert len(rows(run(tiny, tmp_path / "out", "--epochs", "1"))) == 1

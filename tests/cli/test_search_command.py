@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from fake_run import FakeRun
 
-import fer_tune.search.engine as engine
+import fer_tune.search.running.engine as engine
 from fer_tune.cli.main import main
 from fer_tune.run_folder import (
     EPOCH_COLUMNS,
@@ -38,7 +38,15 @@ def run_folder(tmp_path: Path) -> RunFolder:
     write_table([], EPOCH_COLUMNS, run.epochs_file)
     ref = DatasetRef(path="d", name="tiny", content_hash="0", classes=["a", "b"])
     run.write_settings(
-        SearchSettings(name="r", created="now", dataset=ref, backbones=["cnn_simpler"], trials=12, epochs=3)
+        SearchSettings(
+            name="r",
+            created="now",
+            dataset=ref,
+            backbones=["cnn_simpler"],
+            trials=12,
+            planned={"cnn_simpler": 12},
+            epochs=3,
+        )
     )
     return run
 
@@ -263,8 +271,8 @@ def test_sync_fails_when_runs_are_left(monkeypatch, tmp_path, capsys):
 
 
 def test_a_dry_run_tells_what_it_would_take_and_starts_nothing(monkeypatch, asked, capsys):
-    import fer_tune.search.sizing as sizing
-    from fer_tune.search.hardware import Resources
+    import fer_tune.search.sizing.estimate as sizing
+    from fer_tune.search.cluster.hardware import Resources
 
     def estimate(options: engine.SearchOptions) -> sizing.Estimate:
         cost = sizing.BackboneCost("cnn_simpler", options.trials, (sizing.Probe(64, 48, 10.0, 2**20),))

@@ -12,7 +12,7 @@ from fer_tune.cli.spaces import app
 from fer_tune.errors import UserError
 from fer_tune.models.memory import step_memory
 from fer_tune.models.stages import backbone_stages
-from fer_tune.search.space import load_space, shipped_spaces, shipped_text
+from fer_tune.search.spaces.loading import load_space, shipped_spaces, shipped_text
 
 
 def run(*arguments: str | Path) -> Result:

@@ -23,7 +23,7 @@ from analysis.refits.plan import plan_refits
 from analysis.use import predicting
 from analysis.use.predicting import network
 from fer_tune.cli import compare, export, predict
-from fer_tune.data.store import PreparedDataset
+from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.models import create_model
 from fer_tune.run_folder import write_json

@@ -60,7 +60,7 @@ def test_what_lies_beside_the_code_stays_here(runtime_env: dict[str, Any], tmp_p
     project = tmp_path / "project"
     for name in (
         "fer_tune/config.py",
-        "fer_tune/data/store.py",
+        "fer_tune/data/prepared/store.py",
         "fer_tune/__pycache__/config.cpython-311.pyc",
         "search_spaces/mine.yaml",
         "my_space.yaml",
@@ -83,7 +83,12 @@ def test_what_lies_beside_the_code_stays_here(runtime_env: dict[str, Any], tmp_p
         (project / name).write_text("x", encoding="utf-8")
     shutil.copy(ROOT / ".gitignore", project)
     names, _ = upload(project, runtime_env, tmp_path / "package.zip")
-    assert names == {"fer_tune/config.py", "fer_tune/data/store.py", "search_spaces/mine.yaml", "my_space.yaml"}
+    assert names == {
+        "fer_tune/config.py",
+        "fer_tune/data/prepared/store.py",
+        "search_spaces/mine.yaml",
+        "my_space.yaml",
+    }
 
 
 def test_its_variables_are_on_purpose_and_no_secrets(runtime_env: dict[str, Any]) -> None:
@@ -98,7 +103,7 @@ def test_its_variables_are_on_purpose_and_no_secrets(runtime_env: dict[str, Any]
 
 def test_the_search_may_add_its_own_variables(runtime_env: dict[str, Any]) -> None:
     """Ray refuses a job whose driver sets a variable that the runtime environment sets too."""
-    from fer_tune.search import ray_session
+    from fer_tune.search.cluster import ray_session
 
     assert not runtime_env["env_vars"].keys() & ray_session._WORKERS.keys()
     assert not os.environ.get("RAY_OVERRIDE_JOB_RUNTIME_ENV")

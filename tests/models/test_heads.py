@@ -12,7 +12,7 @@ from torch import nn
 from fer_tune.config import trial_config
 from fer_tune.errors import UserError
 from fer_tune.models import create_model, freeze, load_weights, stage_count, stages
-from fer_tune.search.parameter import check_value
+from fer_tune.search.spaces.parameter import check_value
 
 
 def build(name: str, head: str, **changes: Any) -> nn.Module:

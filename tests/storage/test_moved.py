@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pickle
 
-from fer_tune.search.recorder import Recorder
-from fer_tune.search.searcher import StudySearcher
-from fer_tune.search.space import load_space
+from fer_tune.search.proposing.searcher import StudySearcher
+from fer_tune.search.spaces.loading import load_space
+from fer_tune.search.watching.recorder import Recorder
 from fer_tune.storage.moved import moved_to
 from fer_tune.storage.runs import new_run
 from fer_tune.tracking.session import Session

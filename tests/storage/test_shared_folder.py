@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fer_tune.errors import UserError
-from fer_tune.search import shared_folder
-from fer_tune.search.shared_folder import check_shared
+from fer_tune.search.cluster import shared_folder
+from fer_tune.search.cluster.shared_folder import check_shared
 from fer_tune.storage.runs import new_run
 
 NODES = [
@@ -77,7 +77,7 @@ import os, sys
 from pathlib import Path
 import ray
 from fer_tune.errors import UserError
-from fer_tune.search.shared_folder import check_shared
+from fer_tune.search.cluster.shared_folder import check_shared
 address, folder = sys.argv[1:]
 ray.init(address=address, log_to_driver=False)
 check_shared(Path(folder) / "r")

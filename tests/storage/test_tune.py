@@ -23,7 +23,7 @@ from pyarrow import fs
 fs.FileSystem.from_uri("s3://runs/?allow_bucket_creation=true")[0].create_dir("runs")
 
 from ray import tune
-from fer_tune.search.ray_session import ray_session
+from fer_tune.search.cluster.ray_session import ray_session
 from fer_tune.storage.runs import new_run, tune_storage
 
 def trial(config):

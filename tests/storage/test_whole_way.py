@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import analysis.heldout.opening
 import analysis.refits.training
-import fer_tune.search.ray_session
+import fer_tune.search.cluster.ray_session
 from analysis import load_run
 from analysis.refits.training import Ending, RefitTask, train_one_away
 from fer_tune.cli.main import app
@@ -53,7 +53,7 @@ def cli(*words: Any) -> str:
 def test_refit_test_report_export_and_predict(bucket, tmp_path, monkeypatch):
     card = tiny_dataset(tmp_path / "data", n_train=140, n_val=28, n_test=28)
     uri = f"{bucket}/runs/r"
-    monkeypatch.setattr(fer_tune.search.ray_session, "ray_session", nullcontext)
+    monkeypatch.setattr(fer_tune.search.cluster.ray_session, "ray_session", nullcontext)
     monkeypatch.setattr(analysis.refits.training, "RayPool", Pool)
     monkeypatch.setattr(analysis.heldout.opening, "run_test", partial(analysis.heldout.opening.run_test, resamples=50))
     begun = Mirror(uri)

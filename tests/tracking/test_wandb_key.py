@@ -24,7 +24,7 @@ from drawing import tiny_dataset
 from wandb_once import record_one
 from wandb_server import serving
 
-from fer_tune.search import ray_session
+from fer_tune.search.cluster import ray_session
 from fer_tune.tracking import service
 from fer_tune.tracking.session import Session
 from fer_tune.tracking.sync import upload

@@ -17,7 +17,7 @@ from whole_run import whole_run
 import analysis.recording.attachments
 from analysis import Run, load_run
 from analysis.recording.record import record_test
-from analysis.run.results import TestResult
+from analysis.results import TestResult
 
 PNG = b"\x89PNG"
 

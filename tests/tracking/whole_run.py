@@ -11,7 +11,7 @@ from fake_run import FakeRun, guesses
 from analysis import Run, load_run
 from analysis.heldout.opening import run_test
 from analysis.refits.plan import plan_refits
-from analysis.run.results import TestResult
+from analysis.results import TestResult
 from fer_tune.run_folder import write_json
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from drawing import tiny_dataset
 
-from fer_tune.data.store import PreparedDataset
+from fer_tune.data.prepared.store import PreparedDataset
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_tune.config import TrialConfig
-from fer_tune.data.store import PreparedDataset
+from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.training import loop
 from fer_tune.training.convolutions import quicken_convolutions
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from fer_tune.config import TrialConfig
-from fer_tune.data.batches import Batches
+from fer_tune.data.batching.batches import Batches
 from fer_tune.training.evaluation import build_model, predict
 
 CONFIG = TrialConfig(backbone="cnn_residual", epochs=1)

@@ -11,7 +11,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from fer_tune.config import TrialConfig
-from fer_tune.data.store import PreparedDataset
+from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.training.loop import train
 
 CONFIG = TrialConfig(

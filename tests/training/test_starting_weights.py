@@ -14,7 +14,7 @@ from pyarrow import fs
 from safetensors.torch import load_file, save_file
 
 from fer_tune.config import TrialConfig
-from fer_tune.data import remote
+from fer_tune.data.prepared import remote
 from fer_tune.errors import UserError
 from fer_tune.models import create_model
 from fer_tune.run_folder import TRIAL_COLUMNS, write_table

@@ -1,0 +1,107 @@
+"""The one result object of a run: its frames, its best configuration, its plots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.run import RunRecord, read_run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Run(RunRecord):
+    """A run, as `load_run` opens it; what it holds is read on demand."""
+
+    def plot_history(self) -> Figure:
+        """Draw every trial in the order of its start, and the best so far."""
+        from analysis.figures import curves
+
+        return curves.search_history(self.trials, self.published_names)
+
+    def plot_curves(self) -> Figure:
+        """Draw the validation accuracy of every trial over its epochs."""
+        from analysis.figures import curves
+
+        return curves.trial_curves(self.epochs, self.trials)
+
+    def plot_budget(self) -> Figure:
+        """Draw the best validation accuracy so far against the epochs spent."""
+        from analysis.figures import searched
+
+        return searched.budget(self.trials, self.published_names)
+
+    def plot_pareto(self) -> Figure:
+        """Draw accuracy against the second objective of the search, and the front; see `plots.pareto`."""
+        from analysis.figures import plots
+
+        return plots.pareto(self)
+
+    def plot_importance(self, backbone: str | None = None) -> Figure:
+        """Draw which settings mattered; see `plots.importance`."""
+        from analysis.figures import plots
+
+        return plots.importance(self, backbone)
+
+    def plot_slices(self, backbone: str | None = None) -> Figure:
+        """Draw the accuracy against each searched setting."""
+        from analysis.figures import plots
+
+        return plots.slices(self, backbone)
+
+    def plot_contour(self, first: str, second: str, backbone: str | None = None) -> Figure:
+        """Draw the accuracy over two searched numbers, smoothed over the trials."""
+        from analysis.figures import plots
+
+        return plots.contour(self, first, second, backbone)
+
+    def plot_parallel(self, backbone: str | None = None) -> Figure:
+        """Draw every trial as a line over all searched settings."""
+        from analysis.figures import plots
+
+        return plots.parallel(self, backbone)
+
+    def plot_learning(self, config_id: str | None = None) -> Figure:
+        """Draw loss and accuracy of a refitted configuration's seeds; of the best one by default."""
+        from analysis.figures import plots
+
+        return plots.learning(self, config_id)
+
+    def plot_confusion(self, config_id: str | None = None) -> Figure:
+        """Draw the confusion matrix of a tested configuration; of the winner by default."""
+        from analysis.figures import plots
+
+        return plots.confusion(self, config_id)
+
+    def plot_classes(self, config_id: str | None = None) -> Figure:
+        """Draw F1, precision and recall of each class of a tested configuration; of the winner by default."""
+        from analysis.figures import plots
+
+        return plots.classes(self, config_id)
+
+    def plot_roc(self, config_id: str | None = None) -> Figure:
+        """Draw the ROC curves of a tested configuration; of the winner by default."""
+        from analysis.figures import plots
+
+        return plots.roc(self, config_id)
+
+    def plot_reliability(self, config_id: str | None = None) -> Figure:
+        """Draw accuracy against confidence of a tested configuration; of the winner by default."""
+        from analysis.figures import plots
+
+        return plots.reliability(self, config_id)
+
+
+def load_run(path: str | Path) -> Run:
+    """Open the run at ``path``, a run folder or the URI of one such as ``s3://bucket/runs/name``.
+
+    What has changed behind a URI is brought to this machine first; the weights of models only when they are used.
+
+    Raises:
+        UserError: there is no run, its store cannot be reached, or a newer fer-tune wrote it.
+    """
+    record = read_run(path)
+    return Run(record.folder, record.settings)

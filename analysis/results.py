@@ -1,0 +1,176 @@
+"""What the files under ``test/`` hold: ``<config>/metrics.json`` and ``comparison.json``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Estimate(BaseModel):
+    """A metric: its mean over seeds, the interval, and each seed's value in the order of the seeds."""
+
+    model_config = ConfigDict(extra="forbid")
+    value: float
+    low: float
+    high: float
+    per_seed: list[float]
+
+
+class ClassScores(BaseModel):
+    """Scores of one class against the rest; ``support`` is its number of images."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    support: int
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+    specificity: Estimate
+    auc: Estimate | None = None  # None where the class has no images, or all
+
+
+class EnsembleScores(BaseModel):
+    """One classifier made of all seeds (mean of their probabilities); the interval is Wilson's, of its accuracy."""
+
+    model_config = ConfigDict(extra="forbid")
+    accuracy: float
+    low: float
+    high: float
+    balanced_accuracy: float
+    macro_f1: float
+    more: dict[str, float] = Field(default_factory=dict)  # the names of `MORE`
+
+
+MORE: dict[str, str] = {
+    "macro_precision": "macro precision",
+    "macro_recall": "macro recall",
+    "macro_specificity": "macro specificity",
+    "weighted_precision": "weighted precision",
+    "weighted_recall": "weighted recall",
+    "weighted_specificity": "weighted specificity",
+    "weighted_f1": "weighted F1",
+    "macro_auc": "AUC, one against the rest, mean over classes",
+    "weighted_auc": "AUC, one against the rest, weighted by images",
+    "log_loss": "log loss (nats)",
+    "calibration_error": "expected calibration error",
+}
+"""Metrics beyond the three that every table opens with: name in the file -> name for people."""
+
+VIEW_NAMES = {"flip": "with its mirror image", "ten_crop": "ten crops"}
+"""Kinds of `fer_tune.data.batching.views` for people; their predictions are averaged."""
+
+
+class Scores(BaseModel):
+    """Everything computed from the predictions of one configuration's seeds on the same images."""
+
+    model_config = ConfigDict(extra="forbid")
+    images: int
+    classes: list[str]
+    seeds: list[int]
+    level: float
+    method: str  # how the intervals were made, in words
+    accuracy: Estimate
+    balanced_accuracy: Estimate
+    macro_f1: Estimate
+    more: dict[str, Estimate] = Field(default_factory=dict)  # the names of `MORE`
+    per_class: list[ClassScores]
+    confusion: list[list[list[int]]]  # (S, C, C) counts: seed, true class, predicted class
+    ensemble: EnsembleScores | None = None  # None with one seed
+    largest_class: float  # accuracy of always answering the class with the most images
+
+
+class Cost(BaseModel):
+    """What one model costs to use: its size, and its speed on one device."""
+
+    model_config = ConfigDict(extra="forbid")
+    parameters: int
+    latency_ms: float  # median, one image
+    latency_low_ms: float  # 10th percentile
+    latency_high_ms: float  # 90th percentile
+    images_per_second: float  # in batches
+    batch_size: int
+    device: str  # such as "cpu, 2 threads" or the name of the GPU
+
+
+class GroupScore(BaseModel):
+    """Accuracy on the images of one group (a character, a source), all seeds together; the interval is Wilson's."""
+
+    model_config = ConfigDict(extra="forbid")
+    group: str
+    images: int
+    accuracy: float
+    low: float
+    high: float
+
+
+class TestResult(Scores):
+    """What ``metrics.json`` holds: the scores, and what they are about."""
+
+    __test__ = False  # not a test case, whatever its name says to pytest
+
+    format_version: Literal[1] = 1
+    config_id: str
+    role: Literal["winner", "published", "searched"] = "winner"  # tested beside the winner: why it was
+    backbone: str
+    origin: str
+    config: dict[str, Any]
+    trained_on: str = "train"  # or "train+val"
+    epochs: int | None = None  # that its refits were trained for
+    when: str  # ISO 8601, UTC: the opening of the split that gave these predictions
+    opening: int  # how many times the split had been opened in this run, this one included
+    selection: str  # how the configuration was chosen, in words
+    dataset: str
+    content_hash: str
+    split_hash: str
+    fer_tune: str  # version
+    cost: Cost | None = None
+    groups: list[GroupScore] = Field(default_factory=list)  # empty where the dataset has none
+    views: dict[str, Scores] = Field(default_factory=dict)  # "flip", "ten_crop": the same models with these views
+
+
+class McNemar(BaseModel):
+    """Two classifiers on the same images: how many only one of them has right, and the exact test."""
+
+    model_config = ConfigDict(extra="forbid")
+    only_first: int
+    only_second: int
+    p: float
+    p_holm: float
+
+
+class Versus(BaseModel):
+    """The winner (first) against another configuration (second) on the same images; differences are first - second."""
+
+    model_config = ConfigDict(extra="forbid")
+    first: str  # config_id
+    second: str
+    second_origin: str
+    seeds: tuple[int, int]
+    difference: float  # of the accuracies, means over seeds
+    low: float
+    high: float
+    macro_f1_difference: float
+    macro_f1_low: float
+    macro_f1_high: float
+    probability: float  # that the first is more accurate
+    p: float
+    p_holm: float
+    mcnemar: McNemar
+    words: str
+
+    @property
+    def shown(self) -> bool:
+        """Whether a difference is shown, after the correction for several comparisons."""
+        return self.p_holm < 0.05
+
+
+class Comparison(BaseModel):
+    """What ``comparison.json`` holds."""
+
+    model_config = ConfigDict(extra="forbid")
+    format_version: Literal[1] = 1
+    opening: int
+    images: int
+    method: str
+    pairs: list[Versus]

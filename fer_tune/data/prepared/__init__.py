@@ -1,0 +1,1 @@
+"""A prepared dataset as it lies on disk: written, opened, memory-mapped, fetched from behind a URI."""

@@ -1,0 +1,117 @@
+"""Finding and decoding image files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from fer_tune.data.preparing.readers.base import Fault, Pixels, UnreadableError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+EMPTY = "empty file (0 bytes)"
+"""What is said of a file without content."""
+_GREY = frozenset({"1", "L", "LA"})
+_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})  # 8 bits a channel, or fewer
+
+
+def decode(path: Path, channels: int | None = None) -> Pixels:
+    """Decode an image file; what is transparent turns white.
+
+    Args:
+        path: of the file.
+        channels: 1 or 3; None leaves grey images grey.
+
+    Returns:
+        (H, W) uint8 for one channel, (H, W, 3) for three.
+
+    Raises:
+        UnreadableError: the file is empty, truncated, no image, or has more than 8 bits a channel.
+    """
+    try:
+        with Image.open(path) as file:
+            image: Image.Image = file
+            if image.mode not in _MODES:
+                raise UnreadableError(f"image of mode {image.mode}, not 8 bits a channel")
+            if "A" in image.mode or "transparency" in image.info:
+                front = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", front.size, "white"), front)
+            mode = "L" if channels == 1 or (channels is None and file.mode in _GREY) else "RGB"
+            return np.asarray(image if image.mode == mode else image.convert(mode))
+    except UnidentifiedImageError:
+        raise UnreadableError("not an image" if path.stat().st_size else EMPTY) from None
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise UnreadableError(str(error) or type(error).__name__) from None
+
+
+def in_channels(image: Pixels, channels: int) -> Pixels:
+    """Return ``image``, (H, W) or (H, W, 3), with 1 or 3 channels: grey is repeated, colour becomes luminance."""
+    if image.ndim == 2:
+        return image if channels == 1 else np.repeat(image[..., None], 3, axis=2)
+    return image if channels == 3 else np.asarray(Image.fromarray(image).convert("L"))
+
+
+def header(path: Path) -> tuple[int, int, bool] | None:
+    """Return width, height and whether it is grey, read from the header of an image file; None where that fails."""
+    try:
+        with Image.open(path) as file:
+            return file.width, file.height, file.mode in _GREY
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+        return None
+
+
+def image_files(folder: Path) -> tuple[list[Path], list[Fault], int]:
+    """List the image files in ``folder`` by name, sorted; folders in it are not looked into.
+
+    Returns:
+        The files, the links that lead nowhere, and the number of other files passed over.
+    """
+    files, faults, others = [], [], 0
+    for name in sorted(os.listdir(folder)):
+        path = folder / name
+        if name.startswith("."):
+            continue
+        if path.suffix.lower() not in SUFFIXES:
+            others += not path.is_dir()
+        elif path.is_file():
+            files.append(path)
+        elif path.is_dir():
+            continue
+        elif path.is_symlink():
+            faults.append(Fault(readable(path), "a link that leads nowhere"))
+        else:
+            others += 1
+    return files, faults, others
+
+
+def images_below(folder: Path, above: tuple[str, ...] = ()) -> tuple[list[Path], list[Fault], int]:
+    """List the image files in ``folder`` and the folders in it, as :func:`image_files` does, links followed.
+
+    A link to one of the folders above it would never end; it is one of the faults.
+
+    Args:
+        folder: where to look.
+        above: real paths of the folders that led here.
+    """
+    files, faults, others = image_files(folder)
+    trail = (*above, os.path.realpath(folder))
+    for inner in folders_in(folder):
+        if os.path.realpath(inner) in trail:
+            faults.append(Fault(readable(inner), "a link back to a folder above it"))
+            continue
+        more, broken, passed = images_below(inner, trail)
+        files, faults, others = files + more, faults + broken, others + passed
+    return files, faults, others
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """List the folders in ``folder`` by name, sorted, but not the hidden ones."""
+    found = [folder / name for name in sorted(os.listdir(folder)) if not name.startswith(".")]
+    return [path for path in found if path.is_dir()]
+
+
+def readable(path: Path | str) -> str:
+    """Return a path (with forward slashes), or a text with file names, as valid UTF-8; other bytes are escaped."""
+    return os.fsencode(path.as_posix() if isinstance(path, Path) else path).decode("utf-8", "backslashreplace")

@@ -1,0 +1,1 @@
+"""The embedded dataset: cartoon faces of invented characters, drawn."""

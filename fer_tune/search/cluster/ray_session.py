@@ -1,0 +1,83 @@
+"""One quiet Ray for a command: the cluster it was submitted to, or this machine alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+
+from fer_tune.errors import UserError
+from fer_tune.search.cluster.ray_start import start_ray
+from fer_tune.training.allocator import allocator_environment
+
+_QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # the table on screen is ours
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours hears SIGTERM too
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # epochs.parquet is our record, not CSV, JSON and TensorBoard per trial
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # how often a worker group's reports are fetched; 2 s by default
+}
+_WORKERS = {
+    # A trial that is stopped may need longer than Ray's 2 s to unwind; the reused process would count as broken.
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "120",
+}
+
+
+@contextmanager
+def ray_session(*, dashboard: bool = False) -> Iterator[bool]:
+    """Connect to Ray for the length of the block; a Ray that is already connected is used and left as it is.
+
+    With ``RAY_ADDRESS`` set, as it is inside a job of ``ray job submit``, that cluster is joined.  Otherwise Ray
+    starts on this machine alone, protected by a token of its own.  Yields whether it is a cluster, whose nodes may come
+    and go.
+
+    Args:
+        dashboard: start Ray's dashboard as well; worker groups need it, or stopped trials leak their placement
+            group (measured with Ray 2.60).
+
+    Raises:
+        UserError: the cluster does not answer or refuses the token, or has no dashboard where one is needed; this
+            machine is too busy to start Ray.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    address = os.environ.get("RAY_ADDRESS")
+    if ray.is_initialized():
+        yield bool(address)
+        return
+    runtime_env = {"env_vars": _WORKERS | allocator_environment(os.environ)}
+    if address:
+        try:
+            joined = ray.init(log_to_driver=False, logging_level=logging.ERROR, runtime_env=runtime_env)
+        except Exception as error:  # Ray raises many kinds: connection, authentication, version
+            raise UserError(
+                f"RAY_ADDRESS={address}: cannot join this Ray cluster ({type(error).__name__}: {error}). "
+                "Is the head running, and is RAY_AUTH_MODE=token set with its token on this side?"
+            ) from None
+        address_info: dict[str, str] = joined.address_info  # type: ignore[attr-defined]  # Ray's documented way to it
+        if dashboard and not address_info["webui_url"]:
+            ray.shutdown()
+            raise UserError(
+                f"--workers-per-trial: the Ray at {address} runs without its dashboard, and there a stopped trial "
+                "never gives its workers' places back, until the search hangs (measured with Ray 2.60). Start the head "
+                "with `--include-dashboard=true`, where ray[default] is installed, or use one worker per trial"
+            )
+    else:
+        if "RAY_AUTH_MODE" not in os.environ and not (Path.home() / ".ray" / "auth_token").exists():
+            # Ray protects a local cluster by a token; given none, it writes a file that changes every later
+            # `ray start` of this user.
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 starves trials on a busy machine
+        start_ray(dashboard=dashboard, runtime_env=runtime_env)
+    try:
+        yield bool(address)
+    finally:
+        ray.shutdown()

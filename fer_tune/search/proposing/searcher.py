@@ -1,0 +1,225 @@
+"""The searcher: one Optuna study per backbone behind Ray Tune's interface, in a journal that only the driver writes.
+
+Ray's own OptunaSearch tells a trial that ASHA stopped as COMPLETE, drops its last value, leaves a trial with NaN
+running for ever and fails the experiment when the study is ahead of Tune's snapshot (measured with Ray 2.60 and
+Optuna 5.0).  Here stopped trials are PRUNED with all their values, failed ones FAIL, and a resume reconciles.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+
+from fer_tune.run_folder import METRIC, Candidate, Objective, Sampler, Scheduler
+from fer_tune.search.cluster.room import Room
+from fer_tune.search.proposing.grid import LOST, grid_trials
+from fer_tune.search.proposing.objectives import told, value_of
+from fer_tune.search.proposing.samplers import blind_trials, make_sampler
+from fer_tune.search.spaces.space import SearchSpace, origin
+from fer_tune.storage.moved import where_now
+from fer_tune.storage.runs import store_of
+
+
+def open_studies(
+    file: Path, backbones: Iterable[str], seed: int, *, second: Mapping[str, Objective | None] | None = None
+) -> dict[str, optuna.Study]:
+    """Open the study of every backbone in the journal ``file``, making those that are not there.
+
+    Args:
+        file: the journal.
+        backbones: names of the studies.
+        seed: of the sampler that a study has until another is set.
+        second: backbone -> what its study minimises beside maximising validation accuracy; read for new studies only.
+    """
+    storage = JournalStorage(JournalFileBackend(str(file)))
+    studies = {}
+    for backbone in backbones:
+        directions = [StudyDirection.MAXIMIZE]
+        if second and second.get(backbone):
+            directions.append(StudyDirection.MINIMIZE)
+        studies[backbone] = optuna.create_study(
+            study_name=backbone,
+            storage=storage,
+            directions=directions,
+            load_if_exists=True,
+            sampler=optuna.samplers.RandomSampler(seed=seed),
+        )
+    return studies
+
+
+def planned_trials(
+    spaces: Mapping[str, SearchSpace], first: Mapping[str, Sequence[Candidate]], trials: int, sampler: Sampler
+) -> dict[str, int]:
+    """Return backbone -> its number of trials: ``trials``, or fewer where a grid has no more points."""
+    if sampler != "grid":
+        return dict.fromkeys(spaces, trials)
+    return {name: grid_trials(space, first.get(name, ()), trials) for name, space in spaces.items()}
+
+
+class StudySearcher(Searcher):
+    """Suggests trials to Tune from one study per backbone, taking turns; published configurations come first.
+
+    Args:
+        spaces: backbone -> its space.
+        first: backbone -> configurations to try before anything is drawn.
+        trials: most trials per backbone.
+        epochs: most epochs of one trial.
+        seed: of the samplers, and of every trial's training.
+        journal: the journal file.
+        sampler: what draws, see :func:`make_sampler`.
+        scheduler: what stops trials.
+        second: the objective beside validation accuracy, if any, see :mod:`fer_tune.search.proposing.objectives`.
+        room: what says when to suggest one more, where the number of trials side by side follows the cluster.
+    """
+
+    def __init__(
+        self,
+        spaces: dict[str, SearchSpace],
+        first: Mapping[str, Sequence[Candidate]],
+        trials: int,
+        epochs: int,
+        seed: int,
+        journal: Path,
+        sampler: Sampler = "tpe",
+        scheduler: Scheduler = "asha",
+        second: Objective | None = None,
+        room: Room | None = None,
+    ) -> None:
+        super().__init__(metric=METRIC, mode="max")
+        self._sampler, self._scheduler, self._second = sampler, scheduler, second
+        self._spaces, self._epochs, self._seed, self._journal = spaces, epochs, seed, journal
+        self._trials = planned_trials(spaces, first, trials, sampler)
+        self._room = room
+        blind = blind_trials(sampler)  # and those that are tried first, as they are known
+        self._blind = {name: max(blind, len(first.get(name, ()))) for name in spaces}
+        self._suggested = dict.fromkeys(spaces, 0)
+        self._numbers: dict[str, tuple[str, int]] = {}  # Tune's trial id -> backbone, Optuna's trial number
+        self._told: dict[str, int] = {}  # Tune's trial id -> last epoch told
+        self._seconds: dict[str, dict[int, float]] = {}  # Tune's trial id -> epoch -> how long it took
+        self._studies: dict[str, optuna.Study] | None = self._open_studies()
+        for backbone, entries in first.items():
+            for entry in entries:
+                spaces[backbone].enqueue(self._studies[backbone], entry)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a string
+        """Return a new trial's settings; None where there is no room for it; FINISHED once there are all of them."""
+        open_ones = [name for name, count in self._suggested.items() if count < self._trials[name]]
+        if not open_ones:
+            return str(Searcher.FINISHED)
+        backbone = self._turn(open_ones)
+        if self._room and not self._room.take(blind=self._suggested[backbone] < self._blind[backbone]):
+            return None
+        trial = self._study(backbone).ask()
+        settings = self._spaces[backbone].suggest(trial)
+        trial.set_user_attr("trial_id", trial_id)
+        self._suggested[backbone] += 1
+        self._numbers[trial_id] = (backbone, trial.number)
+        return {**settings, "backbone": backbone, "epochs": self._epochs, "seed": self._seed, "origin": origin(trial)}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Report an epoch to the study, once."""
+        epoch, value = int(result.get("epoch", 0)), float(result.get(METRIC, math.nan))
+        if epoch <= self._told.get(trial_id, 0) or not math.isfinite(value):
+            return
+        backbone, number = self._numbers[trial_id]
+        trial = self._open_trial(backbone, number)
+        if trial is not None and not self._second_of(backbone):
+            trial.report(value, epoch)
+        self._told[trial_id] = epoch
+        if self._second == "seconds":
+            self._seconds.setdefault(trial_id, {})[epoch] = float(result["seconds"])
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Tell the study how a trial ended: FAIL, PRUNED if it was stopped, else COMPLETE with its best value."""
+        if trial_id not in self._numbers:
+            return
+        backbone, number = self._numbers[trial_id]
+        result = result or {}
+        if not error and result:
+            self.on_trial_result(trial_id, result)  # Tune does not pass a trial's last result to the searcher
+        if self._open_trial(backbone, number) is None:
+            return  # the study was ahead of Tune's snapshot
+        values = [float(result.get(METRIC, math.nan))]
+        if second := self._second_of(backbone):
+            values.append(value_of(second, result, self._epoch_seconds(trial_id)))
+        study = self._study(backbone)
+        if error or result.get("error") or not all(map(math.isfinite, values)):
+            study.tell(number, state=TrialState.FAIL)
+        elif result.get("finished"):
+            study.tell(number, values)
+        else:
+            study.tell(number, state=TrialState.PRUNED)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write what Tune's snapshot needs.
+
+        Of a run in a store that is the journal too: the copy of it there may be some seconds older than the snapshot.
+        """
+        names = ("_suggested", "_numbers", "_told", "_seconds")
+        state = {name.removeprefix("_"): getattr(self, name) for name in names}
+        if store_of(self._journal.parent):
+            state["journal_lines"] = self._journal.read_bytes()
+        Path(checkpoint_path).write_bytes(pickle.dumps(state))
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Go on from a snapshot; trials that the study started after it are failed, published ones tried again."""
+        state = pickle.loads(Path(checkpoint_path).read_bytes())
+        lines = state.pop("journal_lines", b"")
+        if len(lines) > (self._journal.stat().st_size if self._journal.is_file() else 0):
+            self._journal.write_bytes(lines)
+            self._studies = None  # to be read anew
+        self.__dict__.update({f"_{name}": value for name, value in state.items()})
+        for backbone, space in self._spaces.items():
+            known = {number for name, number in self._numbers.values() if name == backbone}
+            study = self._study(backbone)
+            for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                if trial.number not in known:
+                    optuna.Trial(study, trial._trial_id).set_user_attr(LOST, True)
+                    study.tell(trial.number, state=TrialState.FAIL)
+                    space.enqueue_again(study, trial)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_studies": None}  # opened again from the journal where it is unpickled
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._journal = where_now(self._journal.parent) / self._journal.name
+
+    def _turn(self, open_ones: list[str]) -> str:
+        """Return whose trial is next: of the first of those that have fewest."""
+        return min(open_ones, key=lambda name: self._suggested[name])
+
+    def _study(self, backbone: str) -> optuna.Study:
+        if self._studies is None:
+            self._studies = self._open_studies()
+        return self._studies[backbone]
+
+    def _open_studies(self) -> dict[str, optuna.Study]:
+        """Open the studies with their samplers, whose random numbers go on from the number of trials drawn."""
+        second = {name: self._second_of(name) for name in self._spaces}
+        studies = open_studies(self._journal, self._spaces, self._seed, second=second)
+        for index, (name, study) in enumerate(studies.items()):
+            seed = self._seed + 1_000 * index + len(study.get_trials(deepcopy=False))
+            study.sampler = make_sampler(self._sampler, seed, self._spaces[name], self._scheduler)
+        return studies
+
+    def _second_of(self, backbone: str) -> Objective | None:
+        return told(self._second, self._spaces[backbone])
+
+    def _epoch_seconds(self, trial_id: str) -> list[float]:
+        return list(self._seconds.get(trial_id, {}).values())
+
+    def _open_trial(self, backbone: str, number: int) -> optuna.Trial | None:
+        study = self._study(backbone)
+        frozen = study.get_trials(deepcopy=False)[number]
+        return None if frozen.state.is_finished() else optuna.Trial(study, frozen._trial_id)

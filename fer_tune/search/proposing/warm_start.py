@@ -1,0 +1,65 @@
+"""Configurations that did well before, as the first trials of a new search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fer_tune.errors import UserError
+from fer_tune.run_folder import Candidate
+from fer_tune.search.options import SearchOptions
+from fer_tune.search.spaces.space import SearchSpace
+from fer_tune.storage.runs import open_run
+from fer_tune.tables import read_table
+
+_NOT_SETTINGS = ("backbone", "epochs", "seed")  # the new search's own
+
+
+def starts(options: SearchOptions, spaces: dict[str, SearchSpace]) -> dict[str, list[Candidate]]:
+    """Return backbone -> what is tried before anything is drawn, besides what is published.
+
+    These are the best of an earlier run, if one is named, and then what the space knows to be good, but not where
+    the search is a grid or draws at random: both are asked for to see what they find by themselves.
+
+    Raises:
+        UserError: as :func:`best_of`.
+    """
+    found = best_of(options.warm_start, list(spaces), options.warm_start_top) if options.warm_start else {}
+    if options.known_good and options.sampler not in ("random", "grid"):
+        found = {name: [*found.get(name, []), *space.fitting()] for name, space in spaces.items()}
+    return {name: entries for name, entries in found.items() if entries}
+
+
+def best_of(path: Path, backbones: list[str], top: int) -> dict[str, list[Candidate]]:
+    """Return the ``top`` configurations of each backbone by best validation accuracy, best first.
+
+    The earlier run may be of another dataset or have been interrupted; its failed trials are left out.
+
+    Args:
+        path: its run folder, or the URI of one.
+        backbones: of the new search; those that the earlier one lacks get no candidates.
+        top: how many of each.
+
+    Raises:
+        UserError: no such run, or it has a trial of none of these backbones.
+    """
+    run = open_run(path)
+    rows = read_table(run.trials_file).to_pylist() if run.trials_file.is_file() else []
+    rows = [row for row in rows if row["status"] != "failed" and row["best_val_accuracy"] is not None]
+    rows.sort(key=lambda row: row["best_val_accuracy"], reverse=True)
+    found = {}
+    for backbone in backbones:
+        chosen = [row for row in rows if row["backbone"] == backbone][:top]
+        found[backbone] = [Candidate(name=f"{run.name}/{row['trial_id']}", config=_settings(row)) for row in chosen]
+    if not any(found.values()):
+        known = sorted({row["backbone"] for row in rows}) or ["none"]
+        raise UserError(
+            f"--warm-start {path}: no trial of {', '.join(backbones)} to start from; it has trials of: "
+            f"{', '.join(known)}"
+        )
+    return found
+
+
+def _settings(row: dict[str, object]) -> dict[str, object]:
+    settings = {name.removeprefix("config."): value for name, value in row.items() if name.startswith("config.")}
+    # None stands for a setting that this trial did not have, and for the default of those that may be None.
+    return {name: value for name, value in settings.items() if value is not None and name not in _NOT_SETTINGS}

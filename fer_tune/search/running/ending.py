@@ -1,0 +1,119 @@
+"""What ends a search before its last trial: a person, a spent time budget, a reached target, failures all alike."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ray.tune import Callback
+
+from fer_tune.run_folder import METRIC
+from fer_tune.search.watching.recorder import why_it_died
+from fer_tune.storage.outage import outage
+
+if TYPE_CHECKING:
+    from ray.tune.experiment import Trial
+
+ALIKE = 5
+"""Trials that fail for one reason before the search gives up: the next ones would fail as well."""
+
+
+class Limits(Callback):
+    """Stops the search, ready to be resumed, when a target is reached or `ALIKE` trials have failed for one reason.
+
+    A resumed search goes on to its end: whoever resumes wants more than the target.
+    """
+
+    def __init__(self, target: float | None) -> None:
+        self._target = target
+        self._errors: list[str] = []
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """What Tune restores; counting starts again, since resuming says that the cause is mended."""
+        self._target, self._errors = None, []
+
+    def get_state(self) -> dict[str, Any]:
+        """What Tune saves: enough to have `set_state` called."""
+        return {"resumed": True}
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Look at an epoch, and at a trial that ends with an error."""
+        if result.get("error"):
+            self._failed(str(result["error"]))
+        elif self._target is not None and result.get(METRIC, 0.0) >= self._target:
+            self._target = None
+            ask_to_stop()
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Count a trial whose process died too often."""
+        self._failed(why_it_died(trial))
+
+    def _failed(self, error: str) -> None:
+        self._errors.append(error)
+        if failing_alike(self._errors):
+            self._errors = []
+            ask_to_stop()
+
+
+def failing_alike(errors: Sequence[str]) -> str | None:
+    """Return an error that `ALIKE` or more trials share but for the figures in it, or None."""
+    causes = [re.sub(r"\d+", "0", error) for error in errors]
+    for error, count in zip(errors, map(Counter(causes).__getitem__, causes), strict=True):
+        if count >= ALIKE:
+            return error
+    return None
+
+
+def ask_to_stop() -> None:
+    """Have Tune save its state and end, as after Ctrl-C."""
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+
+@contextmanager
+def interruptible(time_budget: float | None) -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM while Tune stops cleanly; Tune itself listens to SIGINT only.
+
+    A spent time budget stops in the same way: Tune's own ``time_budget_s`` marks running trials as ended and the
+    searcher as finished, so that nothing could be resumed.
+    """
+    seen: list[int] = []
+
+    def stop(number: int, frame: Any) -> None:
+        seen.append(number)
+        outage.hurry()  # a store that is away must not hold up the end
+        if len(seen) > 1 or not _tune_listens():
+            sys.exit(130)
+        ask_to_stop()
+
+    def time_is_up() -> None:
+        while not _tune_listens():
+            time.sleep(0.1)
+        ask_to_stop()
+
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)  # that of an earlier search in this process would hear us in vain
+    clock = threading.Timer(time_budget or 0, time_is_up)
+    clock.daemon = True
+    if time_budget is not None:
+        clock.start()
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield seen
+    finally:
+        clock.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _tune_listens() -> bool:
+    """Whether Tune has set up its other signal to end after saving its state; before that it would kill us."""
+    return signal.getsignal(signal.SIGUSR1) is not signal.SIG_DFL

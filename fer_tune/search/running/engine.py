@@ -1,0 +1,193 @@
+"""The search engine: checks everything, makes the run folder, and lets Ray Tune run the trials."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import optuna
+import pyarrow.parquet as pq
+from ray import tune
+
+from fer_tune.data.prepared.store import PreparedDataset
+from fer_tune.errors import UserError
+from fer_tune.run_folder import DatasetRef, RunFolder, SearchSettings
+from fer_tune.search.cluster.hardware import Resources, describe, lacking, package_versions
+from fer_tune.search.cluster.ray_session import ray_session
+from fer_tune.search.cluster.shared_folder import check_shared
+from fer_tune.search.options import SearchOptions
+from fer_tune.search.running.ending import ALIKE, ask_to_stop, failing_alike, interruptible
+from fer_tune.search.running.plan import Plan, make_plan
+from fer_tune.search.running.tuner import new_tuner, restored_tuner, trial_setup
+from fer_tune.search.watching.progress import output
+from fer_tune.storage.moved import moved_to
+from fer_tune.storage.runs import kept, new_run, open_run
+from fer_tune.storage.uris import local_path, run_uri
+from fer_tune.tracking.mode import Mode, resolve_mode
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a search ended."""
+
+    run: RunFolder
+    finished: bool  # every trial has ended
+    interrupted: bool
+    reason: str = ""  # why it ended before that, if nobody interrupted it
+    gave_up: bool = False  # because trials failed alike
+
+
+def search(options: SearchOptions) -> Ended:
+    """Check the options, make the run folder and search.
+
+    Raises:
+        UserError: before any compute, everything that is wrong with a setting.
+    """
+    plan = make_plan(options)
+    wandb = resolve_mode(options.wandb)
+    run = _new_run_folder(options, plan.data)
+    if output() == "text" and plan.told:
+        print(*plan.told, sep="\n", file=sys.stderr)
+    with ray_session(dashboard=options.workers_per_trial > 1) as joined:
+        settings = _settings(run.name, plan, plan.resources(joined=joined), wandb)
+        _look_for_room(run, settings, joined=joined)
+        check_shared(run.path, settings.node_labels)
+        run.path.mkdir(parents=True)
+        run.write_settings(settings)
+        with kept(run.path, when_lost=ask_to_stop):
+            return _fit(new_tuner(run, settings), run, settings)
+
+
+def _settings(name: str, plan: Plan, resources: Resources, wandb: Mode) -> SearchSettings:
+    """Return what ``search.yaml`` keeps of a search."""
+    options, data = plan.options, plan.data
+    return SearchSettings(
+        name=name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        dataset=DatasetRef(
+            path=data.location,
+            name=data.card.name,
+            content_hash=data.card.content_hash,
+            classes=data.card.classes,
+        ),
+        backbones=list(plan.spaces),
+        trials=max(plan.trials.values()),
+        planned=plan.trials,
+        epochs=options.epochs,
+        time_budget_seconds=options.time_budget_seconds,
+        target_accuracy=options.target_accuracy,
+        seed=options.seed,
+        objectives=list(options.objectives),
+        sampler=options.sampler,
+        scheduler=options.scheduler,
+        grace_period=options.grace_period,
+        reduction_factor=options.reduction_factor,
+        brackets=options.brackets,
+        cpus_per_trial=resources.cpus,
+        gpus_per_trial=resources.gpus,
+        workers_per_trial=resources.workers,
+        node_labels=options.node_labels,
+        concurrent=resources.concurrent,
+        wandb=wandb,
+        spaces={name: space.resolved() for name, space in plan.spaces.items()},
+        published=plan.published,
+        warm_start=plan.warm_start,
+        versions=package_versions(),
+        hardware=describe(),
+    )
+
+
+def resume(path: Path | str) -> Ended:
+    """Go on with a search that was interrupted, from Tune's last snapshot and the trials' last checkpoints.
+
+    Raises:
+        UserError: no such run, its dataset is gone or changed, or it never got as far as a snapshot.
+    """
+    run = open_run(path)
+    settings = run.settings()
+    data = PreparedDataset.open(settings.dataset.path)
+    data.verify()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if data.card.content_hash != settings.dataset.content_hash:
+        raise UserError(
+            f"{settings.dataset.path}: its content is not what {run.name} searched on; prepare the same dataset "
+            "again, or start another search"
+        )
+    setup = trial_setup(settings)
+    with ray_session(dashboard=settings.workers_per_trial > 1) as joined:
+        if _ended(run) < settings.total:
+            _look_for_room(run, settings, joined=joined)
+        check_shared(run.path, settings.node_labels)
+        # Tune's state names the folder where the search began
+        with kept(run.path, when_lost=ask_to_stop), moved_to(run.path):
+            return _fit(restored_tuner(run, settings, setup), run, settings)
+
+
+def _new_run_folder(options: SearchOptions, data: PreparedDataset) -> RunFolder:
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    name = options.name or f"{data.card.name}-{'-'.join(options.backbones[:2])}-{stamp}"
+    if "/" in name or name in (".", ".."):
+        raise UserError(f"--name {name}: a run's name is the name of a folder; take the slashes out")
+    if uri := run_uri(options.storage):
+        return new_run(uri, name)
+    storage = local_path(options.storage).expanduser().resolve()
+    try:
+        storage.mkdir(parents=True, exist_ok=True)
+        probe = storage / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"--storage {options.storage}: not writable ({error.strerror}); choose another") from None
+    if (storage / name).exists():
+        raise UserError(
+            f"run {name} exists in {options.storage}: go on with it by `fer-tune resume {options.storage / name}`, or "
+            "choose another --name"
+        )
+    return RunFolder(storage / name)
+
+
+def _look_for_room(run: RunFolder, settings: SearchSettings, *, joined: bool) -> None:
+    """Say what the trials have to wait for on a cluster, which may grow.
+
+    Raises:
+        UserError: they would wait for ever on this machine.
+    """
+    missing = lacking(
+        settings.cpus_per_trial, settings.gpus_per_trial, settings.workers_per_trial, settings.node_labels
+    )
+    if missing and not joined:
+        raise UserError(f"{run.name}: {missing}; go on with it on a larger machine or a cluster")
+    if missing:
+        print(f"waiting for nodes: {missing}. `ray status` shows what the autoscaler does", file=sys.stderr)
+
+
+def _ended(run: RunFolder) -> int:
+    """Return the number of trials on record that have ended in any way.
+
+    Tune calls a trial that an interrupt cut short TERMINATED; our own record knows that it did not end.
+    """
+    if not run.trials_file.is_file():
+        return 0
+    return sum(status != "running" for status in pq.read_table(run.trials_file)["status"].to_pylist())
+
+
+def _fit(tuner: tune.Tuner, run: RunFolder, settings: SearchSettings) -> Ended:
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    with interruptible(settings.time_budget_seconds) as interrupted:
+        tuner.fit()
+    if _ended(run) >= settings.total:
+        return Ended(run, finished=True, interrupted=False)
+    if interrupted:
+        return Ended(run, finished=False, interrupted=True)
+    rows = pq.read_table(run.trials_file, columns=["error", "best_val_accuracy"]).to_pylist()
+    alike = failing_alike([row["error"] for row in rows if row["error"]])
+    if alike is not None:
+        return Ended(run, False, False, f"at least {ALIKE} trials failed for one reason: {alike}", gave_up=True)
+    best = max((row["best_val_accuracy"] or 0.0 for row in rows), default=0.0)
+    if settings.target_accuracy is not None and best >= settings.target_accuracy:
+        return Ended(run, False, False, f"the target of {settings.target_accuracy:.2%} validation accuracy is reached")
+    return Ended(run, False, False, "the time budget is spent")

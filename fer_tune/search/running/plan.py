@@ -1,0 +1,93 @@
+"""What a search will do: looked up and checked before anything is started, written or computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import optuna
+
+from fer_tune.data.prepared.store import PreparedDataset
+from fer_tune.errors import UserError
+from fer_tune.run_folder import Candidate, Published, tried_first
+from fer_tune.search.cluster.hardware import Resources
+from fer_tune.search.options import SearchOptions
+from fer_tune.search.proposing.objectives import check_objectives
+from fer_tune.search.proposing.samplers import check_sampler
+from fer_tune.search.proposing.searcher import planned_trials
+from fer_tune.search.proposing.warm_start import starts
+from fer_tune.search.running.start_weights import check_weights, starting_from
+from fer_tune.search.spaces.loading import load_space
+from fer_tune.search.spaces.space import SearchSpace
+from fer_tune.search.stopping_early.schedulers import check_scheduler
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked search, of which an engine makes trials and an estimate makes figures."""
+
+    options: SearchOptions
+    data: PreparedDataset
+    spaces: dict[str, SearchSpace]  # by backbone
+    published: dict[str, list[Published]]  # backbone -> configurations of papers
+    warm_start: dict[str, list[Candidate]]  # backbone -> what was good before
+    told: list[str]  # what of the starting weights fits, in words
+
+    @cached_property
+    def trials(self) -> dict[str, int]:
+        """Backbone -> its number of trials."""
+        first = tried_first(self.published, self.warm_start)
+        return planned_trials(self.spaces, first, self.options.trials, self.options.sampler)
+
+    def resources(self, *, joined: bool) -> Resources:
+        """Return what a trial gets of the connected Ray, which was ``joined`` or started here.
+
+        Raises:
+            UserError: more is asked for than there is, where that will not change.
+        """
+        return Resources.choose(
+            self.options.cpus_per_trial,
+            self.options.gpus_per_trial,
+            self.options.workers_per_trial,
+            self.options.concurrent,
+            joined=joined,
+            labels=self.options.node_labels,
+        )
+
+
+def make_plan(options: SearchOptions) -> Plan:
+    """Look up and check all that ``options`` name, but for what the connected Ray decides.
+
+    Raises:
+        UserError: the dataset, a space, the weights or an earlier run is not there or cannot be used as asked.
+    """
+    data = PreparedDataset.open(options.data)
+    data.verify()
+    spaces = chosen_spaces(options)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    told = check_weights(spaces, data, options.published)
+    published = {
+        name: space.published_for(data.card.name) if options.published else [] for name, space in spaces.items()
+    }
+    return Plan(options, data, spaces, published, starts(options, spaces), told)
+
+
+def chosen_spaces(options: SearchOptions) -> dict[str, SearchSpace]:
+    """Return the search space of each backbone: the user's file, or the shipped one, with the weights asked for.
+
+    Raises:
+        UserError: a space is not there or faulty, or is that of a backbone not searched; the sampler, the scheduler or
+            the objectives cannot work as asked, see :mod:`fer_tune.search.proposing.samplers`; or the weights, see
+            :func:`fer_tune.search.running.start_weights.starting_from`.
+    """
+    check_scheduler(options)
+    from_files = {space.backbone: space for space in (load_space(file) for file in options.spaces)}
+    for backbone in from_files:
+        if backbone not in options.backbones:
+            raise UserError(
+                f"--space: the file for {backbone} is of no use, since --backbone names {', '.join(options.backbones)}"
+            )
+    spaces = {name: from_files.get(name) or load_space(name) for name in dict.fromkeys(options.backbones)}
+    check_sampler(options, spaces)
+    check_objectives(options.objectives, options.sampler, spaces)
+    return starting_from(spaces, options.weights)

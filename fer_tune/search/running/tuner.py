@@ -1,0 +1,119 @@
+"""Ray Tune's Tuner for the settings of a search: new, or restored from its last snapshot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+
+from fer_tune.run_folder import METRIC, RunFolder, SearchSettings
+from fer_tune.search.cluster.room import Room
+from fer_tune.search.proposing.objectives import second_of
+from fer_tune.search.proposing.searcher import StudySearcher
+from fer_tune.search.running.ending import Limits
+from fer_tune.search.spaces.loading import from_resolved
+from fer_tune.search.stopping_early.schedulers import make_scheduler
+from fer_tune.search.watching.progress import Progress
+from fer_tune.search.watching.recorder import Recorder
+from fer_tune.storage.runs import tune_storage
+from fer_tune.tracking.wandb_callback import WandbCallback
+from fer_tune.training import checkpoint
+from fer_tune.training.ray_worker import TrialSetup, run_trial
+
+_EXPERIMENT = "tune"  # the folder of Tune's state in a run's, see `RunFolder.tune`
+
+
+def trial_setup(settings: SearchSettings) -> TrialSetup:
+    """Return what all trials of a search share."""
+    return TrialSetup(
+        settings.dataset.path,
+        settings.cpus_per_trial,
+        settings.gpus_per_trial,
+        settings.workers_per_trial,
+        measure=bool({"latency", "parameters"} & set(settings.objectives)),
+        labels=settings.node_labels,
+    )
+
+
+def new_tuner(run: RunFolder, settings: SearchSettings) -> tune.Tuner:
+    """Return the Tuner of a search that begins."""
+    spaces = {name: from_resolved(space) for name, space in settings.spaces.items()}
+    total = settings.total
+    scheduler, kept = make_scheduler(settings)
+    keepers: list[tune.Callback] = [*kept]
+    room = None
+    if settings.concurrent is None:
+        room = Room(settings.cpus_per_trial, settings.gpus_per_trial, settings.node_labels)
+        keepers.append(room)
+    workers = settings.workers_per_trial
+    per_trial = (settings.cpus_per_trial * workers, settings.gpus_per_trial * workers)
+    callbacks: list[tune.Callback] = [
+        Limits(settings.target_accuracy),
+        Recorder(run.path),
+        Progress(total, settings.epochs, settings.concurrent, settings.time_budget_seconds, per_trial),
+        *keepers,
+    ]
+    if settings.wandb != "disabled":
+        callbacks.append(WandbCallback(run.path, settings.name, settings.dataset.name, settings.wandb))
+    return tune.Tuner(
+        _trainable(settings, trial_setup(settings)),
+        tune_config=tune.TuneConfig(
+            metric=METRIC,
+            mode="max",
+            search_alg=StudySearcher(
+                spaces,
+                settings.first,
+                settings.trials,
+                settings.epochs,
+                settings.seed,
+                run.study_file,
+                settings.sampler,
+                settings.scheduler,
+                second_of(settings.objectives),
+                room,
+            ),
+            scheduler=scheduler,
+            num_samples=total,
+            max_concurrent_trials=settings.concurrent or total,  # no bound: the room sets it
+            # A reused process starts the next trial in under half a second.  A worker group blocks the thread
+            # that Tune would have to unwind, so there it must be off.
+            reuse_actors=settings.workers_per_trial == 1,
+            trial_dirname_creator=_trial_name,
+            trial_name_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name=_EXPERIMENT,
+            **tune_storage(run.path),
+            callbacks=callbacks,
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=checkpoint.KEPT),
+            failure_config=tune.FailureConfig(max_failures=3),
+            verbose=0,
+        ),
+    )
+
+
+def restored_tuner(run: RunFolder, settings: SearchSettings, setup: TrialSetup) -> tune.Tuner:
+    """Return the Tuner of a search that goes on; a new one where it died before Tune's first snapshot."""
+    storage = tune_storage(run.path)
+    place, filesystem = f"{storage['storage_path']}/{_EXPERIMENT}", storage.get("storage_filesystem")
+    if tune.Tuner.can_restore(place, filesystem):
+        trainable = _trainable(settings, setup)
+        return tune.Tuner.restore(place, trainable, resume_unfinished=True, storage_filesystem=filesystem)
+    run.study_file.unlink(missing_ok=True)  # it died before Tune's first snapshot: nothing to keep
+    return new_tuner(run, settings)
+
+
+def _trainable(settings: SearchSettings, setup: TrialSetup) -> Any:
+    trainable = tune.with_parameters(run_trial, setup=setup)
+    if setup.workers > 1:
+        # Ray Train makes a placement group of its own for the workers, so the trial itself must not take a part of a
+        # CPU from them; Tune wants some resource, and every head has this one.
+        return tune.with_resources(trainable, {"node:__internal_head__": 0.001})
+    resources = {"CPU": setup.cpus, "GPU": setup.gpus} if setup.gpus else {"CPU": setup.cpus}
+    selected: dict[str, Any] = {"bundle_label_selector": [setup.labels]} if setup.labels else {}
+    return tune.with_resources(trainable, tune.PlacementGroupFactory([resources], **selected))
+
+
+def _trial_name(trial: Trial) -> str:
+    return str(trial.trial_id)

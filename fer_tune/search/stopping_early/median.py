@@ -1,0 +1,63 @@
+"""The median stopping rule, apart for each backbone, that survives a resume."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import TYPE_CHECKING, Any
+
+from ray.tune.schedulers import TrialScheduler
+
+from fer_tune.run_folder import METRIC
+from fer_tune.search.stopping_early.fresh import FreshProcesses
+
+if TYPE_CHECKING:
+    from ray.tune.execution.tune_controller import TuneController
+    from ray.tune.experiment import Trial
+
+NEEDED = 3
+"""Other trials that must have come as far before any is stopped; the default of Ray's rule."""
+
+
+class BackboneMedian(FreshProcesses):
+    """Stops a trial whose best validation accuracy so far is below the median of the others' running means.
+
+    The rule of Golovin et al. (2017), section 3.2.2: at an epoch, a trial's best value by then is compared with the
+    median of the means that other trials had over their epochs up to it.  As in Ray's ``MedianStoppingRule``, the
+    others are all those that have come as far, whether they have ended or not, and means begin at the grace period.
+    Unlike it: the others are of the same backbone; the mean is over each epoch's accuracy, the best only for the trial
+    judged; nothing is ever paused (Ray pauses while there is too little to compare with); and it can be carried
+    through a resume, where Ray's keeps its memory by trial objects that are not brought back.
+    """
+
+    def __init__(self, grace_period: int) -> None:
+        super().__init__()
+        self._grace = grace_period
+        self._seen: dict[str, dict[str, dict[int, float]]] = {}  # backbone -> trial id -> epoch -> validation accuracy
+
+    def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
+        """Take up an epoch, and stop the trial if it falls short."""
+        epoch, accuracy = int(result.get("epoch", 0)), float(result.get("val_accuracy", math.nan))
+        if epoch < 1 or not math.isfinite(accuracy):
+            return TrialScheduler.CONTINUE
+        trials = self._seen.setdefault(trial.config["backbone"], {})
+        own = trials.setdefault(trial.trial_id, {})
+        own[epoch] = accuracy
+        if epoch < self._grace or result.get("finished"):
+            return TrialScheduler.CONTINUE
+        means = [
+            statistics.fmean(value for at, value in epochs.items() if self._grace <= at <= epoch)
+            for name, epochs in trials.items()
+            if name != trial.trial_id and max(epochs) >= epoch
+        ]
+        if len(means) < NEEDED or float(result[METRIC]) >= statistics.median(means):
+            return TrialScheduler.CONTINUE
+        return TrialScheduler.STOP
+
+    def known(self) -> dict[str, Any]:
+        """Return every accuracy seen."""
+        return {"seen": self._seen}
+
+    def take_up(self, known: dict[str, Any]) -> None:
+        """Take up what :meth:`known` returned."""
+        self._seen = known["seen"]

@@ -1,0 +1,216 @@
+"""The study behind the searcher: true to how each trial ended, and in step with Tune after a resume."""
+
+from __future__ import annotations
+
+import math
+import pickle
+
+import pytest
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+
+from fer_tune.config import trial_config
+from fer_tune.run_folder import Published
+from fer_tune.search.proposing.searcher import StudySearcher, open_studies
+from fer_tune.search.spaces.loading import from_resolved
+
+SPACE = {
+    "backbone": "cnn_residual",
+    "search": {"learning_rate": {"log_uniform": [1e-4, 1e-1]}, "optimizer": {"choice": ["adamw", "sgd"]}},
+    "fixed": {"augmentation": 0.1},
+}
+PAPER = Published(
+    name="paper/net", source="a paper", dataset="tiny", config={"learning_rate": 1e-3, "optimizer": "adam"}
+)
+
+
+def searcher(tmp_path, trials=3, published=(), backbones=("cnn_residual",), seed=0) -> StudySearcher:
+    spaces = {name: from_resolved({**SPACE, "backbone": name}) for name in backbones}
+    return StudySearcher(
+        spaces, {name: list(published) for name in backbones}, trials, 5, seed, tmp_path / "study.journal"
+    )
+
+
+def study(tmp_path, name="cnn_residual"):
+    return open_studies(tmp_path / "study.journal", [name], 0)[name]
+
+
+def result(epoch, value, finished=False, **more):
+    return {"epoch": epoch, "best_val_accuracy": value, "finished": finished, **more}
+
+
+def test_suggests_complete_settings_and_then_no_more(tmp_path):
+    search = searcher(tmp_path, trials=2)
+    for name in ("a", "b"):
+        settings = search.suggest(name)
+        assert settings.pop("origin") == "sampled"
+        config = trial_config(settings)
+        assert (config.epochs, config.seed, config.backbone, config.augmentation) == (5, 0, "cnn_residual", 0.1)
+        assert 1e-4 <= config.learning_rate <= 1e-1
+    assert search.suggest("c") == Searcher.FINISHED
+
+
+def test_published_configurations_come_first_and_as_published(tmp_path):
+    search = searcher(tmp_path, published=[PAPER])
+    first = search.suggest("a")
+    assert first["origin"] == "paper/net"
+    assert (first["learning_rate"], first["optimizer"]) == (1e-3, "adam")
+    assert search.suggest("b")["origin"] == "sampled"
+
+
+def test_backbones_take_turns_with_a_study_each(tmp_path):
+    search = searcher(tmp_path, trials=2, backbones=("cnn_residual", "cnn_baseline"))
+    names = [search.suggest(str(index))["backbone"] for index in range(4)]
+    assert names == ["cnn_residual", "cnn_baseline"] * 2
+    assert search.suggest("x") == Searcher.FINISHED
+    assert len(study(tmp_path, "cnn_baseline").trials) == 2
+
+
+def test_how_a_trial_ends_is_told_to_the_study(tmp_path):
+    search = searcher(tmp_path, trials=5)
+    for name in ("done", "stopped", "died", "nan", "refused"):
+        search.suggest(name)
+    search.on_trial_result("done", result(1, 0.3))
+    search.on_trial_complete("done", result(2, 0.5, finished=True))
+    search.on_trial_complete("stopped", result(1, 0.2))
+    search.on_trial_complete("died", error=True)
+    search.on_trial_complete("nan", result(1, math.nan, finished=True))
+    search.on_trial_complete("refused", result(0, math.nan, finished=True, error="out of memory"))
+    done, stopped, *failed = study(tmp_path).trials
+    assert (done.state, done.value, done.intermediate_values) == (TrialState.COMPLETE, 0.5, {1: 0.3, 2: 0.5})
+    assert (stopped.state, stopped.intermediate_values) == (TrialState.PRUNED, {1: 0.2})
+    assert {trial.state for trial in failed} == {TrialState.FAIL}
+
+
+def test_a_seed_repeats_the_suggestions(tmp_path):
+    def rates(folder, seed):
+        folder.mkdir()
+        search = searcher(folder, trials=4, seed=seed)
+        return [search.suggest(str(index))["learning_rate"] for index in range(4)]
+
+    assert rates(tmp_path / "a", 1) == rates(tmp_path / "b", 1)
+    assert rates(tmp_path / "c", 1) != rates(tmp_path / "d", 2)
+
+
+def test_resume_when_the_study_is_ahead_of_the_snapshot(tmp_path):
+    search = searcher(tmp_path, trials=4, published=[PAPER])
+    search.suggest("kept")
+    search.on_trial_result("kept", result(1, 0.4))
+    search.save(str(tmp_path / "snapshot"))
+    unpickled = pickle.dumps(search)
+    search.on_trial_complete("kept", result(2, 0.6, finished=True))  # after the snapshot: Tune forgets these
+    search.suggest("orphan")
+
+    resumed = pickle.loads(unpickled)
+    resumed.restore(str(tmp_path / "snapshot"))
+    assert [trial.state for trial in study(tmp_path).trials] == [TrialState.COMPLETE, TrialState.FAIL]
+    resumed.on_trial_result("kept", result(2, 0.6))  # Tune runs the epoch again
+    resumed.on_trial_complete("kept", result(2, 0.6, finished=True))
+    assert [resumed.suggest(str(index))["origin"] for index in range(3)] == ["sampled"] * 3
+    assert resumed.suggest("x") == Searcher.FINISHED
+    states = [trial.state for trial in study(tmp_path).trials]
+    assert states == [TrialState.COMPLETE, TrialState.FAIL] + [TrialState.RUNNING] * 3
+
+
+def test_a_published_configuration_lost_with_the_driver_is_tried_again(tmp_path):
+    search = searcher(tmp_path, published=[PAPER])
+    search.save(str(tmp_path / "snapshot"))
+    unpickled = pickle.dumps(search)
+    assert search.suggest("orphan")["origin"] == "paper/net"
+    resumed = pickle.loads(unpickled)
+    resumed.restore(str(tmp_path / "snapshot"))
+    again = resumed.suggest("again")
+    assert again["origin"] == "paper/net"
+    assert again["optimizer"] == "adam"
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_an_epoch_is_told_once(tmp_path, epoch):
+    search = searcher(tmp_path)
+    search.suggest("a")
+    search.on_trial_result("a", result(epoch, 0.4))
+    search.on_trial_result("a", result(epoch, 0.9))
+    assert study(tmp_path).trials[0].intermediate_values == {epoch: 0.4}
+
+
+def with_second(tmp_path, second, sampler="tpe", scheduler="asha"):
+    searched = {**SPACE["search"], "image_size": {"choice": [24, 48]}}
+    space = from_resolved({**SPACE, "search": searched})
+    journal = tmp_path / "study.journal"
+    return StudySearcher({"cnn_residual": space}, {}, 40, 5, 0, journal, sampler, scheduler, second)
+
+
+def test_a_second_objective_is_told_with_the_accuracy(tmp_path):
+    search = with_second(tmp_path, "latency")
+    for name in ("done", "stopped", "died", "unmeasured"):
+        search.suggest(name)
+    search.on_trial_result("done", result(1, 0.3, latency_ms=2.0))
+    search.on_trial_complete("done", result(2, 0.5, finished=True, latency_ms=2.0))
+    search.on_trial_complete("stopped", result(1, 0.2, latency_ms=3.0))
+    search.on_trial_complete("died", error=True)
+    search.on_trial_complete("unmeasured", result(2, 0.5, finished=True))
+    opened = study(tmp_path)
+    assert [direction.name for direction in opened.directions] == ["MAXIMIZE", "MINIMIZE"]
+    done, stopped, died, unmeasured = opened.trials
+    assert (done.state, done.values) == (TrialState.COMPLETE, [0.5, 2.0])
+    assert (stopped.state, stopped.values) == (TrialState.PRUNED, None)
+    assert {died.state, unmeasured.state} == {TrialState.FAIL}
+    assert opened.best_trials == [done]
+
+
+def test_seconds_are_the_median_epoch_s_also_after_a_resume(tmp_path):
+    search = with_second(tmp_path, "seconds")
+    search.suggest("a")
+    search.on_trial_result("a", result(1, 0.3, seconds=9.0))
+    search.save(str(tmp_path / "snapshot"))
+    resumed = pickle.loads(pickle.dumps(search))
+    resumed.restore(str(tmp_path / "snapshot"))
+    resumed.on_trial_result("a", result(2, 0.4, seconds=2.0))
+    resumed.on_trial_complete("a", result(3, 0.5, finished=True, seconds=1.0))
+    assert study(tmp_path).trials[0].values == [0.5, 2.0]
+
+
+def test_what_no_setting_changes_is_not_told(tmp_path):
+    search = with_second(tmp_path, "parameters")
+    search.suggest("a")
+    search.on_trial_result("a", result(1, 0.3, parameters=100))
+    search.on_trial_complete("a", result(2, 0.5, finished=True, parameters=100))
+    opened = study(tmp_path)
+    assert [direction.name for direction in opened.directions] == ["MAXIMIZE"]
+    assert opened.trials[0].intermediate_values == {1: 0.3, 2: 0.5}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "grid", "random"])
+def test_samplers_draw_with_a_second_objective_and_stopped_trials(tmp_path, sampler):
+    search = with_second(tmp_path, "latency", sampler)
+    for index in range(16):
+        settings = search.suggest(f"t{index}")
+        assert isinstance(settings, dict)
+        latency = settings["image_size"] / 10
+        search.on_trial_complete(f"t{index}", result(5, 0.5, finished=index % 3 == 0, latency_ms=latency))
+    states = [trial.state for trial in study(tmp_path).trials]
+    assert states.count(TrialState.COMPLETE) == 6
+    assert states.count(TrialState.PRUNED) == 10
+
+
+def test_a_small_grid_ends_before_the_other_backbone_does(tmp_path):
+    small = {"backbone": "cnn_residual", "search": {"optimizer": {"choice": ["adamw", "sgd"]}}}
+    large = {**small, "backbone": "cnn_baseline", "search": {"batch_size": {"choice": [8, 16, 32, 64, 128]}}}
+    spaces = {each["backbone"]: from_resolved(each) for each in (small, large)}
+    search = StudySearcher(spaces, {}, 4, 5, 0, tmp_path / "study.journal", "grid")
+    names = [search.suggest(str(index))["backbone"] for index in range(6)]
+    assert names == ["cnn_residual", "cnn_baseline"] * 2 + ["cnn_baseline"] * 2
+    assert search.suggest("x") == Searcher.FINISHED
+
+
+def test_a_search_begun_with_an_earlier_version_goes_on(tmp_path):
+    search = searcher(tmp_path, trials=2)
+    search.suggest("a")
+    state = search.__getstate__() | {"_trials": 2}
+    for name in ("_seconds", "_scheduler", "_second"):
+        del state[name]
+    revived = StudySearcher.__new__(StudySearcher)
+    revived.__setstate__(state)
+    assert isinstance(revived.suggest("b"), dict)
+    revived.on_trial_complete("b", result(1, 0.5, finished=True))
+    assert revived.suggest("c") == Searcher.FINISHED

@@ -1,0 +1,116 @@
+"""trials.parquet and epochs.parquet: the schemas of run_folder, true to how each trial went."""
+
+from __future__ import annotations
+
+import pickle
+from types import SimpleNamespace
+
+import pyarrow.parquet as pq
+import pytest
+
+from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, TRIAL_COLUMNS
+from fer_tune.search.watching.recorder import Recorder
+
+
+def trial(name, **config):
+    settings = {"backbone": "cnn_residual", "learning_rate": 0.1, "epochs": 5, "seed": 0, **config}
+    return SimpleNamespace(
+        trial_id=name, config={**settings, "origin": "sampled"}, get_error=lambda: "Traceback\nActorDiedError: gone"
+    )
+
+
+def result(epoch, accuracy, finished=False):
+    metrics = dict.fromkeys(METRICS, 0.5) | {
+        "val_accuracy": accuracy,
+        "seconds": 2.0,
+        "images_per_second": 100.0 * epoch,
+    }
+    return {**metrics, "epoch": epoch, "finished": finished, "best_val_accuracy": accuracy, "best_epoch": epoch}
+
+
+@pytest.fixture
+def tables(tmp_path):
+    recorder = Recorder(tmp_path)
+
+    def read():
+        recorder.write()
+        trials = pq.read_table(tmp_path / "trials.parquet")
+        return trials, {row["trial_id"]: row for row in trials.to_pylist()}, pq.read_table(tmp_path / "epochs.parquet")
+
+    return recorder, read
+
+
+def test_a_row_per_trial_with_its_best_epoch(tables):
+    recorder, read = tables
+    one = trial("one")
+    recorder.on_trial_start(0, [], one)
+    for epoch, accuracy in ((1, 0.3), (2, 0.6), (3, 0.5)):
+        recorder.on_trial_result(0, [], one, result(epoch, accuracy, finished=epoch == 3))
+    recorder.on_trial_complete(0, [], one)
+    table, rows, epochs = read()
+    assert table.schema.names[: len(TRIAL_COLUMNS)] == list(TRIAL_COLUMNS)
+    row = rows["one"]
+    assert (row["status"], row["epochs"], row["best_epoch"], row["best_val_accuracy"]) == ("completed", 3, 2, 0.6)
+    assert (row["seconds"], row["images_per_second"]) == (6.0, 200.0)
+    assert (row["config.learning_rate"], row["config.backbone"]) == (0.1, "cnn_residual")
+    assert row["error"] is None
+    assert epochs.schema.names == list(EPOCH_COLUMNS)
+    assert epochs.column("epoch").to_pylist() == [1, 2, 3]
+
+
+def test_stopped_failed_and_running(tables):
+    recorder, read = tables
+    stopped, refused, died, running = (trial(name) for name in ("stopped", "refused", "died", "running"))
+    for one in (stopped, refused, died, running):
+        recorder.on_trial_start(0, [], one)
+    recorder.on_trial_result(0, [], stopped, result(1, 0.2))
+    recorder.on_trial_complete(0, [], stopped)
+    recorder.on_trial_result(0, [], refused, {"epoch": 0, "error": "out of memory", "finished": True})
+    recorder.on_trial_complete(0, [], refused)
+    recorder.on_trial_error(0, [], died)
+    _, rows, _ = read()
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "stopped": "stopped",
+        "refused": "failed",
+        "died": "failed",
+        "running": "running",
+    }
+    assert rows["refused"]["error"] == "out of memory"
+    assert rows["died"]["error"] == "ActorDiedError: gone"
+    assert rows["running"]["best_val_accuracy"] is None
+
+
+def test_a_retried_trial_replaces_the_epochs_it_runs_again(tables):
+    recorder, read = tables
+    one = trial("one")
+    for epoch, accuracy in ((1, 0.1), (2, 0.2), (3, 0.9), (2, 0.3)):
+        recorder.on_trial_result(0, [], one, result(epoch, accuracy))
+    _, rows, epochs = read()
+    assert epochs.column("val_accuracy").to_pylist() == [0.1, 0.3]
+    assert rows["one"]["best_val_accuracy"] == 0.3
+
+
+def test_what_objectives_need_is_a_column(tables):
+    recorder, read = tables
+    one, other = trial("one"), trial("other")
+    for epoch, seconds in ((1, 9.0), (2, 2.0), (3, 1.0)):
+        measured = {"seconds": seconds, "parameters": 1234, "latency_ms": 0.5}
+        recorder.on_trial_result(0, [], one, result(epoch, 0.3) | measured)
+    recorder.on_trial_result(0, [], other, result(1, 0.3))
+    _, rows, _ = read()
+    assert {name: rows["one"][name] for name in ("epoch_seconds", "parameters", "latency_ms", "seconds")} == {
+        "epoch_seconds": 2.0,
+        "parameters": 1234,
+        "latency_ms": 0.5,
+        "seconds": 12.0,
+    }
+    assert (rows["other"]["parameters"], rows["other"]["latency_ms"]) == (None, None)
+
+
+def test_rows_survive_a_snapshot(tables, tmp_path):
+    recorder, _ = tables
+    recorder.on_trial_result(0, [], trial("one"), result(1, 0.4))
+    resumed = Recorder(tmp_path / "resumed")
+    resumed.set_state(pickle.loads(pickle.dumps(recorder.get_state())))
+    resumed.write()
+    assert pq.read_table(tmp_path / "resumed" / "trials.parquet").column("trial_id").to_pylist() == ["one"]
