@@ -1,4 +1,4 @@
-"""The one result object of a run: its frames, its best configuration, its plots."""
+"""The one result object of a run: what it found, what can be drawn of it, and what can be done next."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.actions.evaluate import evaluate
+from analysis.actions.export import export
+from analysis.actions.predict import predict
+from analysis.actions.refit import refit
+from analysis.actions.report import report
 from analysis.run import RunRecord, read_run
 
 if TYPE_CHECKING:
@@ -14,7 +19,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run(RunRecord):
-    """A run, as `load_run` opens it; what it holds is read on demand."""
+    """A run: read on demand, drawn by ``plot_...``, and taken on by its doors.
+
+    Each door has the options of the command of its name: ``run.refit(top=3, seeds=5)`` is ``fer-tune refit RUN --top 3
+    --seeds 5``.
+
+    >>> run = load_run("runs/first")                                        # doctest: +SKIP
+    >>> run.trials.sort_values("best_val_accuracy").tail()                  # doctest: +SKIP
+    >>> run.refit(top=2, seeds=3); run.test(); run.report()                 # doctest: +SKIP
+
+    Attributes:
+        reason: why the search ended before its last trial, where this process ran it and it did.
+    """
+
+    reason: str = ""
+
+    refit = refit
+    test = evaluate
+    report = report
+    predict = predict
+    export = export
+
+    def _repr_html_(self) -> str:
+        """Return a short account for a notebook's cell."""
+        from analysis.summary import html
+
+        return html(self)
 
     def plot_history(self) -> Figure:
         """Draw every trial in the order of its start, and the best so far."""

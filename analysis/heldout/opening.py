@@ -25,12 +25,12 @@ from analysis.run.predictions import write_predictions
 from analysis.statistics.intervals import RESAMPLES
 from analysis.statistics.paired import Contender, compare
 from analysis.statistics.scores import group_scores, score
-from fer_tune import __version__
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset, Split
 from fer_tune.errors import UserError
 from fer_tune.run_folder import write_json
 from fer_tune.storage.runs import needed
+from fer_tune.version import __version__
 
 _SAME = 0.005
 """How far a validation accuracy may lie from the recorded one: other devices and precisions round otherwise."""
@@ -41,7 +41,7 @@ Predict = Callable[..., NDArray[Any]]
 """`fer_tune.training.evaluation.predict`, or a stand-in with its signature."""
 
 
-def open_dataset(run: RunRecord, path: Path | None = None) -> PreparedDataset:
+def open_dataset(run: RunRecord, path: str | Path | None = None) -> PreparedDataset:
     """Open the run's dataset, at ``path`` if it was moved, and check that its content is the run's.
 
     Raises:
@@ -60,7 +60,7 @@ def open_dataset(run: RunRecord, path: Path | None = None) -> PreparedDataset:
 def run_test(
     run: RunRecord,
     *,
-    data: Path | None = None,
+    data: str | Path | None = None,
     again: bool = False,
     why: str | None = None,
     views: tuple[str, ...] = (),

@@ -17,8 +17,8 @@ from analysis.trials.early_judgement import scheduler_words
 from analysis.trials.importance import Importances
 from analysis.trials.pareto import HEADS, MEANINGS, pareto_rows, second_objective
 from analysis.words import kept_text, percent, span
-from fer_tune import __version__
 from fer_tune.data.preparing.summary import hygiene_sentences
+from fer_tune.version import __version__
 
 
 def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> dict[str, Any]:

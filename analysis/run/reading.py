@@ -6,9 +6,8 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
 from analysis.results import Comparison, TestResult
@@ -28,6 +27,9 @@ from fer_tune.run_folder import (
 )
 from fer_tune.storage.runs import open_run, shown
 from fer_tune.tables import read_table
+
+if TYPE_CHECKING:
+    import pandas as pd  # which takes a third of a second to import, and only frames need
 
 USABLE = ("completed", "stopped")
 """Statuses of trials whose validation accuracy counts."""

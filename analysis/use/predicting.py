@@ -21,7 +21,7 @@ from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.card import CARD_FILE, DatasetCard
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.data.preparing.readers.base import UnreadableError
-from fer_tune.data.preparing.readers.images import SUFFIXES, decode, images_below
+from fer_tune.data.preparing.readers.images import SUFFIXES, decode, images_below, in_channels
 from fer_tune.errors import UserError, nearest
 from fer_tune.run_folder import TrainedOn
 from fer_tune.storage.runs import needed
@@ -40,6 +40,11 @@ class Network:
     files: list[Path]
     seeds: list[int]
     validation: list[float]  # best validation accuracy of each seed; NaN for those trained on val too
+
+    def best_seed(self) -> int:
+        """Return the place of the seed that is best on validation; the first where all were trained on it too."""
+        scored = [-1.0 if value != value else value for value in self.validation]  # NaN: trained on val too
+        return scored.index(max(scored))
 
     def load(self, number: int, device: str) -> Any:
         """Return the model of one seed, ready to predict."""
@@ -151,6 +156,37 @@ def read_source(source: Path, card: DatasetCard, split: str = "val") -> Iterator
         yield ImageList(np.stack([_image(file, card) for file in part]), None, [str(file) for file in part])
 
 
+def in_memory(images: Any, card: DatasetCard) -> Iterator[ImageList]:
+    """Bring images in memory to the shape that the models take.
+
+    Args:
+        images: (N, H, W) or (N, H, W, C) uint8, or a sequence of (H, W) or (H, W, C) ones of any size; C is 1 or 3.
+        card: of the dataset that the models were trained on.
+
+    Yields:
+        Parts of at most `AT_ONCE` images, named by their places.
+
+    Raises:
+        UserError: none at all, or one is no image.
+    """
+    given = list(images)
+    if not given:
+        raise UserError("predict: no image was given")
+    for start in range(0, len(given), AT_ONCE):
+        part = [
+            _fitted(np.asarray(image), f"image {start + place}", card)
+            for place, image in enumerate(given[start : start + AT_ONCE])
+        ]
+        yield ImageList(np.stack(part), None, [str(start + place) for place in range(len(part))])
+
+
+def _fitted(pixels: NDArray[Any], name: str, card: DatasetCard) -> NDArray[np.uint8]:
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3)):
+        raise UserError(f"{name}: {pixels.dtype} {pixels.shape}; an image is (H, W), (H, W, 1) or (H, W, 3) of uint8")
+    flat = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+    return _resized(in_channels(flat, card.channels), card)
+
+
 def _dataset(source: Path, card: DatasetCard, split: str) -> ImageList:
     if split not in ("train", "val"):
         raise UserError(f"--split {split}: train or val; `fer-tune test` alone opens the held-out split")
@@ -174,6 +210,10 @@ def _image(file: Path, card: DatasetCard) -> NDArray[np.uint8]:
         pixels = decode(file, card.channels)
     except UnreadableError as error:
         raise UserError(f"{file}: cannot be read as an image: {error}; {_kinds()}") from None
+    return _resized(pixels, card)
+
+
+def _resized(pixels: NDArray[np.uint8], card: DatasetCard) -> NDArray[np.uint8]:
     if pixels.shape[:2] != (card.height, card.width):
         resized = Image.fromarray(pixels).resize((card.width, card.height), Image.Resampling.LANCZOS)
         pixels = np.asarray(resized)

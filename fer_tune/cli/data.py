@@ -4,112 +4,29 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from fer_tune import api
+from fer_tune.cli.shell import command as made_from
 
 if TYPE_CHECKING:
     from fer_tune.data.prepared.card import DatasetCard
 
 app = typer.Typer(help="Prepare datasets.", no_args_is_help=True)
 
-Out = Annotated[Path, typer.Option("--out", help="Folder for the prepared dataset; must not exist, or be empty.")]
-
 
 @app.command("prepare")
-def prepare(
-    path: Annotated[
-        Path, typer.Argument(help="Raw dataset: FER2013, RAF-DB, FERG-DB, or any SPLIT/CLASS or CLASS tree of images.")
-    ],
-    out: Out,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the dataset in results; the format's own if left out.")
-    ] = None,
-    format_name: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            help="fer2013-csv, fer2013-folders, raf-db, raf-db-folders, ferg-db or folders; recognised if left out.",
-        ),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="Where nothing is published: random images, or leave a character (group) out; the latter "
-            "where there are any."
-        ),
-    ] = None,
-    test_characters: Annotated[
-        list[str] | None, typer.Option(help="Characters (groups) of the test; drawn if left out. May be repeated.")
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(help="Regular expression that finds an image's group in its path; no group crosses splits."),
-    ] = None,
-    test_fraction: Annotated[
-        float | None, typer.Option(help="Share of all for the test where nothing is published; 0.2 if left out.")
-    ] = None,
-    keep_duplicates: Annotated[
-        bool, typer.Option("--keep-duplicates", help="Keep training images that also stand in val or test.")
-    ] = False,
-    drop_near_duplicates: Annotated[
-        bool, typer.Option("--drop-near-duplicates", help="Drop near-duplicates as duplicates are dropped.")
-    ] = False,
-    skip_unreadable: Annotated[
-        bool, typer.Option("--skip-unreadable", help="Leave out what cannot be read, instead of stopping.")
-    ] = False,
-    val_fraction: Annotated[
-        float | None,
-        typer.Option(help="Share of train for validation where there is none; 0.1, or 0.2 if nothing is published."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Which images become the validation and test parts that are missing.")] = 0,
-    size: Annotated[int | None, typer.Option(help="Resize all images to this many pixels a side, antialiased.")] = None,
-    channels: Annotated[int | None, typer.Option(help="Make all images grey (1) or RGB (3).")] = None,
-) -> None:
-    """Prepare a raw dataset: recognise it, split it, clean it, write it as memory-mapped arrays."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from fer_tune.data.preparing.prepare import prepare as run
-    from fer_tune.data.preparing.splits import SplitOptions
-
-    characters = tuple(name.strip() for text in test_characters or () for name in text.split(","))
-    splits = SplitOptions(split, characters, group, test_fraction, val_fraction, seed)
-    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, transient=True, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading", total=None)
-
-        def advance(done: int, total: int) -> None:
-            if done % 100 == 0 or done == total:
-                bar.update(task, completed=done, total=total)
-
-        card = run(
-            path,
-            out,
-            name=name,
-            format_name=format_name,
-            splits=splits,
-            keep_duplicates=keep_duplicates,
-            drop_near_duplicates=drop_near_duplicates,
-            skip_unreadable=skip_unreadable,
-            size=size,
-            channels=channels,
-            progress=advance,
-        )
-    _print_written(card, out)
+@made_from(api.prepare, arguments=("source",))
+def prepare(given: dict[str, Any]) -> None:
+    _print_written(api.prepare(**given), given["out"])
 
 
 @app.command("synthesize")
-def synthesize(
-    out: Out,
-    size: Annotated[int, typer.Option(help="Images in all, over the three splits.")] = 6000,
-    seed: Annotated[int, typer.Option(help="The same seed draws the same faces.")] = 0,
-) -> None:
-    """Draw the embedded dataset: cartoon faces with seven expressions, 48x48 grey."""
-    from fer_tune.data.synthetic.synthesize import synthesize as run
-
-    _print_written(run(out, size=size, seed=seed), out)
+@made_from(api.synthesize)
+def synthesize(given: dict[str, Any]) -> None:
+    _print_written(api.synthesize(**given), given["out"])
 
 
 @app.command("show")
@@ -160,7 +77,7 @@ def _checked(transforms: str) -> str:
     return checked
 
 
-def _print_written(card: DatasetCard, out: Path) -> None:
+def _print_written(card: DatasetCard, out: str) -> None:
     _print_card(card)
     typer.echo(f"written to {out}")
 

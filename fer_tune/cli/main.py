@@ -8,7 +8,6 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from fer_tune import __version__
 from fer_tune.cli import (
     compare,
     dashboard,
@@ -28,6 +27,7 @@ from fer_tune.cli import (
 )
 from fer_tune.errors import UserError
 from fer_tune.tracking import attached
+from fer_tune.version import __version__
 
 app = typer.Typer(
     name="fer-tune",

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
-from fer_tune.cli.refit import RUN
-from fer_tune.cli.stored import stored
+from analysis.actions.report import report
+from fer_tune.cli.shell import command as made_from
 
 
-@stored
-def command(run: Path = RUN) -> None:
-    """Write RUN/report: report.html, report.md and figures (png and pdf); says what is still to be done."""
+@made_from(report)
+def command(given: dict[str, Any]) -> None:
     from rich.console import Console
 
     from analysis import load_run
-    from analysis.report.writing import write_report
     from fer_tune.cli.leaderboard import print_leaderboard
 
+    run = load_run(given["run"])
+    written = run.report()
     console = Console(soft_wrap=True, highlight=False)
-    loaded = load_run(run)
-    written = write_report(loaded)
-    print_leaderboard(loaded.folder, rows=5)
+    print_leaderboard(run.folder, rows=5)
     console.print(written.answer)
     console.print(f"report: {written.html}")

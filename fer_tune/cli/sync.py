@@ -7,17 +7,16 @@ from typing import Annotated
 
 import typer
 
-from fer_tune.cli.stored import stored_with_wandb
 
-
-@stored_with_wandb
 def command(run: Annotated[Path, typer.Argument(help="The run folder, or its URI.")]) -> None:
     """Upload the W&B runs that a search, a refit or a test recorded offline, oldest first; repeat it at will."""
-    from fer_tune.storage.runs import open_run
+    from fer_tune.storage.mirror import with_wandb
+    from fer_tune.storage.runs import kept, open_run
     from fer_tune.tracking.sync import upload
 
-    folder = open_run(run)
-    done, left = upload(folder.path)
+    folder = open_run(run, with_wandb)
+    with kept(folder.path):
+        done, left = upload(folder.path)
     typer.echo(f"W&B: {done} runs uploaded" if done or left else "W&B: nothing to upload")
     if left:
         shown = "\n".join(f"  {path}" for path in left[:5])

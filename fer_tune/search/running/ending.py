@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
 import threading
 import time
 from collections import Counter
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
+from fer_tune.errors import UserError
 from fer_tune.run_folder import METRIC
 from fer_tune.search.watching.recorder import why_it_died
 from fer_tune.storage.outage import outage
@@ -92,7 +92,7 @@ def interruptible(time_budget: float | None) -> Iterator[list[int]]:
         seen.append(number)
         outage.hurry()  # a store that is away must not hold up the end
         if len(seen) > 1 or not _tune_listens():
-            sys.exit(130)
+            raise KeyboardInterrupt
         ask_to_stop()
 
     def time_is_up() -> None:
@@ -100,6 +100,8 @@ def interruptible(time_budget: float | None) -> Iterator[list[int]]:
             time.sleep(0.1)
         ask_to_stop()
 
+    if threading.current_thread() is not threading.main_thread():
+        raise UserError("a search listens to signals, which reach a program's main thread alone: call it from there")
     signal.signal(signal.SIGUSR1, signal.SIG_DFL)  # that of an earlier search in this process would hear us in vain
     clock = threading.Timer(time_budget or 0, time_is_up)
     clock.daemon = True

@@ -23,7 +23,7 @@ from fer_tune.search.options import SearchOptions
 from fer_tune.search.running.ending import ALIKE, ask_to_stop, failing_alike, interruptible
 from fer_tune.search.running.plan import Plan, make_plan
 from fer_tune.search.running.tuner import new_tuner, restored_tuner, trial_setup
-from fer_tune.search.watching.progress import output
+from fer_tune.search.watching.output import output
 from fer_tune.storage.moved import moved_to
 from fer_tune.storage.runs import kept, new_run, open_run
 from fer_tune.storage.uris import local_path, run_uri

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 from rich.console import Console
@@ -13,24 +12,14 @@ from rich.live import Live
 
 from fer_tune.run_folder import METRIC
 from fer_tune.search.watching.board import Best, Running, Snapshot, board, percent, time_left
+from fer_tune.search.watching.output import output
 from fer_tune.search.watching.recorder import why_it_died
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
-Output = Literal["text", "quiet", "json"]
-OUTPUT = "FER_TUNE_OUTPUT"
-"""The environment variable that says how progress is shown; it reaches a resumed search too, whose callbacks Tune
-brings back from its snapshot."""
-
 _EVERY = 0.5  # seconds between two drawings
 _KEPT = ("epoch", METRIC, "val_accuracy", "best_epoch", "finished", "error", "images_per_second", "peak_memory_mib")
-
-
-def output() -> Output:
-    """Return how progress is shown: as `OUTPUT` says, else as text."""
-    asked = os.environ.get(OUTPUT, "text")
-    return cast(Output, asked) if asked in get_args(Output) else "text"
 
 
 class Progress(Callback):

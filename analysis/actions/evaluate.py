@@ -1,0 +1,44 @@
+"""Evaluate the winner of a run on the held-out split, once, on record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typing_extensions import Doc
+
+from analysis.run import RunRecord
+from fer_tune.door import door
+
+if TYPE_CHECKING:
+    from analysis.results import TestResult
+
+
+@door
+def evaluate(
+    run: RunRecord,
+    *,
+    again: Annotated[bool, Doc("Open the held-out split once more; the report counts it.")] = False,
+    why: Annotated[str | None, Doc("The reason to note in the ledger.")] = None,
+    tta: Annotated[bool, Doc("Also average over mirror image and ten crops.")] = True,
+    data: Annotated[str | Path | None, Doc("Where the prepared dataset is now, if it was moved.")] = None,
+) -> TestResult:
+    """Evaluate the refitted winner of RUN (best mean validation accuracy) on the split that nothing has read yet.
+
+    Published configurations that were refitted are evaluated beside it, in the same opening, and compared with it.
+
+    Returns:
+        The winner's scores, each with its interval and the value of each seed.
+
+    Raises:
+        UserError: nothing is refitted, or the split was opened before and ``again`` is not given.
+    """
+    from analysis.heldout.opening import run_test
+    from analysis.recording.record import record_test
+    from analysis.results import VIEW_NAMES
+    from fer_tune.storage.runs import kept
+
+    with kept(run.folder.path):
+        result = run_test(run, data=data, again=again, why=why, views=tuple(VIEW_NAMES) if tta else ())
+        record_test(run, result)
+    return result

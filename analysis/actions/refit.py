@@ -1,0 +1,196 @@
+"""Train the best configurations of a run again, with several seeds each."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge, Gt
+from typing_extensions import Doc
+
+from analysis.run import RunRecord
+from fer_tune.door import Interrupted, door
+from fer_tune.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from analysis.refits.training import RefitTask
+    from fer_tune.run_folder import FinalPlan, RefitPlan
+
+
+@door
+def refit(
+    run: RunRecord,
+    *,
+    top: Annotated[int | None, Doc("Configurations to refit: the best by validation. (default: 3)"), Ge(1)] = None,
+    seeds: Annotated[int | None, Doc("Seeds of each configuration. (default: 5)"), Ge(1)] = None,
+    epochs: Annotated[
+        int | None, Doc("Epochs of each refit. (default: as in the search, or as on train)"), Ge(1)
+    ] = None,
+    published: Annotated[
+        bool | None, Doc("Refit the run's published configurations beside them. (default: yes, or as begun)")
+    ] = None,
+    stopped: Annotated[
+        int, Doc("Refit this many trials that early stopping ended too: might one have won?"), Ge(0)
+    ] = 0,
+    on: Annotated[
+        Literal["train", "train+val"],
+        Doc("train, or train+val: once all are refitted, train the winner again on both, for an epoch fixed before."),
+    ] = "train",
+    cpus_per_trial: Annotated[float | None, Doc("CPUs of each refit. (default: as in the search)"), Gt(0)] = None,
+    gpus_per_trial: Annotated[
+        float | None, Doc("GPUs of each refit, such as 0.5. (default: as in the search)"), Ge(0)
+    ] = None,
+    node_label: Annotated[
+        list[str] | None,
+        Doc("Train on the cluster's nodes with this label only; repeat it for several. (default: as in the search)"),
+    ] = None,
+    data: Annotated[str | Path | None, Doc("Where the prepared dataset is now, if it was moved.")] = None,
+) -> pd.DataFrame:
+    """Train the best configurations of RUN again, each with several seeds; goes on where it was stopped.
+
+    Returns:
+        A row per configuration, the best mean first: ``config_id``, ``origin``, ``search`` (validation accuracy of
+        its trial), ``mean`` and ``sd`` over the seeds, all in [0, 1], ``seeds`` (that ended well), ``failed``.
+
+    Raises:
+        UserError: nothing to refit, or it cannot be done as asked.
+        Interrupted: Ctrl-C; what has ended is kept, and the next call goes on.
+    """
+    from rich.console import Console
+
+    from analysis.heldout.opening import open_dataset
+    from analysis.report.console import refit_table
+    from analysis.run.cards import keep_card
+    from fer_tune.search.cluster.node_labels import parse_labels
+    from fer_tune.storage.runs import kept
+
+    console = Console(soft_wrap=True)
+    with kept(run.folder.path):
+        if on == "train+val":
+            given = {"--top": top, "--seeds": seeds, "--stopped": stopped or None}
+            if wrong := [name for name, value in given.items() if value is not None]:
+                raise UserError(f"--on train+val trains what is chosen already; leave out {', '.join(wrong)}")
+            plan, tasks, total = _final(run, epochs, published)
+        else:
+            plan, tasks, total = _first(run, top, seeds, epochs, published, stopped)
+        settings = run.settings
+        cpus = settings.cpus_per_trial if cpus_per_trial is None else cpus_per_trial
+        gpus = settings.gpus_per_trial if gpus_per_trial is None else gpus_per_trial
+        labels = settings.node_labels if node_label is None else parse_labels(node_label)
+        dataset = open_dataset(run, data)
+        keep_card(run, dataset)
+        words = "on train and val together" if on == "train+val" else f"{plan.epochs} epochs each"
+        console.print(
+            f"{len(plan.configs)} configurations × {len(plan.seeds)} seeds, {words}: {total - len(tasks)} of {total} "
+            "done",
+            highlight=False,
+        )
+        if tasks:
+            _train(run, plan, tasks, dataset.location, cpus, gpus, labels, console, on)
+        console.print(refit_table(run.refits))
+        refits = run.finals if on == "train+val" else run.refits
+        for result in (result for refit in refits for result in refit.failed):
+            place = run.folder.refit_seed(result.config_id, result.seed, result.trained_on)
+            console.print(f"failed: {result.config_id} seed {result.seed}: {result.error}; see {place / 'error.txt'}")
+    return _frame(run, on)
+
+
+def again(run: RunRecord, on: str) -> str:
+    """Return the command that goes on with the refits of ``run``."""
+    return f"fer-tune refit {run.place}{'' if on == 'train' else f' --on {on}'}"
+
+
+def _frame(run: RunRecord, on: str) -> pd.DataFrame:
+    import pandas as pd
+
+    from analysis.report.rows import by_mean
+
+    rows = []
+    for refit in by_mean(run.finals if on == "train+val" else run.refits):
+        values = pd.Series(refit.values, dtype=float)
+        rows.append(
+            {
+                "config_id": refit.config.config_id,
+                "origin": refit.config.origin,
+                "search": refit.config.search_val_accuracy,
+                "mean": values.mean(),
+                "sd": values.std(),
+                "seeds": len(values),
+                "failed": len(refit.failed),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _first(
+    run: RunRecord, top: int | None, seeds: int | None, epochs: int | None, published: bool | None, stopped: int
+) -> tuple[RefitPlan | FinalPlan, list[RefitTask], int]:
+    from analysis.refits.plan import plan_refits
+    from analysis.refits.training import pending_tasks
+
+    plan = plan_refits(run, top=top, seeds=seeds, epochs=epochs, published=published, stopped=stopped)
+    return plan, pending_tasks(run, plan), len(plan.configs) * len(plan.seeds)
+
+
+def _final(
+    run: RunRecord, epochs: int | None, published: bool | None
+) -> tuple[RefitPlan | FinalPlan, list[RefitTask], int]:
+    from analysis.refits.final_plan import plan_final
+    from analysis.refits.training import pending_final_tasks
+
+    plan = plan_final(run, epochs, published)
+    return plan, pending_final_tasks(run, plan), len(plan.configs) * len(plan.seeds)
+
+
+def _train(
+    run: RunRecord,
+    plan: RefitPlan | FinalPlan,
+    tasks: list[RefitTask],
+    data: str,
+    cpus: float,
+    gpus: float,
+    labels: dict[str, str],
+    console: Console,
+    on: str,
+) -> None:
+    """Write the plan and train ``tasks`` through Ray, each recorded as it ends; an interrupt says how to go on."""
+    from analysis.recording.record import record_refit
+    from analysis.refits.training import RayPool, run_refits
+    from analysis.report.console import RefitProgress
+    from fer_tune.run_folder import RefitPlan, write_json
+    from fer_tune.search.cluster.hardware import check_size, lacking
+    from fer_tune.search.cluster.ray_session import ray_session
+    from fer_tune.search.cluster.shared_folder import check_shared
+    from fer_tune.tracking.session import Session
+
+    file = run.folder.refit_file if isinstance(plan, RefitPlan) else run.folder.final_file
+    listens = threading.current_thread() is threading.main_thread()  # no other thread may set a handler
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with ray_session() as joined, closing(Session(run.folder.path, run.settings.wandb)) as recording:
+            if listens:
+                # `ray job stop` ends it as Ctrl-C does; set here, since Ray's start sets a handler that prints a stack
+                signal.signal(signal.SIGTERM, signal.default_int_handler)
+            if labels and not joined:
+                check_size(cpus, gpus, 1, labels)
+            if joined and (missing := lacking(cpus, gpus, 1, labels)):
+                console.print(f"waiting for nodes: {missing}", highlight=False)
+            check_shared(run.folder.path, labels)
+            pool = RayPool(data, cpus, gpus, labels=labels)
+            write_json(plan, file)
+            with RefitProgress(console, tasks) as progress, closing(run_refits(tasks, pool)) as endings:
+                for ending in endings:
+                    progress.update(ending)
+                    if ending is not None and ending.result is not None:
+                        record_refit(run, ending.task, ending.result, recording)
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped; what is finished is kept, go on with: {again(run, on)}", run) from None
+    finally:
+        if listens:
+            signal.signal(signal.SIGTERM, before)

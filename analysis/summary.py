@@ -1,0 +1,47 @@
+"""A run in a few lines, for a notebook's cell."""
+
+from __future__ import annotations
+
+from html import escape
+
+from analysis.run import RunRecord
+from analysis.words import mean_sd, percent, span
+
+
+def html(run: RunRecord) -> str:
+    """Return what the run has found so far as a small HTML table: trials, the best of them, refits, the test."""
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{escape(name)}</th><td style='text-align:left'>{escape(text)}</td></tr>"
+        for name, text in facts(run)
+    )
+    return f"<table><caption style='text-align:left'><b>{escape(run.folder.name)}</b></caption>{rows}</table>"
+
+
+def facts(run: RunRecord) -> list[tuple[str, str]]:
+    """Return the account as (name, text)."""
+    settings = run.settings
+    status = [row["status"] for row in run.rows]
+    ended = ", ".join(
+        f"{status.count(name)} {name}" for name in ("completed", "stopped", "failed", "running") if name in status
+    )
+    found = [
+        ("dataset", settings.dataset.name),
+        ("trials", f"{len(status)} of {settings.total}" + (f": {ended}" if ended else "")),
+    ]
+    for backbone in settings.backbones:
+        best = next((row for row in run.ranked if row["backbone"] == backbone), None)
+        if best is not None:
+            told = f"{percent(best['best_val_accuracy'])} % on validation, trial {best['trial_id']} ({best['origin']})"
+            found.append((f"best {backbone}", told))
+    for refit in sorted(run.refits, key=lambda each: -each.mean if each.values else 0.0)[:3]:
+        found.append((f"refitted {refit.config.config_id}", f"{mean_sd(refit.values)} %, {len(refit.values)} seeds"))
+    if run.tests:
+        test = run.tests[0]
+        found.append(
+            (
+                "held-out split",
+                f"{percent(test.accuracy.value)} % (95 % interval {span(test.accuracy)}), {test.config_id}",
+            )
+        )
+    found.append(("folder", run.place))
+    return found

@@ -1,0 +1,275 @@
+"""The door for Python, which ``import fer_tune`` shows: prepare a dataset, search, go on with a search, open a run.
+
+Each function has the options of the command of its name as keywords; the command line is made from these signatures
+(:mod:`fer_tune.cli.shell`).  Errors are `UserError`; Ctrl-C, or a notebook's stop button, ends a search cleanly and is
+raised as `Interrupted`.  A Ray that is connected is used and left as it is; one that a call starts ends with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+from annotated_types import Ge, Le
+from typing_extensions import Doc
+
+from analysis.result import Run
+from fer_tune.door import GaveUpError, Interrupted, checked, door
+from fer_tune.errors import UserError
+from fer_tune.run_folder import Objective, Sampler
+from fer_tune.search.watching.output import Output, showing
+from fer_tune.tracking.mode import Choice
+
+if TYPE_CHECKING:
+    from fer_tune.data.prepared.card import DatasetCard
+    from fer_tune.search.options import SearchOptions
+    from fer_tune.search.running.engine import Ended
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@door
+def prepare(
+    source: Annotated[
+        str | Path, Doc("Raw dataset: FER2013, RAF-DB, FERG-DB, or any SPLIT/CLASS or CLASS tree of images.")
+    ],
+    out: Annotated[str | Path, Doc("Folder for the prepared dataset; must not exist, or be empty.")],
+    *,
+    name: Annotated[str | None, Doc("Name of the dataset in results; the format's own if left out.")] = None,
+    format: Annotated[
+        str | None,
+        Doc("fer2013-csv, fer2013-folders, raf-db, raf-db-folders, ferg-db or folders; recognised if left out."),
+    ] = None,
+    split: Annotated[
+        str | None,
+        Doc(
+            "Where nothing is published: random images, or leave a character (group) out; the latter where there are "
+            "any."
+        ),
+    ] = None,
+    test_characters: Annotated[
+        str | Sequence[str] | None, Doc("Characters (groups) of the test; drawn if left out. May be repeated.")
+    ] = None,
+    group: Annotated[
+        str | None, Doc("Regular expression that finds an image's group in its path; no group crosses splits.")
+    ] = None,
+    test_fraction: Annotated[
+        float | None, Doc("Share of all for the test where nothing is published; 0.2 if left out.")
+    ] = None,
+    keep_duplicates: Annotated[bool, Doc("Keep training images that also stand in val or test.")] = False,
+    drop_near_duplicates: Annotated[bool, Doc("Drop near-duplicates as duplicates are dropped.")] = False,
+    skip_unreadable: Annotated[bool, Doc("Leave out what cannot be read, instead of stopping.")] = False,
+    val_fraction: Annotated[
+        float | None,
+        Doc("Share of train for validation where there is none; 0.1, or 0.2 if nothing is published."),
+    ] = None,
+    seed: Annotated[int, Doc("Which images become the validation and test parts that are missing.")] = 0,
+    size: Annotated[int | None, Doc("Resize all images to this many pixels a side, antialiased.")] = None,
+    channels: Annotated[int | None, Doc("Make all images grey (1) or RGB (3).")] = None,
+) -> DatasetCard:
+    """Prepare a raw dataset: recognise it, split it, clean it, write it as memory-mapped arrays.
+
+    Returns:
+        The card of the dataset: what it holds, and what was dropped from it.
+
+    Raises:
+        UserError: what is wrong with the dataset, a file of it or an option.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from fer_tune.data.preparing.prepare import prepare as run
+    from fer_tune.data.preparing.splits import SplitOptions
+
+    characters = tuple(each.strip() for text in _several(test_characters) for each in text.split(","))
+    splits = SplitOptions(split, characters, group, test_fraction, val_fraction, seed)
+    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, transient=True, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def advance(done: int, total: int) -> None:
+            if done % 100 == 0 or done == total:
+                bar.update(task, completed=done, total=total)
+
+        return run(
+            Path(source),
+            Path(out),
+            name=name,
+            format_name=format,
+            splits=splits,
+            keep_duplicates=keep_duplicates,
+            drop_near_duplicates=drop_near_duplicates,
+            skip_unreadable=skip_unreadable,
+            size=size,
+            channels=channels,
+            progress=advance,
+        )
+
+
+@door
+def synthesize(
+    out: Annotated[str | Path, Doc("Folder for the prepared dataset; must not exist, or be empty.")],
+    *,
+    size: Annotated[int, Doc("Images in all, over the three splits.")] = 6000,
+    seed: Annotated[int, Doc("The same seed draws the same faces.")] = 0,
+) -> DatasetCard:
+    """Draw the embedded dataset: cartoon faces with seven expressions, 48x48 grey.
+
+    Raises:
+        UserError: an option is out of its bounds, or ``out`` is taken.
+    """
+    from fer_tune.data.synthetic.synthesize import synthesize as run
+
+    return run(Path(out), size=size, seed=seed)
+
+
+def search(
+    data: Annotated[str | Path, Doc("A prepared dataset (`fer-tune data prepare`): a folder or a URI such as s3://.")],
+    backbone: Annotated[str | Sequence[str], Doc("timm name; repeat it for one study each.")],
+    *,
+    trials: Annotated[int, Doc("Trials per backbone."), Ge(1)] = 20,
+    epochs: Annotated[int, Doc("Most epochs of one trial."), Ge(1)] = 12,
+    time_budget: Annotated[float | str | None, Doc("Stop after this time, e.g. 30m or 2h.")] = None,
+    name: Annotated[str | None, Doc("Name of the run folder.")] = None,
+    storage: Annotated[str | Path, Doc("A folder that every node sees, or an s3:// URI.")] = "runs",
+    seed: Annotated[int, Doc("Of the sampler, and of every trial's training."), Ge(0)] = 0,
+    cpus_per_trial: Annotated[float | None, Doc("CPUs, and threads, of one worker."), Ge(0.1)] = None,
+    gpus_per_trial: Annotated[float | None, Doc("GPUs of one worker, such as 0.25."), Ge(0)] = None,
+    workers_per_trial: Annotated[int, Doc("Data-parallel workers of one trial."), Ge(1)] = 1,
+    node_label: Annotated[
+        Mapping[str, str] | Sequence[str] | None,
+        Doc(
+            "Train on the cluster's nodes with this label only, such as ray.io/accelerator-type=A100 or "
+            "kind=in(fast,big); repeat it for several that must all hold."
+        ),
+    ] = None,
+    concurrent: Annotated[int | None, Doc("Most trials side by side; else all that fit."), Ge(1)] = None,
+    space: Annotated[
+        str | Path | Sequence[str | Path] | None, Doc("A search-space file instead of the shipped one.")
+    ] = None,
+    weights: Annotated[
+        str | Path | Sequence[str | Path] | None,
+        Doc(
+            "Start trials from this file, or the best weights of this run: a path or a URI; for one backbone of "
+            "several NAME=FILE. Published configurations start as published."
+        ),
+    ] = None,
+    objective: Annotated[
+        Objective | Sequence[Objective],
+        Doc("val_accuracy; again for one beside it: seconds (per epoch), latency or parameters."),
+    ] = "val_accuracy",
+    sampler: Annotated[Sampler, Doc("What draws: tpe, gp (Gaussian process), cmaes (CMA-ES), grid or random.")] = "tpe",
+    scheduler: Annotated[
+        str, Doc("What stops poor trials: asha, median, or none: every trial runs to its end.")
+    ] = "asha",
+    grace_period: Annotated[int, Doc("Epochs before a trial may be stopped."), Ge(1)] = 2,
+    reduction_factor: Annotated[int, Doc("ASHA lets one in so many go on at each rung."), Ge(2)] = 3,
+    brackets: Annotated[int, Doc("Of ASHA; each starts to stop trials later than the last."), Ge(1)] = 1,
+    target_accuracy: Annotated[
+        float | None, Doc("End the search at this validation accuracy, in [0, 1]."), Ge(0), Le(1)
+    ] = None,
+    warm_start: Annotated[str | Path | None, Doc("An earlier run whose best settings are tried first.")] = None,
+    warm_start_top: Annotated[int, Doc("How many of them per backbone."), Ge(1)] = 3,
+    published: Annotated[bool, Doc("Try the published configurations first.")] = True,
+    known_good: Annotated[
+        bool, Doc("Try settings that were good elsewhere, where the space names some and the sampler learns.")
+    ] = True,
+    wandb: Annotated[Choice, Doc("auto, online, offline or disabled.")] = "auto",
+    output: Annotated[Output, Doc("text shows a table, quiet nothing, json a line per event.")] = "text",
+) -> Run:
+    """Search learning rate, batch size, augmentation, freeze depth and more, per backbone.
+
+    Published configurations are tried first; then Optuna's TPE draws, and ASHA stops the poor ones early.
+
+    Returns:
+        The run; ``run.reason`` says why it ended early, if a time budget or a target ended it.
+
+    Raises:
+        UserError: before any compute, whatever is wrong with an option.
+        Interrupted: Ctrl-C, after everything is saved; `resume` goes on.
+        GaveUpError: trial after trial failed for one reason.
+
+    >>> run = search(data="data/fer2013", backbone="resnet18", trials=100, epochs=40)  # doctest: +SKIP
+    >>> run.refit(top=3, seeds=5); run.test(); run.report()                            # doctest: +SKIP
+    """
+    options = search_options(**locals())
+    from fer_tune.search.running.engine import search as run_search
+
+    with showing(output):
+        return _run_of(run_search(options))
+
+
+def search_options(**given: Any) -> SearchOptions:
+    """Return what a search is asked for, from the keywords of `search`.
+
+    Raises:
+        UserError: one is out of its bounds, or cannot be read.
+    """
+    from fer_tune.run_folder import Scheduler
+    from fer_tune.search.cluster.node_labels import parse_labels
+    from fer_tune.search.options import SearchOptions
+    from fer_tune.search.stopping_early.not_offered import NOT_OFFERED
+
+    given = checked(search, given)
+    scheduler = given.get("scheduler", "asha")
+    if scheduler in NOT_OFFERED:
+        raise UserError(f"--scheduler {scheduler}: there is none: {NOT_OFFERED[scheduler]}")
+    if scheduler not in (known := get_args(Scheduler)):
+        raise UserError(f"--scheduler {scheduler}: one of {', '.join(known)}")
+    labels = given.pop("node_label", None) or {}
+    changed: dict[str, Any] = {
+        "storage": Path(given.get("storage", "runs")),
+        "backbones": list(dict.fromkeys(_several(given.pop("backbone")))),
+        "time_budget_seconds": _seconds(given.pop("time_budget", None)),
+        "node_labels": dict(labels) if isinstance(labels, Mapping) else parse_labels(labels),
+        "spaces": [str(file) for file in _several(given.pop("space", None))],
+        "weights": [str(file) for file in _several(given.pop("weights", None))],
+        "objectives": tuple(_several(given.pop("objective", "val_accuracy"))),
+    }
+    given.pop("output", None)  # how it is shown is no part of what is searched
+    return SearchOptions(**given | changed)
+
+
+@door
+def resume(
+    run: Annotated[str | Path | Run, Doc("The run folder, or its URI.")],
+    *,
+    output: Annotated[Output, Doc("text shows a table, quiet nothing, json a line per event.")] = "text",
+) -> Run:
+    """Go on with a search after a crash, a reboot, a lost cluster or Ctrl-C.
+
+    Finished trials are kept and running ones go on from their last checkpoint.
+
+    Returns, Raises: as `search`.
+    """
+    from fer_tune.search.running.engine import resume as run_resume
+
+    with showing(output):
+        return _run_of(run_resume(run.place if isinstance(run, Run) else run))
+
+
+def _run_of(ended: Ended) -> Run:
+    run = Run(ended.run, ended.run.settings(), ended.reason)
+    if ended.interrupted:
+        raise Interrupted(f"interrupted; nothing finished is lost. Go on with: fer-tune resume {run.place}", run)
+    if ended.gave_up:
+        raise GaveUpError(f"{ended.reason}. Go on with: fer-tune resume {run.place}", run)
+    return run
+
+
+def _several(given: Any) -> list[Any]:
+    return [] if given is None else [given] if isinstance(given, str | Path) else list(given)
+
+
+def _seconds(given: float | str | None) -> float | None:
+    """Return a time in seconds: a number of them, or a text such as 90s, 30m, 2h or 1d."""
+    if given is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", given.strip()) if isinstance(given, str) else None
+    seconds = float(given) if isinstance(given, int | float) else float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if seconds <= 0:
+        raise UserError(f"--time-budget {given}: a number and a unit, such as 90s, 30m or 2h")
+    return seconds
