@@ -108,7 +108,10 @@ def _checked(name: str, value: Any, annotation: Any) -> Any:
     try:
         return _adapter(annotation).validate_python(value)
     except ValidationError as error:
-        raise UserError(f"{option(name)} {_told(value)}: {_fault(error.errors()[-1], value, annotation)}") from None
+        allowed = choices(annotation)
+        if isinstance(value, list | tuple) and allowed:
+            value = next((each for each in value if each not in allowed), value)
+        raise UserError(f"{option(name)} {_told(value)}: {_fault(error.errors()[-1], value, allowed)}") from None
 
 
 @functools.cache
@@ -116,8 +119,7 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
     return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
 
 
-def _fault(fault: ErrorDetails, value: Any, annotation: Any) -> str:
-    allowed = choices(annotation)
+def _fault(fault: ErrorDetails, value: Any, allowed: tuple[str, ...]) -> str:
     if allowed:
         hint = nearest(value, allowed) if isinstance(value, str) else ""
         return f"one of {', '.join(allowed)}" + (f"; {hint}" if hint else "")

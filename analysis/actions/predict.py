@@ -28,7 +28,7 @@ def predict(
     views: Annotated[
         Literal["none", "flip", "ten_crop"], Doc("Average over views of each image: none, flip or ten_crop.")
     ] = "none",
-    split: Annotated[Literal["train", "val"], Doc("Of a prepared dataset: train or val.")] = "val",
+    split: Annotated[str, Doc("Of a prepared dataset: train or val.")] = "val",
     device: Annotated[str | None, Doc("cpu or cuda. (default: a GPU if there is one)")] = None,
 ) -> pd.DataFrame:
     """Predict the emotion in each image of SOURCE, with the refitted winner of RUN (the mean of its seeds).

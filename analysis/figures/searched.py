@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.base import headline, legend, new
+from analysis.figures.base import Shown, headline, legend, new
 from analysis.figures.style import INK, PALE, PALETTE, PUBLISHED, QUIET, WIDTH, colours, style
 from analysis.trials.axes import Point, SearchAxis
 from analysis.trials.importance import Importances
@@ -51,7 +51,7 @@ def slices(points: list[Point], axes_: list[SearchAxis]) -> Figure:
     columns = min(3, len(axes_))
     rows = math.ceil(len(axes_) / columns)
     with style():
-        figure = Figure(figsize=(WIDTH, 0.9 + 2.4 * rows))
+        figure = Shown(figsize=(WIDTH, 0.9 + 2.4 * rows))
         grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
         for number, panel in enumerate(grid.ravel()):
             if number >= len(axes_):

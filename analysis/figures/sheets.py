@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from analysis.figures.base import headline
+from analysis.figures.base import Shown, headline
 from analysis.figures.style import WIDTH, style
 from analysis.results import TestResult
 from analysis.run import RunRecord
@@ -31,7 +31,7 @@ def sheet(frame: pd.DataFrame, title: str, *, heat: bool = False) -> Figure:
     """
     rows = math.ceil(len(frame) / _COLUMNS)
     with style():
-        figure = Figure(figsize=(WIDTH, 0.6 + 1.75 * rows))
+        figure = Shown(figsize=(WIDTH, 0.6 + 1.75 * rows))
         grid = figure.subplots(rows, _COLUMNS, squeeze=False)
         for number, axes in enumerate(grid.ravel()):
             axes.set_axis_off()

@@ -80,10 +80,17 @@ def _parameter(parameter: inspect.Parameter, *, positional: bool) -> inspect.Par
         about = typer.Option(option(name), help=text)
         default = None if isinstance(default, str) else default  # the door's own default, a single one
     else:
-        least: Any = next((each.ge for each in metadata if isinstance(each, Ge)), None)
-        most: Any = next((each.le for each in metadata if isinstance(each, Le)), None)
-        about = typer.Option(help=text, min=least, max=most)
+        about = typer.Option(help=f"{text}{_bounds(metadata)}")
     return inspect.Parameter(name, kind, default=default, annotation=Annotated[shown, about])
+
+
+def _bounds(metadata: list[Any]) -> str:
+    """Return ``[1 or more]`` for what a door's annotation says of a number; the door itself keeps to it."""
+    least = next((each.ge for each in metadata if isinstance(each, Ge)), None)
+    most = next((each.le for each in metadata if isinstance(each, Le)), None)
+    if least is None:
+        return ""
+    return f" [{least} or more]" if most is None else f" [{least} to {most}]"
 
 
 def _type(annotation: Any) -> Any:

@@ -78,14 +78,12 @@ def test_a_table_of_another_version_is_named(made) -> None:
         _ = made.run.rows
 
 
-def test_metrics_that_an_older_version_did_not_know_are_empty(made) -> None:
-    rows = made.run.rows
-    older = {name: kind for name, kind in TRIAL_COLUMNS.items() if name != "train_macro_f1"}
-    flat = [{**{k: v for k, v in row.items() if k in older}, "config.backbone": row["backbone"]} for row in rows]
-    write_table(flat, older, made.path / "trials.parquet")
-    assert made.run.trials["train_macro_f1"].isna().all()
-    assert made.run.rows[0]["train_macro_f1"] is None
-    assert len(made.run.ranked) == len([row for row in rows if row["status"] in ("completed", "stopped")])
+def test_a_table_that_lacks_a_column_is_none_of_ours(made) -> None:
+    less = {name: kind for name, kind in TRIAL_COLUMNS.items() if name != "train_macro_f1"}
+    flat = [{k: v for k, v in row.items() if k in less} for row in made.run.rows]
+    write_table(flat, less, made.path / "trials.parquet")
+    with pytest.raises(UserError, match="lacks the columns train_macro_f1"):
+        _ = load_run(made.path).trials
 
 
 def test_what_is_not_a_run_is_named(tmp_path: Path) -> None:

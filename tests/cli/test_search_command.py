@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from fer_tune.run_folder import (
     SearchSettings,
     write_table,
 )
+from fer_tune.search.watching.output import output
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, run_folder: RunFolder) -> dict[str, A
     seen: dict[str, Any] = {"finished": True, "interrupted": False}
 
     def search(options: engine.SearchOptions) -> engine.Ended:
-        seen["options"] = options
+        seen.update(options=options, output=output())
         return engine.Ended(
             run_folder, seen["finished"], seen["interrupted"], seen.get("reason", ""), seen.get("gave_up", False)
         )
@@ -80,7 +80,7 @@ BASE = ("search", "--data", "d", "--backbone", "cnn_simpler")
 @pytest.mark.parametrize(
     ("arguments", "field", "value"),
     [
-        ((), "data", Path("d")),
+        ((), "data", "d"),
         (("--backbone", "resnet18", "--backbone", "cnn_simpler"), "backbones", ["cnn_simpler", "resnet18"]),
         (("--trials", "7"), "trials", 7),
         (("--epochs", "9"), "epochs", 9),
@@ -106,7 +106,7 @@ BASE = ("search", "--data", "d", "--backbone", "cnn_simpler")
         (("--objective", "val_accuracy", "--objective", "latency"), "objectives", ("val_accuracy", "latency")),
         (("--target-accuracy", "0.6"), "target_accuracy", 0.6),
         (("--weights", "a.pt", "--weights", "resnet18=runs/b"), "weights", ["a.pt", "resnet18=runs/b"]),
-        (("--warm-start", "old"), "warm_start", Path("old")),
+        (("--warm-start", "old"), "warm_start", "old"),
         (("--warm-start-top", "5"), "warm_start_top", 5),
         (("--no-published",), "published", False),
         (("--no-known-good",), "known_good", False),
@@ -122,7 +122,7 @@ def test_an_option_reaches_the_engine(monkeypatch, asked, arguments, field, valu
 
 def test_the_defaults_of_the_command_are_those_of_the_engine(monkeypatch, asked):
     call(monkeypatch, *BASE)
-    assert asked["options"] == engine.SearchOptions(data=Path("d"), backbones=["cnn_simpler"])
+    assert asked["options"] == engine.SearchOptions(data="d", backbones=["cnn_simpler"])
 
 
 def test_the_end_shows_the_best_trials_and_the_next_command(monkeypatch, asked, run_folder, capsys):
@@ -187,7 +187,7 @@ def test_the_end_of_a_search_for_two_objectives_shows_the_front(monkeypatch, ask
 
 def test_resume_goes_on_with_the_run(monkeypatch, asked, run_folder, capsys):
     assert call(monkeypatch, "resume", run_folder.path) == 0
-    assert asked["options"] == run_folder.path
+    assert asked["options"] == str(run_folder.path)
     assert "next: fer-tune refit" in capsys.readouterr().out
 
 
@@ -203,14 +203,13 @@ def test_an_unknown_wandb_mode(monkeypatch, asked, capsys):
 
 
 def test_quiet_prints_the_run_folder_alone(monkeypatch, asked, run_folder, capsys):
-    monkeypatch.setenv("FER_TUNE_OUTPUT", "text")  # put back after the test
     assert call(monkeypatch, *BASE, "--quiet") == 0
     assert capsys.readouterr().out == f"{run_folder.path}\n"
-    assert os.environ["FER_TUNE_OUTPUT"] == "quiet"
+    assert asked["output"] == "quiet"
+    assert output() == "text"  # of what this process does next
 
 
 def test_json_ends_with_how_the_search_ended(monkeypatch, asked, run_folder, capsys):
-    monkeypatch.setenv("FER_TUNE_OUTPUT", "text")
     asked |= {"finished": False, "reason": "the time budget is spent"}
     assert call(monkeypatch, "resume", str(run_folder.path), "--json") == 0
     (line,) = capsys.readouterr().out.splitlines()
@@ -221,7 +220,7 @@ def test_json_ends_with_how_the_search_ended(monkeypatch, asked, run_folder, cap
         "interrupted": False,
         "reason": "the time budget is spent",
     }
-    assert os.environ["FER_TUNE_OUTPUT"] == "json"
+    assert asked["output"] == "json"
 
 
 def test_quiet_and_json_exclude_each_other(monkeypatch, asked, capsys):

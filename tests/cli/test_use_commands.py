@@ -164,7 +164,7 @@ def test_a_seed_alone_and_views_change_the_answer(made: FakeRun, faces: Path, tm
         (("{faces}/a.png", "--seed", 5), "has the seeds 1001, 1002"),
         (("{faces}/a.png", "--config", "cnn_none"), "no refit of it has ended"),
         (("{faces}/a.png", "--out", "found.xls"), "must end in .csv, .parquet or .md"),
-        (("{faces}/a.png", "--views", "all"), "none, flip or ten_crop"),
+        (("{faces}/a.png", "--views", "all"), "one of none, flip, ten_crop"),
     ],
 )
 def test_what_cannot_be_predicted_is_named(made: FakeRun, faces: Path, options: tuple[Any, ...], message: str) -> None:
@@ -214,7 +214,7 @@ def test_export_without_out_goes_into_the_run(made: FakeRun) -> None:
 
 
 def test_an_unknown_format_is_refused(made: FakeRun, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--format pickle: safetensors or onnx"):
+    with pytest.raises(UserError, match="--format pickle: one of safetensors, onnx"):
         call("export", made.path, "--format", "pickle", "--out", tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 from rich.console import Console
-from rich.live import Live
 
 from fer_tune.run_folder import METRIC
 from fer_tune.search.watching.board import Best, Running, Snapshot, board, percent, time_left
 from fer_tune.search.watching.output import output
+from fer_tune.search.watching.places import Place, has_place, place_of
 from fer_tune.search.watching.recorder import why_it_died
 
 if TYPE_CHECKING:
@@ -52,15 +52,15 @@ class Progress(Callback):
         self._began = time.monotonic()
         self._before = 0.0  # seconds spent before a resume
         self._drawn = 0.0
-        self._live: Live | None = None
+        self._place: Place | None = None
         self._console = Console(highlight=False, soft_wrap=True)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key not in ("_live", "_console")}
+        return {key: value for key, value in self.__dict__.items() if key not in ("_place", "_console")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._live, self._console, self._began = None, Console(highlight=False, soft_wrap=True), time.monotonic()
+        self._place, self._console, self._began = None, Console(highlight=False, soft_wrap=True), time.monotonic()
 
     def get_state(self) -> dict[str, Any]:
         """What Tune saves."""
@@ -100,16 +100,15 @@ class Progress(Callback):
         if not self._in_place() or time.monotonic() - self._drawn < _EVERY:
             return
         self._drawn = time.monotonic()
-        if self._live is None:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
-            self._live.start()
-        self._live.update(board(self.snapshot(trials)), refresh=True)
+        self._place = self._place or place_of(self._console)
+        self._place.show(board(self.snapshot(trials)))
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         """Leave the terminal as it was."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        if self._place is not None:
+            self._place.show(board(self.snapshot(trials)))
+            self._place.close()
+            self._place = None
 
     def snapshot(self, trials: list[Trial]) -> Snapshot:
         """Return what the table shows."""
@@ -153,7 +152,7 @@ class Progress(Callback):
         return [f"{waiting} trial(s) wait for a place on the cluster"] if waiting else []
 
     def _in_place(self) -> bool:
-        return output() == "text" and self._console.is_terminal
+        return output() == "text" and has_place(self._console)
 
     def _end(self, trial: Trial, how: str, error: str | None) -> None:
         name = trial.trial_id

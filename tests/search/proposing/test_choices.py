@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import fer_tune.search.proposing.samplers as choices
+import fer_tune.search.stopping_early.schedulers as schedulers
 from fer_tune.errors import UserError
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.proposing.objectives import check_objectives, told
@@ -36,7 +36,7 @@ CHOICES = {
 
 
 def test_the_examples_of_the_documentation_run():
-    assert doctest.testmod(choices) == (0, 1)
+    assert doctest.testmod(schedulers) == (0, 1)
 
 
 @pytest.mark.parametrize(

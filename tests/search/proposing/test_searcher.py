@@ -201,16 +201,3 @@ def test_a_small_grid_ends_before_the_other_backbone_does(tmp_path):
     names = [search.suggest(str(index))["backbone"] for index in range(6)]
     assert names == ["cnn_residual", "cnn_baseline"] * 2 + ["cnn_baseline"] * 2
     assert search.suggest("x") == Searcher.FINISHED
-
-
-def test_a_search_begun_with_an_earlier_version_goes_on(tmp_path):
-    search = searcher(tmp_path, trials=2)
-    search.suggest("a")
-    state = search.__getstate__() | {"_trials": 2}
-    for name in ("_seconds", "_scheduler", "_second"):
-        del state[name]
-    revived = StudySearcher.__new__(StudySearcher)
-    revived.__setstate__(state)
-    assert isinstance(revived.suggest("b"), dict)
-    revived.on_trial_complete("b", result(1, 0.5, finished=True))
-    assert revived.suggest("c") == Searcher.FINISHED

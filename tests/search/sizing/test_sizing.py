@@ -13,11 +13,11 @@ import pytest
 import ray
 from drawing import tiny_dataset
 
+import fer_tune.search.sizing.estimate as sizing
 from fer_tune.errors import UserError
 from fer_tune.search.cluster.hardware import Resources
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.sizing.estimate import BackboneCost, Estimate, Probe, estimate, expected_epochs
-from fer_tune.search.sizing.estimate import estimate as sizing
 from fer_tune.search.sizing.report import report
 from fer_tune.search.stopping_early.asha import BackboneASHA
 

@@ -11,7 +11,7 @@ from fer_tune.data.preparing.readers import fer2013, ferg, raf_db
 from fer_tune.errors import UserError
 from fer_tune.search.spaces.published import as_published, find_published, reported_accuracy, shipped_published, system
 
-DOCS = Path(__file__).parents[2] / "docs" / "published.md"
+DOCS = Path(__file__).parents[3] / "docs" / "published.md"
 
 # Experiments per system, as counted in the papers.
 EXPERIMENTS = {

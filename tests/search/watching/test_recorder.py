@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
-from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, TRIAL_COLUMNS
+from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, RECALLS, TRIAL_COLUMNS
 from fer_tune.search.watching.recorder import Recorder
 
 
@@ -20,11 +20,15 @@ def trial(name, **config):
 
 
 def result(epoch, accuracy, finished=False):
-    metrics = dict.fromkeys(METRICS, 0.5) | {
-        "val_accuracy": accuracy,
-        "seconds": 2.0,
-        "images_per_second": 100.0 * epoch,
-    }
+    metrics = (
+        dict.fromkeys(METRICS, 0.5)
+        | {key: [0.5, 0.5] for key in RECALLS}
+        | {
+            "val_accuracy": accuracy,
+            "seconds": 2.0,
+            "images_per_second": 100.0 * epoch,
+        }
+    )
     return {**metrics, "epoch": epoch, "finished": finished, "best_val_accuracy": accuracy, "best_epoch": epoch}
 
 
