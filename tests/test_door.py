@@ -134,7 +134,7 @@ def test_a_command_has_the_options_of_its_door_in_its_words(name):
             said = [each for each in getattr(parameter.annotation, "__metadata__", ()) if isinstance(each, Doc)]
             assert said, f"{name} {key} says nothing"
             assert shown[key].help.startswith(said[0].documentation)
-            assert isinstance(shown[key], click.Argument) or option(key) in shown[key].opts
+            assert shown[key].param_type_name == "argument" or option(key) in shown[key].opts
 
 
 def test_a_search_in_another_thread_says_where_it_must_be_called(tmp_path):

@@ -102,3 +102,36 @@ def test_a_driver_that_is_killed(start, search, tmp_path):
     process.wait(10)
     time.sleep(12)  # Ray's daemons notice, and end by themselves
     finish(start, tmp_path)
+
+
+@pytest.mark.slow
+def test_an_interrupted_search_in_python_goes_on_in_the_same_process(tmp_path):
+    tiny_dataset(tmp_path / "data", n_train=2100, n_val=140, n_test=14)
+    program = f"""
+import fer_tune
+try:
+    fer_tune.search(
+        data={str(tmp_path / "data")!r}, backbone="cnn_simpler", trials={TRIALS}, epochs=6, name="r", concurrent=1,
+        storage={str(tmp_path / "runs")!r}, wandb="disabled",
+    )
+except fer_tune.Interrupted as stop:
+    print("INTERRUPTED", stop, flush=True)
+    run = fer_tune.resume(stop.run)
+    print("RESUMED", len(run.trials), run.reason or "to its end", flush=True)
+"""
+    log = tmp_path / "python.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "-c", program], stdout=out, stderr=out, start_new_session=True)
+    try:
+        wait_for_trials(tmp_path / "runs" / "r", 2, process, log)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(300) == 0, log.read_text()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    told = log.read_text()
+    assert "INTERRUPTED interrupted; nothing finished is lost. Go on with: fer-tune resume" in told
+    assert f"RESUMED {TRIALS} to its end" in told
+    assert "Traceback" not in told
+    assert set(statuses(tmp_path / "runs" / "r")) <= {"completed", "stopped"}

@@ -54,17 +54,20 @@ class Cell:
     """
 
     def __init__(self) -> None:
-        from IPython.display import HTML, display  # where there is a cell, it is there
-
-        self._html: Any = HTML
-        self._handle: Any = display(HTML(""), display_id=True)
+        self._handle: Any = None  # of what is displayed
 
     def show(self, shown: RenderableType) -> None:
         """See `Place`."""
+        from IPython.display import HTML, display  # where there is a cell, it is there
+
         console = Console(record=True, file=io.StringIO(), width=_COLUMNS, highlight=False, force_jupyter=False)
         console.print(shown)
         frame = "<pre style='line-height:1.3;font-family:monospace'>{code}</pre>"
-        self._handle.update(self._html(console.export_html(inline_styles=True, code_format=frame)))
+        page = HTML(console.export_html(inline_styles=True, code_format=frame))
+        if self._handle is None:
+            self._handle = display(page, display_id=True)
+        else:
+            self._handle.update(page)
 
     def close(self) -> None:
         """See `Place`."""
