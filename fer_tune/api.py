@@ -18,7 +18,8 @@ from typing_extensions import Doc
 from analysis.result import Run
 from fer_tune.door import GaveUpError, Interrupted, checked, door
 from fer_tune.errors import UserError
-from fer_tune.run_folder import Objective, Sampler
+from fer_tune.objectives import Objective
+from fer_tune.run_folder import Sampler
 from fer_tune.search.watching.output import Output, showing
 from fer_tune.tracking.mode import Choice
 
@@ -40,7 +41,7 @@ def prepare(
     name: Annotated[str | None, Doc("Name of the dataset in results; the format's own if left out.")] = None,
     format: Annotated[
         str | None,
-        Doc("fer2013-csv, fer2013-folders, raf-db, raf-db-folders, ferg-db or folders; recognised if left out."),
+        Doc("Which reader reads it; recognised if left out."),
     ] = None,
     split: Annotated[
         str | None,
@@ -159,9 +160,9 @@ def search(
     ] = None,
     objective: Annotated[
         Objective | Sequence[Objective],
-        Doc("val_accuracy; again for one beside it: seconds (per epoch), latency or parameters."),
+        Doc("What it is for: val_accuracy, and again for one beside it."),
     ] = "val_accuracy",
-    sampler: Annotated[Sampler, Doc("What draws: tpe, gp (Gaussian process), cmaes (CMA-ES), grid or random.")] = "tpe",
+    sampler: Annotated[Sampler, Doc("What draws the settings of the next trial.")] = "tpe",
     scheduler: Annotated[
         str, Doc("What stops poor trials: asha, median, or none: every trial runs to its end.")
     ] = "asha",
@@ -177,7 +178,7 @@ def search(
     known_good: Annotated[
         bool, Doc("Try settings that were good elsewhere, where the space names some and the sampler learns.")
     ] = True,
-    wandb: Annotated[Choice, Doc("auto, online, offline or disabled.")] = "auto",
+    wandb: Annotated[Choice, Doc("How Weights & Biases records it; auto: online where there is a key.")] = "auto",
     output: Annotated[Output, Doc("text shows a table, quiet nothing, json a line per event.")] = "text",
 ) -> Run:
     """Search learning rate, batch size, augmentation, freeze depth and more, per backbone.

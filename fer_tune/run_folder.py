@@ -39,11 +39,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fer_tune.errors import UserError
+from fer_tune.objectives import Objective
 
 Status = Literal["completed", "stopped", "failed", "running"]
 Sampler = Literal["tpe", "random", "gp", "cmaes", "grid"]
 Scheduler = Literal["asha", "median", "none"]
-Objective = Literal["val_accuracy", "seconds", "latency", "parameters"]
 TrainedOn = Literal["train", "train+val"]
 
 METRICS: tuple[str, ...] = (
@@ -104,18 +104,6 @@ TRIAL_COLUMNS: dict[str, pa.DataType] = {
     "images_per_second": pa.float64(),  # mean over its epochs
     "error": pa.string(),  # null, or why it failed
 }
-
-OBJECTIVE_COLUMNS: dict[Objective, str] = {
-    "val_accuracy": "best_val_accuracy",
-    "seconds": "epoch_seconds",
-    "latency": "latency_ms",
-    "parameters": "parameters",
-}
-"""Objective of a search -> the column of trials.parquet that holds it; all but accuracy are to be small."""
-
-
-METRIC = OBJECTIVE_COLUMNS["val_accuracy"]
-"""What trials report and a search maximises: the best validation accuracy so far, in [0, 1]."""
 
 
 class DatasetRef(BaseModel):

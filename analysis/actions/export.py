@@ -28,7 +28,7 @@ def export(
     run: RunRecord,
     *,
     format: Annotated[
-        Literal["safetensors", "onnx"], Doc("safetensors or onnx (needs the extra `onnx`).")
+        Literal["safetensors", "onnx"], Doc("What is written; onnx needs the extra `onnx`.")
     ] = "safetensors",
     out: Annotated[str | Path | None, Doc("Folder to write to. (default: RUN/export)")] = None,
     config: Annotated[str | None, Doc("A refitted configuration. (default: the winner)")] = None,

@@ -25,9 +25,7 @@ def predict(
     top_k: Annotated[int, Doc("Classes to name for each image."), Ge(1)] = 3,
     config: Annotated[str | None, Doc("A refitted configuration. (default: the winner)")] = None,
     seed: Annotated[int | None, Doc("One of its seeds. (default: the mean of all)")] = None,
-    views: Annotated[
-        Literal["none", "flip", "ten_crop"], Doc("Average over views of each image: none, flip or ten_crop.")
-    ] = "none",
+    views: Annotated[Literal["none", "flip", "ten_crop"], Doc("Average over views of each image.")] = "none",
     split: Annotated[str, Doc("Of a prepared dataset: train or val.")] = "val",
     device: Annotated[str | None, Doc("cpu or cuda. (default: a GPU if there is one)")] = None,
 ) -> pd.DataFrame:

@@ -40,7 +40,7 @@ def refit(
     ] = 0,
     on: Annotated[
         Literal["train", "train+val"],
-        Doc("train, or train+val: once all are refitted, train the winner again on both, for an epoch fixed before."),
+        Doc("Once all are refitted, train+val trains the winner again on both, for an epoch fixed before."),
     ] = "train",
     cpus_per_trial: Annotated[float | None, Doc("CPUs of each refit. (default: as in the search)"), Gt(0)] = None,
     gpus_per_trial: Annotated[

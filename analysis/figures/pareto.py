@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from analysis.figures.base import headline, legend, new
 from analysis.figures.style import INK, PALE, PUBLISHED, QUIET, colours, style
 from analysis.trials.pareto import MEANINGS, measured, pareto_front
-from fer_tune.run_folder import OBJECTIVE_COLUMNS, Objective
+from fer_tune.objectives import OBJECTIVES, Objective
 
 _LOG_RATIO = 10  # values that differ by more than this factor are shown on a logarithmic axis
 
@@ -25,7 +25,7 @@ def pareto(rows: list[dict[str, Any]], second: Objective, published: set[str]) -
         second: what was to be small.
         published: names of the published configurations.
     """
-    column = OBJECTIVE_COLUMNS[second]
+    column = OBJECTIVES[second].column
     known = measured(rows, second)
     with style():
         figure, [axes] = new(4.8)

@@ -7,17 +7,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from analysis.words import percent, settings_text
-from fer_tune.run_folder import OBJECTIVE_COLUMNS, Objective, SearchSettings
+from fer_tune.objectives import OBJECTIVES, Objective
+from fer_tune.run_folder import SearchSettings
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-HEADS: dict[Objective, str] = {"seconds": "s/epoch", "latency": "ms/image", "parameters": "parameters"}
-MEANINGS: dict[Objective, str] = {
-    "seconds": "median seconds of an epoch",
-    "latency": "milliseconds to classify one image",
-    "parameters": "parameters of the network",
-}
+HEADS: dict[Objective, str] = {name: aim.head for name, aim in OBJECTIVES.items()}
+MEANINGS: dict[Objective, str] = {name: aim.meaning for name, aim in OBJECTIVES.items()}
 
 
 def second_objective(settings: SearchSettings) -> Objective | None:
@@ -27,7 +24,7 @@ def second_objective(settings: SearchSettings) -> Objective | None:
 
 def measured(rows: Iterable[dict[str, Any]], second: Objective) -> list[dict[str, Any]]:
     """Return the rows of trials.parquet that have both values and did not fail, in their order."""
-    column = OBJECTIVE_COLUMNS[second]
+    column = OBJECTIVES[second].column
     return [
         row for row in rows if row["status"] != "failed" and _number(row["best_val_accuracy"]) and _number(row[column])
     ]
@@ -40,7 +37,7 @@ def pareto_front(rows: Iterable[dict[str, Any]], second: Objective) -> list[dict
     is that of a checkpoint; a failed one, or one without either value, does not.  Of several with the same two values
     the first stays.
     """
-    column = OBJECTIVE_COLUMNS[second]
+    column = OBJECTIVES[second].column
     front: list[dict[str, Any]] = []
     for row in sorted(measured(rows, second), key=lambda row: (-row["best_val_accuracy"], row[column])):
         if not front or row[column] < front[-1][column]:
@@ -72,7 +69,7 @@ def _text(row: dict[str, Any], second: Objective, published: set[str], front: st
         "origin": row["origin"],
         "kind": "published" if row["origin"] in published else "searched",
         "accuracy": percent(row["best_val_accuracy"]),
-        "value": value_text(row[OBJECTIVE_COLUMNS[second]], second),
+        "value": value_text(row[OBJECTIVES[second].column], second),
         "front": front,
         "settings": settings_text(row["config"]),
     }
@@ -80,7 +77,7 @@ def _text(row: dict[str, Any], second: Objective, published: set[str], front: st
 
 def _place(row: dict[str, Any], front: list[dict[str, Any]], second: Objective) -> str:
     """Return which trial of the front is better, or as good."""
-    column = OBJECTIVE_COLUMNS[second]
+    column = OBJECTIVES[second].column
     own = (row["best_val_accuracy"], row[column])
     better = next(each for each in front if each[column] <= own[1])  # the most accurate that costs no more
     same = (better["best_val_accuracy"], better[column]) == own
@@ -89,7 +86,7 @@ def _place(row: dict[str, Any], front: list[dict[str, Any]], second: Objective) 
 
 def value_text(value: float, second: Objective) -> str:
     """Return a value of the second objective for people."""
-    return f"{value:,.0f}" if second == "parameters" or value >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if OBJECTIVES[second].whole or value >= 100 else f"{value:.3g}"
 
 
 def pareto_table(rows: Iterable[dict[str, Any]], second: Objective) -> Table:
@@ -105,7 +102,7 @@ def pareto_table(rows: Iterable[dict[str, Any]], second: Objective) -> Table:
             row["backbone"],
             row["origin"],
             f"{100 * row['best_val_accuracy']:.2f} %",
-            value_text(row[OBJECTIVE_COLUMNS[second]], second),
+            value_text(row[OBJECTIVES[second].column], second),
             f"{row['epochs']} {row['status'][:4]}",
         )
     return table

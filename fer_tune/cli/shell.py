@@ -13,7 +13,7 @@ import typer
 from annotated_types import Ge, Le
 from typing_extensions import Doc
 
-from fer_tune.door import Interrupted, option, signature
+from fer_tune.door import Interrupted, choices, option, signature
 
 RUN = typer.Argument(help="The run's folder, as `fer-tune search` made it, or its URI.", metavar="RUN")
 
@@ -70,6 +70,8 @@ def _parameter(parameter: inspect.Parameter, *, positional: bool) -> inspect.Par
     if get_origin(annotation) is Annotated:
         annotation, *metadata = get_args(annotation)
     text = next((each.documentation for each in metadata if isinstance(each, Doc)), "")
+    if allowed := choices(annotation):
+        text = f"{text} [{', '.join(allowed)}]"
     shown = _type(annotation)
     about: Any
     if positional:

@@ -30,7 +30,7 @@ from optuna.storages import InMemoryStorage
 from surrogate import EPOCHS, HERE, Surrogate
 
 import fer_tune.search.proposing.searcher as searcher_module
-from fer_tune.run_folder import METRIC
+from fer_tune.objectives import METRIC
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.spaces.loading import from_resolved, load_space
 from fer_tune.search.spaces.space import SearchSpace

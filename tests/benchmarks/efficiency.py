@@ -33,7 +33,8 @@ from ray.tune.search.optuna import OptunaSearch
 from surrogate import EPOCHS, HERE, Surrogate
 
 import fer_tune.search.proposing.searcher as searchers
-from fer_tune.run_folder import METRIC, Candidate
+from fer_tune.objectives import METRIC
+from fer_tune.run_folder import Candidate
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.spaces.loading import load_space
 from fer_tune.search.spaces.space import SearchSpace

@@ -17,15 +17,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from fer_tune.errors import UserError
-from fer_tune.run_folder import OBJECTIVE_COLUMNS, Objective
+from fer_tune.objectives import OBJECTIVES, Objective
 from fer_tune.search.spaces.space import SearchSpace
-
-_CHANGED_BY: dict[Objective, tuple[str, ...] | None] = {
-    "seconds": None,  # nearly every setting
-    "latency": ("image_size",),
-    "parameters": (),
-}
-"""Settings that change an objective besides the backbone itself; all are to be minimised."""
 
 
 def second_of(objectives: Sequence[Objective]) -> Objective | None:
@@ -46,7 +39,7 @@ def told(second: Objective | None, space: SearchSpace) -> Objective | None:
     """Return ``second`` where the settings searched in ``space`` change it, else None."""
     if second is None:
         return None
-    fields = _CHANGED_BY[second]
+    fields = OBJECTIVES[second].changed_by
     return second if fields is None or set(fields) & set(space.parameters) else None
 
 
@@ -81,4 +74,4 @@ def value_of(second: Objective, result: dict[str, Any], seconds: Collection[floa
     """Return the value of ``second`` from a trial's last result and the seconds of its epochs; NaN if unknown."""
     if second == "seconds":
         return typical_seconds(seconds)
-    return float(result.get(OBJECTIVE_COLUMNS[second], math.nan))
+    return float(result.get(OBJECTIVES[second].column, math.nan))

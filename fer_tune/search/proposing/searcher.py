@@ -20,7 +20,8 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from fer_tune.run_folder import METRIC, Candidate, Objective, Sampler, Scheduler
+from fer_tune.objectives import METRIC, Objective
+from fer_tune.run_folder import Candidate, Sampler, Scheduler
 from fer_tune.search.cluster.room import Room
 from fer_tune.search.proposing.grid import LOST, grid_trials
 from fer_tune.search.proposing.objectives import told, value_of

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from fer_tune.errors import UserError
 from fer_tune.run_folder import Candidate
 from fer_tune.search.options import SearchOptions
+from fer_tune.search.proposing.samplers import blind_trials
 from fer_tune.search.spaces.space import SearchSpace
 from fer_tune.storage.runs import open_run
 from fer_tune.tables import read_table
@@ -24,7 +26,7 @@ def starts(options: SearchOptions, spaces: dict[str, SearchSpace]) -> dict[str, 
         UserError: as :func:`best_of`.
     """
     found = best_of(options.warm_start, list(spaces), options.warm_start_top) if options.warm_start else {}
-    if options.known_good and options.sampler not in ("random", "grid"):
+    if options.known_good and not math.isinf(blind_trials(options.sampler)):
         found = {name: [*found.get(name, []), *space.fitting()] for name, space in spaces.items()}
     return {name: entries for name, entries in found.items() if entries}
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune import Callback
 
 from fer_tune.errors import UserError
-from fer_tune.run_folder import METRIC
+from fer_tune.objectives import METRIC
 from fer_tune.search.watching.recorder import why_it_died
 from fer_tune.storage.outage import outage
 

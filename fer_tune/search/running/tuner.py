@@ -7,7 +7,8 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
-from fer_tune.run_folder import METRIC, RunFolder, SearchSettings
+from fer_tune.objectives import METRIC, OBJECTIVES
+from fer_tune.run_folder import RunFolder, SearchSettings
 from fer_tune.search.cluster.room import Room
 from fer_tune.search.proposing.objectives import second_of
 from fer_tune.search.proposing.searcher import StudySearcher
@@ -31,7 +32,7 @@ def trial_setup(settings: SearchSettings) -> TrialSetup:
         settings.cpus_per_trial,
         settings.gpus_per_trial,
         settings.workers_per_trial,
-        measure=bool({"latency", "parameters"} & set(settings.objectives)),
+        measure=any(OBJECTIVES[name].measured for name in settings.objectives),
         labels=settings.node_labels,
     )
 

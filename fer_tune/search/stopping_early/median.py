@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune.schedulers import TrialScheduler
 
-from fer_tune.run_folder import METRIC
+from fer_tune.objectives import METRIC
 from fer_tune.search.stopping_early.fresh import FreshProcesses
 
 if TYPE_CHECKING:

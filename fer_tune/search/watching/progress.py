@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune import Callback
 from rich.console import Console
 
-from fer_tune.run_folder import METRIC
+from fer_tune.objectives import METRIC
 from fer_tune.search.watching.board import Best, Running, Snapshot, board, percent, time_left
 from fer_tune.search.watching.output import output
 from fer_tune.search.watching.places import Place, has_place, place_of

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
+from fer_tune.objectives import OBJECTIVES
 from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, RECALLS, TRIAL_COLUMNS, RunFolder, Status, write_table
 from fer_tune.search.proposing.objectives import typical_seconds
 from fer_tune.storage.moved import where_now
@@ -15,7 +16,7 @@ from fer_tune.storage.moved import where_now
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
-_MEASURED = ("latency_ms", "parameters")  # where they are objectives: once per trial, by fer_tune.training.footprint
+_MEASURED = tuple(aim.column for aim in OBJECTIVES.values() if aim.measured)  # where they are objectives
 _EVERY = 5.0  # seconds between two writes of the tables
 
 

@@ -9,7 +9,7 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.utils.object_cache import _ObjectCache
 
-from fer_tune.run_folder import METRIC
+from fer_tune.objectives import METRIC
 from fer_tune.search.stopping_early.asha import BackboneASHA
 from fer_tune.search.stopping_early.fresh import FreshProcesses
 from fer_tune.search.stopping_early.median import BackboneMedian

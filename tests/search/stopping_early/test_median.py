@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
-from fer_tune.run_folder import METRIC
+from fer_tune.objectives import METRIC
 from fer_tune.search.stopping_early.median import NEEDED, BackboneMedian
 from fer_tune.search.stopping_early.resumable import KeepScheduler
 

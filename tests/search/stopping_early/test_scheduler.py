@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from ray.tune.schedulers import TrialScheduler
 
-from fer_tune.run_folder import METRIC
+from fer_tune.objectives import METRIC
 from fer_tune.search.stopping_early.asha import BackboneASHA
 from fer_tune.search.stopping_early.resumable import KeepScheduler
 
