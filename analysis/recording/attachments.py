@@ -200,8 +200,7 @@ def _dataset(run: RunRecord, data: Row) -> list[Artifact]:
 def _model(run: RunRecord, test: TestResult, name: str, data: Row) -> Artifact:
     """Return the weights of one seed, the best on validation, with what is to be done to an image before."""
     models = network(run, test.config_id)
-    scored = [-1.0 if value != value else value for value in models.validation]  # NaN: trained on val too
-    number = scored.index(max(scored))
+    number = models.best_seed()
     side = getattr(models.settings[number], "image_size", None)
     shape = (models.card.channels, side or models.card.height, side or models.card.width)
     about = json.dumps(preprocessing(models, number, shape), indent=2)

@@ -41,6 +41,11 @@ class Network:
     seeds: list[int]
     validation: list[float]  # best validation accuracy of each seed; NaN for those trained on val too
 
+    def best_seed(self) -> int:
+        """Return the place in `seeds` of the best on validation; the first where no validation accuracy is known."""
+        scored = [-1.0 if value != value else value for value in self.validation]  # NaN: trained on val too
+        return scored.index(max(scored))
+
     def load(self, number: int, device: str) -> Any:
         """Return the model of one seed, ready to predict."""
         from fer_tune.training.evaluation import load_model

@@ -27,8 +27,7 @@ def command(
 
     loaded = load_run(run)
     models = network(loaded, config, seed)
-    scored = [-1.0 if value != value else value for value in models.validation]  # NaN: trained on val too
-    number = scored.index(max(scored))
+    number = models.best_seed()
     target = out or loaded.folder.path / "export"
     difference = export(models, number, target, kind)
     console = Console(soft_wrap=True, highlight=False)
