@@ -6,6 +6,7 @@ Photographs and the names of their files go along only where that is allowed; se
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from analysis.heldout.examples import MISTAKES, PAIRS, PER_PAIR
 from analysis.report.facts import gather
 from analysis.report.findings import standing
-from analysis.report.writing import rendered, what_mattered
+from analysis.report.rendering import as_html, as_markdown
+from analysis.report.sections.whole import describe
+from analysis.report.writing import what_mattered
 from analysis.results import ClassScores, TestResult
 from analysis.run import RunRecord, read_run
 from analysis.run.cards import dataset_card
@@ -219,7 +222,8 @@ def _model(run: RunRecord, test: TestResult, name: str, data: Row) -> Artifact:
 
 def _report(run: RunRecord, *, images: bool) -> dict[str, Path | str]:
     """Return the report's texts, without figures: some show photographs, and the charts are W&B's own."""
-    facts = gather(run, standing(run), what_mattered(run)) | {"pictures": {}}
-    if not images:
-        facts["examples"] = {**facts["examples"], "rows": []}  # names of files
-    return {name: rendered(name, facts) for name in ("report.html", "report.md")}
+    facts = gather(run, standing(run), what_mattered(run))
+    if not images and facts.examples is not None:
+        facts = replace(facts, examples=replace(facts.examples, rows=[]))  # names of files
+    report = describe(facts, [])
+    return {"report.html": as_html(report), "report.md": as_markdown(report)}
