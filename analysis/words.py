@@ -68,3 +68,8 @@ def nth(number: int) -> str:
     """Return ``1st``, ``2nd``, ``11th``."""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"
+
+
+def slug(name: str) -> str:
+    """Return the name of a backbone as a part of a file's name: ``org/model:tag`` is ``org_model_tag``."""
+    return name.replace("/", "_").replace(":", "_")

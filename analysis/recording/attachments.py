@@ -6,6 +6,7 @@ Photographs and the names of their files go along only where that is allowed; se
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from analysis.heldout.examples import MISTAKES, PAIRS, PER_PAIR
 from analysis.report.facts import gather
 from analysis.report.findings import standing
-from analysis.report.writing import rendered, what_mattered
+from analysis.report.rendering import as_html, as_markdown
+from analysis.report.sections.whole import describe
+from analysis.report.writing import what_mattered
 from analysis.results import ClassScores, TestResult
 from analysis.run import RunRecord, read_run
 from analysis.run.cards import dataset_card
@@ -200,8 +203,7 @@ def _dataset(run: RunRecord, data: Row) -> list[Artifact]:
 def _model(run: RunRecord, test: TestResult, name: str, data: Row) -> Artifact:
     """Return the weights of one seed, the best on validation, with what is to be done to an image before."""
     models = network(run, test.config_id)
-    scored = [-1.0 if value != value else value for value in models.validation]  # NaN: trained on val too
-    number = scored.index(max(scored))
+    number = models.best_seed()
     side = getattr(models.settings[number], "image_size", None)
     shape = (models.card.channels, side or models.card.height, side or models.card.width)
     about = json.dumps(preprocessing(models, number, shape), indent=2)
@@ -220,7 +222,8 @@ def _model(run: RunRecord, test: TestResult, name: str, data: Row) -> Artifact:
 
 def _report(run: RunRecord, *, images: bool) -> dict[str, Path | str]:
     """Return the report's texts, without figures: some show photographs, and the charts are W&B's own."""
-    facts = gather(run, standing(run), what_mattered(run)) | {"pictures": {}}
-    if not images:
-        facts["examples"] = {**facts["examples"], "rows": []}  # names of files
-    return {name: rendered(name, facts) for name in ("report.html", "report.md")}
+    facts = gather(run, standing(run), what_mattered(run))
+    if not images and facts.examples is not None:
+        facts = replace(facts, examples=replace(facts.examples, rows=[]))  # names of files
+    report = describe(facts, [])
+    return {"report.html": as_html(report), "report.md": as_markdown(report)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,21 @@ from analysis.words import count
 _SHOWN_DOUBTS = 10
 
 
-def example_facts(run: RunRecord, test: TestResult) -> dict[str, Any]:
-    """Return what the report says of errors: pairs with their counts, and doubtful labels; empty for older tests."""
+@dataclass(frozen=True)
+class Examples:
+    """The errors of a test, in words."""
+
+    pairs: str  # the most confused
+    doubtful: str  # how many labels, of how many
+    rows: list[dict[str, str]]  # the most doubtful labels
+    file: str  # with all of them, in the run folder
+
+
+def examples(run: RunRecord, test: TestResult) -> Examples | None:
+    """Return the most confused pairs with their counts, and doubtful labels; None for older tests, which kept none."""
     file = run.folder.test(test.config_id) / "doubtful.parquet"
     if not file.is_file():
-        return {}
+        return None
     doubts = pd.read_parquet(file)
     total = np.sum(np.asarray(test.confusion), axis=0)
     off = total * (1 - np.eye(len(total), dtype=int))
@@ -30,17 +40,14 @@ def example_facts(run: RunRecord, test: TestResult) -> dict[str, Any]:
             names = test.classes[true], test.classes[predicted]
             share = 100 * off[true, predicted] / max(1, total[true].sum())
             pairs.append(f"{names[0]} taken for {names[1]} ({share:.0f} % of {names[0]})")
-    return {
-        "doubtful": f"{count(len(doubts), 'label')} of {test.images:,}",
-        "pairs": "; ".join(pairs),
-        "rows": [
-            {
-                "source": row["source"],
-                "label": row["label"],
-                "suggested": row["suggested"],
-                "p": f"{100 * row['p_suggested']:.0f}",
-            }
-            for row in doubts.head(_SHOWN_DOUBTS).to_dict("records")
-        ],
-        "file": str(file),
-    }
+    rows = [
+        {
+            "source": row["source"],
+            "label": row["label"],
+            "suggested": row["suggested"],
+            "p": f"{100 * row['p_suggested']:.0f}",
+        }
+        for row in doubts.head(_SHOWN_DOUBTS).to_dict("records")
+    ]
+    doubtful = f"{count(len(doubts), 'label')} of {test.images:,}"
+    return Examples("; ".join(pairs), doubtful, rows, file.relative_to(run.folder.path).as_posix())

@@ -1,14 +1,15 @@
-"""What a report's templates show, gathered once as text and rows."""
+"""What there is to tell of a run, gathered once for the report, the tables for LaTeX and the model card."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from analysis.report.errors import example_facts
+from analysis.report.errors import Examples, examples
 from analysis.report.findings import Standing, answer, chosen, found_as, limits, luck
-from analysis.report.rows import compared, cost_rows, leader_rows, open_settings, refit_rows, versus_rows
+from analysis.report.rows import Compared, compared, cost_rows, leader_rows, open_settings, refit_rows, versus_rows
 from analysis.results import MORE, VIEW_NAMES, Scores, TestResult
 from analysis.run import RunRecord
 from analysis.run.cards import dataset_card
@@ -16,65 +17,117 @@ from analysis.trials.budget import savings_sentences
 from analysis.trials.early_judgement import scheduler_words
 from analysis.trials.importance import Importances
 from analysis.trials.pareto import HEADS, MEANINGS, pareto_rows, second_objective
-from analysis.words import kept_text, percent, span
+from analysis.words import count, kept_text, percent, span
 from fer_tune.data.preparing.summary import hygiene_sentences
 from fer_tune.version import __version__
 
 
-def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> dict[str, Any]:
-    """Return what the templates show, as text and rows."""
+@dataclass(frozen=True)
+class Facts:
+    """What the report, the tables for LaTeX and the model card tell of a run: text, and rows of text by name."""
+
+    title: str
+    dataset: str
+    classes: list[str]
+    place: str  # of the run, for a command that is typed elsewhere
+    answer: str
+    luck: str
+    next_command: str
+    found_as: str
+    refits: list[dict[str, str]]
+    leaders: list[dict[str, Any]]
+    trials: int
+    savings: list[str]
+    compared: list[Compared]
+    versus: list[dict[str, str]]
+    versus_method: str
+    pareto: Front | None
+    open_settings: list[dict[str, str]]
+    test: TestResult | None
+    scores: list[dict[str, str]]
+    views: list[dict[str, str]]
+    confusion: list[tuple[str, list[int]]]  # each true class, and its counts
+    costs: list[dict[str, str]]
+    examples: Examples | None
+    backbones: list[str]
+    mattered: dict[str, str]  # of each backbone with enough trials, in a sentence
+    openings: list[dict[str, Any]]
+    how: list[tuple[str, str]]
+    limits: list[str]
+    version: str
+    written: str
+
+
+@dataclass(frozen=True)
+class Front:
+    """The trials that none beats in both objectives of a search, and what the second objective is."""
+
+    rows: list[dict[str, str]]
+    head: str
+    meaning: str
+    note: str
+
+
+def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Facts:
+    """Return what there is to tell of ``run``, as far as it is; lists are empty where it has nothing yet.
+
+    Args:
+        run: the run.
+        stand: how far it is.
+        mattered: of each backbone with enough trials.
+    """
     settings = run.settings
     test = stand.test
-    return {
-        "title": settings.name,
-        "dataset": settings.dataset.name,
-        "classes": settings.dataset.classes,
-        "folder": run.place,
-        "answer": answer(run, stand),
-        "found_as": "" if test is None else found_as(run, test.origin),
-        "luck": luck(run, stand),
-        "next_command": stand.next_command,
-        "refits": refit_rows(stand.refits),
-        "leaders": leader_rows(run),
-        "trials": len(run.rows),
-        "compared": [asdict(row) for row in compared(run, stand)],
-        "versus": versus_rows(stand.comparison.pairs) if stand.comparison else [],
-        "versus_method": stand.comparison.method if stand.comparison else "",
-        "pareto": pareto_facts(run),
-        "open_settings": open_settings(run),
-        "test": test,
-        "scores": [] if test is None else score_rows(test),
-        "views": [] if test is None else view_rows(test),
-        "confusion": [] if test is None else _confusion(test),
-        "costs": cost_rows(stand),
-        "examples": {} if test is None else example_facts(run, test),
-        "mattered": [
-            {"backbone": each.backbone, "suffix": each.backbone.replace("/", "_").replace(":", "_"), "words": words}
-            for each, words in ((each, each.sentence()) for each in mattered)
-        ],
-        "backbones": [name.replace("/", "_").replace(":", "_") for name in settings.backbones],
-        "savings": savings_sentences(run) if run.ranked else [],
-        "openings": run.openings,
-        "how": how(run, stand),
-        "limits": limits(run, stand),
-        "percent": percent,
-        "span": span,
-        "version": __version__,
-        "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-    }
+    return Facts(
+        title=settings.name,
+        dataset=settings.dataset.name,
+        classes=settings.dataset.classes,
+        place=_place(run),
+        answer=answer(run, stand),
+        luck=luck(run, stand),
+        next_command=stand.next_command,
+        found_as="" if test is None else found_as(run, test.origin),
+        refits=refit_rows(stand.refits),
+        leaders=leader_rows(run),
+        trials=len(run.rows),
+        savings=savings_sentences(run) if run.ranked else [],
+        compared=compared(run, stand),
+        versus=versus_rows(stand.comparison.pairs) if stand.comparison else [],
+        versus_method=stand.comparison.method if stand.comparison else "",
+        pareto=_front(run),
+        open_settings=open_settings(run),
+        test=test,
+        scores=[] if test is None else score_rows(test),
+        views=[] if test is None else view_rows(test),
+        confusion=[] if test is None else _confusion(test),
+        costs=cost_rows(stand),
+        examples=None if test is None else examples(run, test),
+        backbones=settings.backbones,
+        mattered={each.backbone: each.sentence() for each in mattered},
+        openings=run.openings,
+        how=how(run, stand),
+        limits=limits(run, stand),
+        version=__version__,
+        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    )
 
 
-def pareto_facts(run: RunRecord) -> dict[str, Any]:
-    """Return the table of the trials that none beats in both objectives; empty for a search with one objective."""
+def _place(run: RunRecord) -> str:
+    """Return the run as it is named on any machine: by its URI, or by its folder and the one that it is in."""
+    path = Path(run.place)
+    return f"{path.parent.name}/{path.name}" if path.is_absolute() else run.place
+
+
+def _front(run: RunRecord) -> Front | None:
     settings = run.settings
     second = second_objective(settings)
     if second is None:
-        return {}
+        return None
     rows = pareto_rows(run.rows, second, run.published_names)
     note = f"Best validation accuracy in %, one seed each, and {MEANINGS[second]}"
     if second != "parameters" and settings.concurrent != 1:
         note += ", measured while other trials may have run beside it"
-    return {"rows": rows, "head": HEADS[second], "meaning": MEANINGS[second], "note": note} if rows else {}
+    return Front(rows, HEADS[second], MEANINGS[second], note) if rows else None
 
 
 def score_rows(scores: Scores) -> list[dict[str, str]]:
@@ -128,11 +181,11 @@ def _view(name: str, texts: list[str]) -> dict[str, str]:
     return dict(zip(("name", "accuracy", "balanced", "f1"), (name, *texts), strict=True))
 
 
-def _confusion(test: TestResult) -> list[dict[str, Any]]:
-    """Return the counts summed over seeds, a row per true class."""
+def _confusion(test: TestResult) -> list[tuple[str, list[int]]]:
+    """Return the counts summed over seeds, of each true class."""
     classes = range(len(test.classes))
     total = [[sum(seed[row][column] for seed in test.confusion) for column in classes] for row in classes]
-    return [{"name": test.classes[row], "counts": total[row]} for row in classes]
+    return list(zip(test.classes, total, strict=True))
 
 
 def how(run: RunRecord, stand: Standing) -> list[tuple[str, str]]:
@@ -149,7 +202,9 @@ def how(run: RunRecord, stand: Standing) -> list[tuple[str, str]]:
     plan, final = run.refit_plan, run.final_plan
     if plan is not None:
         seeds = ", ".join(map(str, plan.seeds))
-        words = f"{len(plan.configs)} configurations, seeds {seeds}, {plan.epochs} epochs, on the training split"
+        words = (
+            f"{count(len(plan.configs), 'configuration')}, seeds {seeds}, {plan.epochs} epochs, on the training split"
+        )
         found.append(("refits", words))
     if final is not None:
         told = ", ".join(f"{config.config_id} for {config.stop_epoch} epochs" for config in final.configs)

@@ -108,7 +108,7 @@ def _epochs(run: RunRecord, trial: dict[str, Any] | None) -> str:
         return "did not run in the search"
     text = f"{trial['epochs']} of {run.settings.epochs} epochs in the search"
     if trial["status"] == "failed":
-        return f"failed: {trial['error']}"
+        return f"failed: {trial['error'] or 'it is not known why'}"
     return f"{text}, stopped early" if trial["status"] == "stopped" else text
 
 
@@ -178,15 +178,24 @@ def leader_rows(run: RunRecord) -> list[dict[str, Any]]:
 
 
 def open_settings(run: RunRecord) -> list[dict[str, str]]:
-    """Return what papers leave open and this run chose, and why: a row per published configuration and field."""
-    found = []
-    for entry in run.published:
-        published = entry.published
-        for name, why in published.chosen.items():
-            found.append(
-                {"published": published.name, "field": name, "value": str(published.config.get(name)), "why": why}
-            )
-    return found
+    """Return what papers leave open and this run chose, and why: a row per published configuration and field.
+
+    What is no setting, such as the layers of a network, has no value of its own.
+    """
+    return [
+        {
+            "published": entry.published.name,
+            "field": name,
+            "value": _value(entry.published.config.get(name)),
+            "why": why,
+        }
+        for entry in run.published
+        for name, why in entry.published.chosen.items()
+    ]
+
+
+def _value(value: Any) -> str:
+    return "–" if value is None else str(value)
 
 
 def cost_rows(stand: Standing) -> list[dict[str, str]]:

@@ -42,7 +42,7 @@ class Network:
     validation: list[float]  # best validation accuracy of each seed; NaN for those trained on val too
 
     def best_seed(self) -> int:
-        """Return the place of the seed that is best on validation; the first where all were trained on it too."""
+        """Return the place in `seeds` of the best on validation; the first where no validation accuracy is known."""
         scored = [-1.0 if value != value else value for value in self.validation]  # NaN: trained on val too
         return scored.index(max(scored))
 

@@ -15,12 +15,15 @@ from typesetting import typeset
 from analysis.heldout.opening import run_test
 from analysis.refits.final_plan import plan_final
 from analysis.refits.plan import plan_refits
+from analysis.report.card import model_card
 from analysis.report.comparison_bars import comparison
 from analysis.report.facts import gather
 from analysis.report.findings import standing
 from analysis.report.latex import tables
 from analysis.report.pictures import draw
-from analysis.report.writing import render, rendered, write_report
+from analysis.report.rendering import as_html, as_markdown
+from analysis.report.sections.whole import describe
+from analysis.report.writing import what_mattered, write_report
 from analysis.saving import save_figure
 from analysis.trials.axes import points
 from analysis.trials.pareto import pareto_front
@@ -59,7 +62,7 @@ class Tags(HTMLParser):
 
 def drawn(run) -> set[str]:
     """Return the names of the figures, without the time that it takes to write them."""
-    return {name for name, _, _ in draw(run, standing(run), [])}
+    return {each.name for each in draw(run, standing(run), [])}
 
 
 def test_after_the_search_it_says_to_refit(made) -> None:
@@ -80,7 +83,7 @@ def test_a_search_that_was_interrupted_is_to_be_resumed_first(made) -> None:
 def test_after_some_refits_it_still_says_to_refit(made) -> None:
     plan = made.refit([[0.6, 0.61]])
     (made.run.folder.refit_seed(plan.configs[0].config_id, plan.seeds[0]) / "result.json").unlink()
-    text = render(made.run, standing(made.run), "md")
+    text = text_of(made)
     assert f"fer-tune refit {made.path}" in text
     assert "to do" in text
 
@@ -148,10 +151,10 @@ def test_figures_are_the_same_each_time(final, tmp_path) -> None:
     run, _, written = final
     first = {file.name: file.read_bytes() for file in written.figures}
     assert {name.split(".")[1] for name in first} == {"png", "pdf"}
-    for name, _, figure in itertools.islice(draw(run, standing(run), []), 3):
-        assert save_figure(figure, tmp_path / f"{name}.png") == first[f"{name}.png"]
-        figure.set_layout_engine("none")
-        assert save_figure(figure, tmp_path / f"{name}.pdf") == first[f"{name}.pdf"]
+    for drawn in itertools.islice(draw(run, standing(run), []), 3):
+        assert save_figure(drawn.figure, tmp_path / f"{drawn.name}.png") == first[f"{drawn.name}.png"]
+        drawn.figure.set_layout_engine("none")
+        assert save_figure(drawn.figure, tmp_path / f"{drawn.name}.pdf") == first[f"{drawn.name}.pdf"]
 
 
 def test_markdown_shows_every_figure_that_is_there(final) -> None:
@@ -162,7 +165,9 @@ def test_markdown_shows_every_figure_that_is_there(final) -> None:
 
 
 def text_of(made, kind="md") -> str:
-    return render(made.run, standing(made.run), kind)
+    run = made.run
+    report = describe(gather(run, standing(run), what_mattered(run)), [])
+    return as_html(report) if kind == "html" else as_markdown(report)
 
 
 def test_every_opening_is_counted(made, models) -> None:
@@ -215,7 +220,7 @@ def test_a_search_without_a_finished_trial_has_a_report_too(made) -> None:
 
 def test_what_papers_leave_open_is_listed_with_our_reason(made) -> None:
     settings = made.run.settings
-    chosen = {"batch_size": "not given; 64 is common"}
+    chosen = {"batch_size": "not given; 64 is common", "network": "the layers are not given"}
     published = {
         name: [entry.model_copy(update={"chosen": chosen}) for entry in entries]
         for name, entries in settings.published.items()
@@ -223,6 +228,7 @@ def test_what_papers_leave_open_is_listed_with_our_reason(made) -> None:
     made.run.folder.write_settings(settings.model_copy(update={"published": published}))
     text = text_of(made)
     assert "| qutub-atay-2023/cnn_baseline | batch_size | 64 | not given; 64 is common |" in text
+    assert "| qutub-atay-2023/cnn_baseline | network | – | the layers are not given |" in text
 
 
 def test_the_report_knows_the_hygiene_of_a_dataset_that_has_moved(made, models) -> None:
@@ -316,14 +322,15 @@ def test_tables_for_latex_hold_the_figures_of_the_report(final) -> None:
 
 
 def test_the_model_card_tells_use_figures_and_limits(final) -> None:
-    _, result, written = final
+    run, result, written = final
     text = (written.html.parent / "model_card.md").read_text()
     assert text.startswith(f"# Model card: {result.config_id}")
     assert written.answer in text
     assert "Not meant to judge" in text
     assert ", ".join(result.classes) in text
     assert f"seeds {', '.join(map(str, result.seeds))}" in text
-    assert "fer-tune predict" in text
+    assert f"fer-tune predict {run.folder.path.parent.name}/{run.folder.path.name} IMAGE" in text
+    assert str(run.folder.path) not in text  # the card goes with the weights, to other machines
     assert "learning_rate" in text
 
 
@@ -434,8 +441,7 @@ def test_a_configuration_of_an_earlier_run_is_not_called_published(made, models)
     run = made.run
     assert [test.role for test in run.tests] == ["winner", "published", "published"]
     assert "taken over from an earlier search (first/abc)" in text_of(made)
-    facts = gather(run, standing(run), []) | {"pictures": {}}
-    assert "taken over from an earlier search (first/abc)" in rendered("model_card.md", facts)
+    assert "taken over from an earlier search (first/abc)" in model_card(gather(run, standing(run), []))
     assert [kind for kind, *_ in bars_of(made)[1].values()] == ["published", "published", "searched"]
     stars = [drawn for drawn in run.plot_history().axes[0].collections if drawn.get_sizes()[0] == 190]
     assert sum(len(each.get_offsets()) for each in stars) == len(run.published)

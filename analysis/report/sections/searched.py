@@ -1,0 +1,106 @@
+"""Sections on the search and the refits: their tables, what accuracy costs, and which settings mattered."""
+
+from __future__ import annotations
+
+from analysis.report.blocks import (
+    Block,
+    Column,
+    Paragraph,
+    Picture,
+    Section,
+    Table,
+    pictures_at,
+    quiet,
+    row,
+    stacked,
+    text,
+)
+from analysis.report.facts import Facts
+
+
+def refits(facts: Facts, pictures: list[Picture]) -> list[Section]:
+    """Return every refitted configuration; nothing before the refits."""
+    if not facts.refits:
+        return []
+    columns = [
+        Column("configuration"),
+        Column("tried as"),
+        Column("in search", "right"),
+        Column("mean ± sd", "right"),
+        Column("each seed"),
+        Column("settings", look="long"),
+    ]
+    cells = ("id", "origin", "search", "mean", "each", "settings")
+    blocks: list[Block] = [
+        quiet("Validation accuracy in %, best epoch of each seed."),
+        Table(columns, [row(*(each[name] for name in cells)) for each in facts.refits]),
+        *pictures_at(pictures, "refits"),
+    ]
+    return [Section("Refits", blocks)]
+
+
+def leaderboard(facts: Facts, pictures: list[Picture]) -> list[Section]:
+    """Return the best trials and what early stopping saved; nothing before a trial has ended."""
+    if not facts.leaders:
+        return []
+    columns = [
+        Column("trial"),
+        Column("accuracy", "right"),
+        Column("tried as"),
+        Column("status"),
+        Column("epochs", "right"),
+        Column("settings", look="long"),
+    ]
+    rows = [
+        row(
+            stacked(f"{number}. {each['trial_id']}", each["backbone"]),
+            each["accuracy"],
+            each["origin"],
+            each["status"],
+            str(each["epochs"]),
+            each["settings"],
+        )
+        for number, each in enumerate(facts.leaders, start=1)
+    ]
+    words = f"The best {len(rows)} of {facts.trials} trials, by validation accuracy in %; one seed each."
+    blocks: list[Block] = [
+        quiet(words),
+        Table(columns, rows),
+        *pictures_at(pictures, "search"),
+        *(Paragraph(text(line)) for line in facts.savings),
+    ]
+    return [Section("Leaderboard of the search", blocks)]
+
+
+def pareto(facts: Facts, pictures: list[Picture]) -> list[Section]:
+    """Return the trials that none beats in both objectives; nothing for a search with one objective."""
+    front = facts.pareto
+    if front is None:
+        return []
+    columns = [
+        Column("trial"),
+        Column("accuracy", "right"),
+        Column(front.head, "right"),
+        Column("tried as"),
+        Column("on the front"),
+        Column("settings", look="long"),
+    ]
+    cells = ("accuracy", "value", "origin", "front", "settings")
+    rows = [row(stacked(each["trial_id"], each["backbone"]), *(each[name] for name in cells)) for each in front.rows]
+    words = f"No trial is better than those on the front in both accuracy and {front.meaning}. {front.note}."
+    blocks: list[Block] = [quiet(words), Table(columns, rows), *pictures_at(pictures, "pareto")]
+    return [Section("What accuracy costs", blocks)]
+
+
+def mattered(facts: Facts, pictures: list[Picture]) -> list[Section]:
+    """Return which settings mattered, backbone by backbone; nothing before a trial has ended."""
+    if not facts.leaders:
+        return []
+    blocks: list[Block] = []
+    if not facts.mattered:
+        blocks.append(Paragraph(text("Too few trials have ended to say which settings mattered.")))
+    for backbone in facts.backbones:
+        if backbone in facts.mattered:
+            blocks.append(Paragraph(text(facts.mattered[backbone])))
+        blocks += pictures_at(pictures, "settings", backbone)
+    return [Section("What mattered", blocks)]
