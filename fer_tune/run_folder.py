@@ -39,12 +39,15 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fer_tune.errors import UserError
-from fer_tune.objectives import Objective
+from fer_tune.objectives import OBJECTIVES, Objective
 
 Status = Literal["completed", "stopped", "failed", "running"]
 Sampler = Literal["tpe", "random", "gp", "cmaes", "grid"]
 Scheduler = Literal["asha", "median", "none"]
 TrainedOn = Literal["train", "train+val"]
+
+SEARCHED = "searched"
+"""Origin of a trial whose settings the search drew itself."""
 
 METRICS: tuple[str, ...] = (
     "train_loss",
@@ -87,7 +90,7 @@ EPOCH_COLUMNS: dict[str, pa.DataType] = {
 TRIAL_COLUMNS: dict[str, pa.DataType] = {
     "trial_id": pa.string(),
     "backbone": pa.string(),
-    "origin": pa.string(),  # "sampled", or the name of a published configuration
+    "origin": pa.string(),  # `SEARCHED`, or the name of the configuration that was tried first
     "status": pa.string(),  # a `Status`
     "epochs": pa.int32(),  # epochs trained
     "best_val_accuracy": pa.float64(),  # in [0, 1]
@@ -99,8 +102,8 @@ TRIAL_COLUMNS: dict[str, pa.DataType] = {
     "peak_memory_mib": pa.float64(),
     "seconds": pa.float64(),  # wall time of all its epochs
     "epoch_seconds": pa.float64(),  # median wall time of an epoch
-    "latency_ms": pa.float64(),  # milliseconds to classify one image; null where it was no objective
-    "parameters": pa.int64(),  # of the network; null likewise
+    # what is measured where a search is for it, else null
+    **{aim.column: pa.int64() if aim.whole else pa.float64() for aim in OBJECTIVES.values() if aim.measured},
     "images_per_second": pa.float64(),  # mean over its epochs
     "error": pa.string(),  # null, or why it failed
 }

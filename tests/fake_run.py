@@ -116,7 +116,7 @@ class FakeRun:
         row: dict[str, Any] = {
             "trial_id": trial_id,
             "backbone": backbone,
-            "origin": f"{PAPER.get(backbone, 'paper')}/{backbone}" if first else "sampled",
+            "origin": f"{PAPER.get(backbone, 'paper')}/{backbone}" if first else "searched",
             "status": "failed" if failed else "stopped" if stopped else "completed",
             "epochs": length,
             "error": "OutOfMemoryError: CUDA out of memory" if failed else None,

@@ -11,7 +11,7 @@ from analysis.statistics.intervals import mean_interval
 from analysis.trials.pareto import MEANINGS
 from analysis.words import count, mean_sd, percent, points, span
 from fer_tune.errors import UserError
-from fer_tune.run_folder import RefitResult
+from fer_tune.run_folder import SEARCHED, RefitResult
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def answer(run: RunRecord, stand: Standing) -> str:
         test = stand.test
         seeds = f"mean of {len(test.seeds)} seeds" if len(test.seeds) > 1 else "one seed"
         return (
-            f"A {test.backbone} {found_as(run, test.origin)} classifies {percent(test.accuracy.value)} % of the "
+            f"A {_named(run, test)} classifies {percent(test.accuracy.value)} % of the "
             f"{test.images:,} held-out images of {data} correctly (95 % interval {span(test.accuracy)}; {seeds})"
             f"{_against(run, test, stand)}."
         )
@@ -92,10 +92,16 @@ def answer(run: RunRecord, stand: Standing) -> str:
 
 def found_as(run: RunRecord, origin: str) -> str:
     """Return where a configuration is from, in words."""
-    if origin == "sampled":
-        return "found by the search"
+    if origin == SEARCHED:
+        return SEARCHED
     known = "as published" if origin in run.published_names else "taken over from an earlier search"
     return f"{known} ({origin})"
+
+
+def _named(run: RunRecord, test: TestResult) -> str:
+    """Return ``searched resnet18``, or ``resnet18 as published (qutub-atay-2023/resnet18)``."""
+    known = found_as(run, test.origin)
+    return f"{known} {test.backbone}" if known == SEARCHED else f"{test.backbone} {known}"
 
 
 def _against(run: RunRecord, test: TestResult, stand: Standing) -> str:

@@ -40,9 +40,9 @@ def compared(run: RunRecord, stand: Standing) -> list[Compared]:
         trial = next((row for row in run.rows if row["trial_id"] == best.trial_id), None)
         rows.append(_searched_row(run, stand, best.config_id, best.backbone, trial))
     elif stand.winner is None:
-        sampled = next((row for row in run.ranked if row["origin"] not in names), None)
-        if sampled is not None:
-            rows.append(_searched_row(run, stand, sampled["trial_id"], sampled["backbone"], sampled))
+        found = next((row for row in run.ranked if row["origin"] not in names), None)
+        if found is not None:
+            rows.append(_searched_row(run, stand, found["trial_id"], found["backbone"], found))
     return rows
 
 
@@ -125,7 +125,7 @@ def versus_rows(pairs: list[Versus]) -> list[dict[str, str]]:
     """Return the comparisons on the same images, differences in points."""
     return [
         {
-            "against": f"{pair.second_origin if pair.second_origin != 'sampled' else 'searched'}: {pair.second}",
+            "against": f"{pair.second_origin}: {pair.second}",
             "difference": _change(pair.difference, pair.low, pair.high),
             "macro_f1": _change(pair.macro_f1_difference, pair.macro_f1_low, pair.macro_f1_high),
             "probability": f"{100 * pair.probability:.0f} %",

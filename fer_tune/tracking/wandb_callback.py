@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
-from fer_tune.run_folder import METRICS, RunFolder, Status
+from fer_tune.run_folder import METRICS, SEARCHED, RunFolder, Status
 from fer_tune.tracking.mode import Mode
 from fer_tune.tracking.names import run_id, tags
 from fer_tune.tracking.record import record_search
@@ -25,7 +25,7 @@ class WandbCallback(Callback):
 
     The run of the search is made from the run folder's tables, so what writes those must come before this callback.
 
-    A trial's config holds the fields of `TrialConfig` and ``origin`` ("sampled", or the name of a published
+    A trial's config holds the fields of `TrialConfig` and ``origin`` (`SEARCHED`, or the name of a published
     configuration); keys that start with an underscore are left out. A result holds ``epoch``, the names in
     `run_folder.METRICS`, ``best_val_accuracy``, ``best_epoch``, ``finished`` and ``reason``; or
     ``error``, where the trial could not be run.
@@ -110,11 +110,11 @@ class WandbCallback(Callback):
         self._last.setdefault(trial.trial_id, {})
         rows = self._rows.setdefault(trial.trial_id, {})
         config = {name: value for name, value in trial.config.items() if not name.startswith("_")}
-        backbone, origin = str(config.get("backbone", "unknown")), str(config.get("origin", "sampled"))
+        backbone, origin = str(config.get("backbone", "unknown")), str(config.get("origin", SEARCHED))
         self._session.start(
             self._id(trial),
             rows.values(),
-            name=f"{backbone} {trial.trial_id}" if origin == "sampled" else f"{backbone} {origin} {trial.trial_id}",
+            name=f"{backbone} {trial.trial_id}" if origin == SEARCHED else f"{backbone} {origin} {trial.trial_id}",
             group=self.search,
             job_type="trial",
             tags=tags(backbone, self.dataset, origin),

@@ -98,7 +98,7 @@ def test_history_marks_stopped_failed_and_published_trials(made) -> None:
 
 def test_history_leaves_out_keys_of_what_did_not_happen(made) -> None:
     trials = made.run.trials
-    some = trials[(trials["status"] == "completed") & (trials["origin"] == "sampled")]
+    some = trials[(trials["status"] == "completed") & (trials["origin"] == "searched")]
     figure = curves.search_history(some, made.run.published_names)
     keys = {text.get_text() for text in figure.legends[0].get_texts()}
     assert not keys & {"stopped early", "published", "failed"}

@@ -123,9 +123,9 @@ def test_views_are_further_rows_with_predictions_of_their_own(tested) -> None:
 def test_a_published_winner_is_compared_with_the_best_searched_one(made, models) -> None:
     made.refit([[0.5, 0.5], [0.4, 0.4], [0.7, 0.7], [0.3, 0.3]], published=2)
     first, *others = select_models(made.run)
-    assert first.refit.config.origin != "sampled" or first.refit.mean == 0.7
+    assert first.refit.config.origin != "searched" or first.refit.mean == 0.7
     roles = {each.role for each in others}
-    assert ("searched" in roles) == (first.refit.config.origin != "sampled")
+    assert ("searched" in roles) == (first.refit.config.origin != "searched")
 
 
 def test_a_winner_that_alone_was_trained_on_val_too_is_tested_alone(made, models) -> None:

@@ -14,7 +14,7 @@ from analysis.statistics.paired import Contender, compare, difference, holm, mcn
 
 def contender(labels: np.ndarray, accuracy: float, first_seed: int, seeds: int = 3, name: str = "a") -> Contender:
     each = [guesses(labels, accuracy, 7, seed) for seed in range(first_seed, first_seed + seeds)]
-    return Contender(name, "sampled" if name == "a" else f"paper/{name}", np.stack(each))
+    return Contender(name, "searched" if name == "a" else f"paper/{name}", np.stack(each))
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from analysis.trials.pareto import pareto_front, pareto_rows, pareto_table, seco
 from fer_tune.run_folder import DatasetRef, SearchSettings
 
 
-def row(name, accuracy, latency, status="completed", parameters=None, origin="sampled"):
+def row(name, accuracy, latency, status="completed", parameters=None, origin="searched"):
     return {
         "trial_id": name,
         "backbone": "cnn_simpler",
@@ -89,7 +89,7 @@ def test_a_report_has_the_front_and_then_the_published_ones_that_are_beaten():
         row("quick", 0.6, 1.0),
         row("beaten", 0.5, 2.0, origin="paper/a"),
         row("twin", 0.6, 1.0, origin="paper/b"),
-        row("sampled", 0.4, 3.0),
+        row("searched", 0.4, 3.0),
         row("broken", 0.9, 0.5, "failed", origin="paper/c"),
     ]
     table = pareto_rows(rows, "latency", {"paper/a", "paper/b", "paper/c"})

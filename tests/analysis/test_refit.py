@@ -253,7 +253,7 @@ def test_the_winner_and_its_rivals_are_trained_again_for_an_epoch_fixed_by_their
             write_json(result.model_copy(update={"best_epoch": best[number]}), place / "result.json")
     plan = plan_final(made.run)
     winner = select_winner(made.run).winner.config
-    published = {config.config_id for config in made.run.refit_plan.configs if config.origin != "sampled"}
+    published = {config.config_id for config in made.run.refit_plan.configs if config.origin != "searched"}
     assert {config.config_id for config in plan.configs} == {winner.config_id} | published
     assert {config.stop_epoch for config in plan.configs} == {5}
     assert (plan.seeds, plan.epochs) == (made.run.refit_plan.seeds, made.run.refit_plan.epochs)

@@ -10,7 +10,12 @@ from fer_tune.run_folder import TRIAL_COLUMNS, write_json, write_table
 
 
 def rows(made, *trials: dict) -> None:
-    shared = {"backbone": "cnn_residual", "origin": "sampled", "status": "completed", "config.backbone": "cnn_residual"}
+    shared = {
+        "backbone": "cnn_residual",
+        "origin": "searched",
+        "status": "completed",
+        "config.backbone": "cnn_residual",
+    }
     filled = [{**shared, "config.epochs": 9, "config.seed": 0, **trial} for trial in trials]
     write_table(filled, TRIAL_COLUMNS, made.path / "trials.parquet")
 
@@ -63,7 +68,7 @@ def test_published_configurations_are_added_when_asked_for(made) -> None:
     plan = plan_refits(made.run, top=1, seeds=1, published=True)
     names = {entry.published.name for entry in made.run.published}
     assert names < {config.origin for config in plan.configs}
-    assert "sampled" in {config.origin for config in plan.configs}
+    assert "searched" in {config.origin for config in plan.configs}
 
 
 def test_a_published_configuration_whose_trial_failed_or_never_ran_gets_its_chance(made) -> None:
@@ -79,12 +84,12 @@ def test_a_published_configuration_whose_trial_failed_or_never_ran_gets_its_chan
     )
     plan = plan_refits(made.run, top=1, seeds=1)
     found = {config.origin: config for config in plan.configs}
-    assert set(found) == {"sampled", "ostim-2024/cnn_residual", "qutub-atay-2023/cnn_baseline"}
+    assert set(found) == {"searched", "ostim-2024/cnn_residual", "qutub-atay-2023/cnn_baseline"}
     assert found["ostim-2024/cnn_residual"].trial_id == "b"
     assert found["ostim-2024/cnn_residual"].search_val_accuracy is None
     assert found["qutub-atay-2023/cnn_baseline"].config["batch_size"] == 64
     assert found["qutub-atay-2023/cnn_baseline"].trial_id == ""
-    assert plan.configs[0].origin == "sampled"
+    assert plan.configs[0].origin == "searched"
     write_json(plan, made.run.folder.refit_file)
     assert made.run.refit_plan == plan  # None comes back as None
 

@@ -74,7 +74,7 @@ def test_after_the_search_it_says_to_refit(made) -> None:
 
 
 def test_a_search_that_was_interrupted_is_to_be_resumed_first(made) -> None:
-    rows = [{"trial_id": "a", "backbone": "x", "origin": "sampled", "status": "completed", "best_val_accuracy": 0.5}]
+    rows = [{"trial_id": "a", "backbone": "x", "origin": "searched", "status": "completed", "best_val_accuracy": 0.5}]
     rows.append({**rows[0], "trial_id": "b", "status": "running"})
     write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
     assert standing(made.run).next_command == f"fer-tune resume {made.path}"

@@ -21,7 +21,7 @@ SPACE = {
 
 
 def search(made, count: int, accuracy, seed: int = 0) -> None:
-    """Write ``count`` sampled trials of one backbone whose accuracy is a function of their settings."""
+    """Write ``count`` searched trials of one backbone whose accuracy is a function of their settings."""
     rng = np.random.default_rng(seed)
     rows = []
     for number in range(count):
@@ -31,7 +31,7 @@ def search(made, count: int, accuracy, seed: int = 0) -> None:
             "freeze_depth": int(rng.integers(0, 5)),
             "optimizer": str(rng.choice(["adam", "sgd"])),
         }
-        row = {"trial_id": f"t{number:04d}", "backbone": "cnn_residual", "origin": "sampled", "status": "completed"}
+        row = {"trial_id": f"t{number:04d}", "backbone": "cnn_residual", "origin": "searched", "status": "completed"}
         row |= {"epochs": 9, "seconds": 18.0, "best_val_accuracy": float(accuracy(settings, rng))}
         rows.append(row | {f"config.{name}": value for name, value in settings.items()})
     write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
@@ -121,7 +121,7 @@ def write_curves(made, curves: dict[str, list[float]], backbones: dict[str, str]
     for name, values in curves.items():
         backbone = (backbones or {}).get(name, "cnn_residual")
         status = "completed" if len(values) == longest else "stopped"
-        row = {"trial_id": name, "backbone": backbone, "origin": "sampled", "status": status, "epochs": len(values)}
+        row = {"trial_id": name, "backbone": backbone, "origin": "searched", "status": status, "epochs": len(values)}
         rows.append(row | {"seconds": 2.0 * len(values), "best_val_accuracy": max(values)})
         own = {"trial_id": name, "backbone": backbone}
         history += [own | {"epoch": epoch, "val_accuracy": value} for epoch, value in enumerate(values, start=1)]
@@ -199,7 +199,7 @@ def test_a_search_that_stops_no_trial_is_said_to_have_stopped_none(made) -> None
 def test_regret_is_told_from_stopped_trials_that_were_refitted(made, value: float, words: str) -> None:
     rows = []
     for name, status, accuracy, rate in (("a", "completed", 0.6, 0.1), ("b", "stopped", 0.4, 0.2)):
-        row = {"trial_id": name, "backbone": "cnn_residual", "origin": "sampled", "status": status, "epochs": 3}
+        row = {"trial_id": name, "backbone": "cnn_residual", "origin": "searched", "status": status, "epochs": 3}
         row |= {"best_val_accuracy": accuracy, "config.backbone": "cnn_residual", "config.epochs": 9}
         row["config.learning_rate"] = rate
         rows.append(row)

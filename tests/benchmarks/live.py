@@ -81,7 +81,7 @@ def stock(data: Path, folder: Path, seed: int, epochs: Epochs) -> None:
     trainable = engine._trainable(None, TrialSetup(str(data), 1.0, 0.0, 1, measure=False))  # type: ignore[arg-type]
     tune.Tuner(
         trainable,
-        param_space={"backbone": space.backbone, "epochs": EPOCHS, "seed": seed, "origin": "sampled", **space.fixed},
+        param_space={"backbone": space.backbone, "epochs": EPOCHS, "seed": seed, "origin": "searched", **space.fixed},
         tune_config=tune.TuneConfig(
             search_alg=OptunaSearch(space=space.suggest, metric="val_accuracy", mode="max", seed=seed),
             scheduler=ASHAScheduler(metric="val_accuracy", mode="max", max_t=EPOCHS),

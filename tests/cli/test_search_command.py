@@ -28,7 +28,7 @@ from fer_tune.search.watching.output import output
 @pytest.fixture
 def run_folder(tmp_path: Path) -> RunFolder:
     run = RunFolder(tmp_path / "runs" / "r")
-    base: dict[str, Any] = dict.fromkeys(METRICS, 0.5) | {"backbone": "cnn_simpler", "origin": "sampled", "epochs": 3}
+    base: dict[str, Any] = dict.fromkeys(METRICS, 0.5) | {"backbone": "cnn_simpler", "origin": "searched", "epochs": 3}
     rows = [
         {**base, "trial_id": f"t{i}", "status": "completed", "best_val_accuracy": 0.5 + i / 100, "best_epoch": 3}
         | {"config.learning_rate": 0.001 * (i + 1), "config.batch_size": 32, "config.augmentation": 0.25}

@@ -21,7 +21,7 @@ from fer_tune.tracking.wandb_callback import WandbCallback, run_id
 KEY = "fedcba9876543210" * 3
 
 
-def trial(trial_id: str = "t1", origin: str = "sampled", error: str | None = None) -> Any:
+def trial(trial_id: str = "t1", origin: str = "searched", error: str | None = None) -> Any:
     config = {"backbone": "cnn_baseline", "learning_rate": 0.003, "epochs": 3, "origin": origin, "_data": "/secret"}
     return SimpleNamespace(trial_id=trial_id, config=config, status="RUNNING", last_result={}, get_error=lambda: error)
 

@@ -23,11 +23,10 @@ import optuna
 from pydantic import BaseModel, ConfigDict
 
 from fer_tune.config import TrialConfig
-from fer_tune.run_folder import Candidate, Published
+from fer_tune.run_folder import SEARCHED, Candidate, Published
 from fer_tune.search.spaces.faults import SET_BY_THE_SEARCH
 from fer_tune.search.spaces.parameter import Parameter
 
-SAMPLED = "sampled"
 _ORIGIN = "origin"
 _SETTINGS = "settings"
 
@@ -192,5 +191,5 @@ class SearchSpace(BaseModel):
 
 
 def origin(trial: optuna.trial.BaseTrial) -> str:
-    """Return the name of the published configuration that ``trial`` was enqueued for, or ``sampled``."""
-    return str(trial.user_attrs.get(_ORIGIN, SAMPLED))
+    """Return the name of the published configuration that ``trial`` was enqueued for, or `SEARCHED`."""
+    return str(trial.user_attrs.get(_ORIGIN, SEARCHED))

@@ -43,7 +43,7 @@ def test_suggests_complete_settings_and_then_no_more(tmp_path):
     search = searcher(tmp_path, trials=2)
     for name in ("a", "b"):
         settings = search.suggest(name)
-        assert settings.pop("origin") == "sampled"
+        assert settings.pop("origin") == "searched"
         config = trial_config(settings)
         assert (config.epochs, config.seed, config.backbone, config.augmentation) == (5, 0, "cnn_residual", 0.1)
         assert 1e-4 <= config.learning_rate <= 1e-1
@@ -55,7 +55,7 @@ def test_published_configurations_come_first_and_as_published(tmp_path):
     first = search.suggest("a")
     assert first["origin"] == "paper/net"
     assert (first["learning_rate"], first["optimizer"]) == (1e-3, "adam")
-    assert search.suggest("b")["origin"] == "sampled"
+    assert search.suggest("b")["origin"] == "searched"
 
 
 def test_backbones_take_turns_with_a_study_each(tmp_path):
@@ -106,7 +106,7 @@ def test_resume_when_the_study_is_ahead_of_the_snapshot(tmp_path):
     assert [trial.state for trial in study(tmp_path).trials] == [TrialState.COMPLETE, TrialState.FAIL]
     resumed.on_trial_result("kept", result(2, 0.6))  # Tune runs the epoch again
     resumed.on_trial_complete("kept", result(2, 0.6, finished=True))
-    assert [resumed.suggest(str(index))["origin"] for index in range(3)] == ["sampled"] * 3
+    assert [resumed.suggest(str(index))["origin"] for index in range(3)] == ["searched"] * 3
     assert resumed.suggest("x") == Searcher.FINISHED
     states = [trial.state for trial in study(tmp_path).trials]
     assert states == [TrialState.COMPLETE, TrialState.FAIL] + [TrialState.RUNNING] * 3

@@ -40,7 +40,7 @@ def earlier(tmp_path: Path) -> Path:
         return {
             "trial_id": trial,
             "backbone": "cnn_residual",
-            "origin": "sampled",
+            "origin": "searched",
             "status": status,
             "best_val_accuracy": accuracy,
             **{f"config.{name}": value for name, value in settings.items()},
@@ -74,7 +74,7 @@ def test_they_are_the_first_trials_of_the_new_search(earlier, tmp_path):
         ("earlier/good", 5e-3),
         ("earlier/fair", 2e-3),
     ]
-    assert drawn[2]["origin"] == "sampled"  # type: ignore[index]
+    assert drawn[2]["origin"] == "searched"  # type: ignore[index]
 
 
 def test_a_run_without_these_backbones_is_refused(earlier):

@@ -182,7 +182,7 @@ def test_no_wandb_no_published_and_the_weights_of_an_earlier_run(ray_local, run,
         )
     )
     trials, _ = rows(ended.run)
-    assert [row["origin"] for row in trials] == ["sampled"]
+    assert [row["origin"] for row in trials] == ["searched"]
     assert [row["config.weights"] for row in trials] == [str(run.path)]
     assert re.search(
         r"cnn_residual: .*/tune/.*: \d+ of \d+ tensors copied, 100\.0 % of the numbers", capfd.readouterr().err
@@ -230,8 +230,8 @@ def test_a_target_ends_a_warm_started_search_and_resume_goes_beyond_it(ray_local
     assert [row["epochs"] for row in trials] == [2, 2, 2]  # none was stopped early
     known, _ = rows(run)
     best = max((row for row in known if row["backbone"] == "cnn_residual"), key=lambda row: row["best_val_accuracy"])
-    assert sorted(row["origin"] for row in trials) == ["sampled", "sampled", f"two/{best['trial_id']}"]
-    (warm,) = (row for row in trials if row["origin"] != "sampled")  # not always the first: two start together
+    assert sorted(row["origin"] for row in trials) == ["searched", "searched", f"two/{best['trial_id']}"]
+    (warm,) = (row for row in trials if row["origin"] != "searched")  # not always the first: two start together
     assert warm["config.learning_rate"] == best["config.learning_rate"]
     settings = ended.run.settings()
     assert settings.dataset.path == f"local://{data}#{settings.dataset.content_hash}"

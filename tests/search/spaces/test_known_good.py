@@ -118,7 +118,7 @@ def test_they_come_after_an_earlier_run_and_before_anything_drawn(tmp_path):
         ("us/first", 8e-3),
         ("us/second", 1.5e-2),
     ]
-    assert drawn[2]["origin"] == "sampled"  # type: ignore[index]
+    assert drawn[2]["origin"] == "searched"  # type: ignore[index]
     studied = searcher._study("cnn_simpler").get_trials()
     assert studied[0].params == {"learning_rate": 8e-3, "drop_rate": 0.1}  # the sampler learns from it
 

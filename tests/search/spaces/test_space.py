@@ -127,7 +127,7 @@ def test_a_published_configuration_that_was_lost_is_enqueued_again(space: Search
     assert origin(again) == "paper"
     drawn = study.ask()
     assert not space.enqueue_again(study, study.trials[drawn.number])
-    assert origin(study.ask()) == "sampled"
+    assert origin(study.ask()) == "searched"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_published_configuration_outside_the_space_runs_as_published(
     study.tell(trial, 0.5)
     following = study.ask()
     assert space.holds(space.suggest(following))
-    assert origin(following) == "sampled"
+    assert origin(following) == "searched"
     assert not [warning for warning in recwarn if "out of range" in str(warning.message)]
 
 

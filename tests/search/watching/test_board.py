@@ -31,10 +31,10 @@ SNAPSHOT = Snapshot(
     stopped=3,
     failures=["bad1: out of memory at batch_size 512"],
     running=[
-        Running("ab12", "cnn_residual", "sampled", 4, 0.513),
+        Running("ab12", "cnn_residual", "searched", 4, 0.513),
         Running("cd34", "cnn_residual", "paper/net", 0, None),
     ],
-    best=[Best("cnn_residual", 0.5996, "ef56", "sampled", 8)],
+    best=[Best("cnn_residual", 0.5996, "ef56", "searched", 8)],
     seconds=3725,
     left=61,
     rate=412.6,
@@ -56,15 +56,15 @@ def test_the_board_tells_all_in_80_columns():
     assert "1:02:05 elapsed, about 1:01 left, 413 images/s" in shown
     assert "in use 4 CPUs, 0.5 GPUs, up to 1,812 MiB a trial" in shown
     assert "in use" not in drawn(replace(SNAPSHOT, cpus=0, gpus=0, memory_mib=0))
-    assert "best cnn_residual: 59.96 % val acc, trial ef56 (sampled), epoch 8" in shown
+    assert "best cnn_residual: 59.96 % val acc, trial ef56 (searched), epoch 8" in shown
     assert "failed bad1: out of memory at batch_size 512" in shown
-    assert ["ab12", "cnn_residual", "sampled", "4/9", "51.30", "%"] in [line.split() for line in shown.splitlines()]
+    assert ["ab12", "cnn_residual", "searched", "4/9", "51.30", "%"] in [line.split() for line in shown.splitlines()]
     assert ["cd34", "cnn_residual", "paper/net", "0/9", "-"] in [line.split() for line in shown.splitlines()]
     assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_many_trials_and_long_lines_stay_in_their_place():
-    many = [Running(f"t{place}", "cnn_residual", "sampled", 1, 0.5) for place in range(40)]
+    many = [Running(f"t{place}", "cnn_residual", "searched", 1, 0.5) for place in range(40)]
     shown = drawn(replace(SNAPSHOT, running=many, failures=["x: " + "long " * 40])).splitlines()
     assert any("and 28 more" in line for line in shown)
     assert max(map(len, shown)) <= 80
@@ -128,7 +128,7 @@ def test_a_search_that_fell_silent_says_how_to_go_on(run):
 
 
 def play(progress: Progress) -> None:
-    config = {"backbone": "cnn_residual", "origin": "sampled"}
+    config = {"backbone": "cnn_residual", "origin": "searched"}
     trial: Any = SimpleNamespace(trial_id="ab12", config=config, status="RUNNING", get_error=lambda: None)
     result: dict[str, Any] = {
         "epoch": 1,
@@ -141,7 +141,7 @@ def play(progress: Progress) -> None:
         1, [trial], trial, {**result, "finished": True, "images_per_second": 9.0, "peak_memory_mib": 40.0}
     )
     shown = progress.snapshot([trial])
-    assert shown.running == [Running("ab12", "cnn_residual", "sampled", 1, 0.5)]
+    assert shown.running == [Running("ab12", "cnn_residual", "searched", 1, 0.5)]
     assert (shown.cpus, shown.gpus, shown.memory_mib) == (2, 0.5, 40.0)
     progress.on_trial_complete(1, [trial], trial)
     assert progress.snapshot([trial]).completed == 1
@@ -158,8 +158,8 @@ def test_piped_output_is_a_line_per_event_or_json_or_nothing(kind, monkeypatch, 
         assert lines == []
     elif kind == "text":
         first, second = lines
-        assert first.startswith("[1/2] ab12 cnn_residual sampled: completed after 1 epochs, best val acc 50.00 %")
-        assert second.startswith("[2/2] cd34 cnn_residual sampled: failed: killed | best 50.00 % (ab12)")
+        assert first.startswith("[1/2] ab12 cnn_residual searched: completed after 1 epochs, best val acc 50.00 %")
+        assert second.startswith("[2/2] cd34 cnn_residual searched: failed: killed | best 50.00 % (ab12)")
     else:
         epoch, end, failed = map(json.loads, lines)
         assert (epoch["event"], epoch["trial_id"], epoch["epoch"], epoch["val_accuracy"]) == ("epoch", "ab12", 1, 0.5)
@@ -168,7 +168,7 @@ def test_piped_output_is_a_line_per_event_or_json_or_nothing(kind, monkeypatch, 
 
 
 def test_time_left_reckons_with_the_trials_that_run_where_a_cluster_says_how_many(run, capsys):
-    ended: Any = SimpleNamespace(trial_id="ab12", config={"backbone": "a", "origin": "sampled"}, status="RUNNING")
+    ended: Any = SimpleNamespace(trial_id="ab12", config={"backbone": "a", "origin": "searched"}, status="RUNNING")
     others = [SimpleNamespace(trial_id=f"t{place}", config=ended.config, status="RUNNING") for place in range(3)]
     result: dict[str, Any] = {
         "epoch": 1,
@@ -192,7 +192,7 @@ def test_time_left_reckons_with_the_trials_that_run_where_a_cluster_says_how_man
 
 
 def test_trials_that_wait_for_a_place_are_told_where_none_runs():
-    pending: Any = SimpleNamespace(trial_id="ab12", config={"backbone": "a", "origin": "sampled"}, status="PENDING")
+    pending: Any = SimpleNamespace(trial_id="ab12", config={"backbone": "a", "origin": "searched"}, status="PENDING")
     progress = Progress(total=9, epochs=1, concurrent=None, time_budget=None)
     assert progress.snapshot([pending, pending]).notes == ["2 trial(s) wait for a place on the cluster"]
     running: Any = SimpleNamespace(trial_id="cd34", config=pending.config, status="RUNNING")

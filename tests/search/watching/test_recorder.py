@@ -15,7 +15,7 @@ from fer_tune.search.watching.recorder import Recorder
 def trial(name, **config):
     settings = {"backbone": "cnn_residual", "learning_rate": 0.1, "epochs": 5, "seed": 0, **config}
     return SimpleNamespace(
-        trial_id=name, config={**settings, "origin": "sampled"}, get_error=lambda: "Traceback\nActorDiedError: gone"
+        trial_id=name, config={**settings, "origin": "searched"}, get_error=lambda: "Traceback\nActorDiedError: gone"
     )
 
 
