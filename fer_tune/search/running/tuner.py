@@ -7,6 +7,7 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
+from fer_tune.ray_internals import HEAD_NODE
 from fer_tune.run_folder import METRIC, RunFolder, SearchSettings
 from fer_tune.search.cluster.room import Room
 from fer_tune.search.proposing.objectives import second_of
@@ -108,8 +109,8 @@ def _trainable(settings: SearchSettings, setup: TrialSetup) -> Any:
     trainable = tune.with_parameters(run_trial, setup=setup)
     if setup.workers > 1:
         # Ray Train makes a placement group of its own for the workers, so the trial itself must not take a part of a
-        # CPU from them; Tune wants some resource, and every head has this one.
-        return tune.with_resources(trainable, {"node:__internal_head__": 0.001})
+        # CPU from them.
+        return tune.with_resources(trainable, {HEAD_NODE: 0.001})
     resources = {"CPU": setup.cpus, "GPU": setup.gpus} if setup.gpus else {"CPU": setup.cpus}
     selected: dict[str, Any] = {"bundle_label_selector": [setup.labels]} if setup.labels else {}
     return tune.with_resources(trainable, tune.PlacementGroupFactory([resources], **selected))
