@@ -24,21 +24,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fer_tune.errors import UserError
+from fer_tune.files import replacing
 
 Status = Literal["completed", "stopped", "failed", "running"]
 Sampler = Literal["tpe", "random", "gp", "cmaes", "grid"]
@@ -367,35 +363,3 @@ class RunFolder:
         if not self.final_file.is_file():
             return None
         return FinalPlan.model_validate_json(self.final_file.read_text(encoding="utf-8"))
-
-
-@contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """Yield a temporary file beside ``target`` that takes its name when the block ends well.
-
-    A reader sees the old file or the new one, never half of one.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}"  # not mkstemp: others may read what umask allows
-    try:
-        yield temporary
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_table(rows: list[dict[str, Any]], columns: dict[str, pa.DataType], target: Path) -> None:
-    """Write ``rows`` as parquet, atomically; ``config.*`` keys beyond ``columns`` follow them, in sorted order."""
-    extra = sorted({key for row in rows for key in row if key not in columns})
-    arrays = [pa.array([row.get(name) for row in rows], type=kind) for name, kind in columns.items()]
-    arrays += [pa.array([row.get(name) for row in rows]) for name in extra]
-    table = pa.Table.from_arrays(arrays, names=[*columns, *extra])
-    with replacing(target) as temporary:
-        pq.write_table(table, temporary)
-
-
-def write_json(value: BaseModel | dict[str, Any], target: Path) -> None:
-    """Write ``value`` as indented JSON, atomically."""
-    text = value.model_dump_json(indent=2) if isinstance(value, BaseModel) else json.dumps(value, indent=2)
-    with replacing(target) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")

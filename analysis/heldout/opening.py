@@ -29,7 +29,7 @@ from fer_tune import __version__
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset, Split
 from fer_tune.errors import UserError
-from fer_tune.run_folder import write_json
+from fer_tune.files import write_json
 from fer_tune.storage.runs import needed
 
 _SAME = 0.005

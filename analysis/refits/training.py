@@ -17,17 +17,10 @@ from analysis.run import RunRecord
 from fer_tune.config import FIELDS, TrialConfig, trial_config
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
-from fer_tune.run_folder import (
-    EPOCH_COLUMNS,
-    FinalPlan,
-    RefitPlan,
-    RefitResult,
-    TrainedOn,
-    replacing,
-    write_json,
-    write_table,
-)
+from fer_tune.files import replacing, write_json
+from fer_tune.run_folder import EPOCH_COLUMNS, FinalPlan, RefitPlan, RefitResult, TrainedOn
 from fer_tune.storage.runs import refreshed, store_of, working_copy
+from fer_tune.tables import write_table
 
 ATTEMPTS = 2  # a refit that fails is tried once more
 

@@ -16,7 +16,7 @@ from analysis.report.pictures import draw
 from analysis.run import RunRecord
 from analysis.saving import save_figure
 from analysis.trials.importance import Importances, importances
-from fer_tune.run_folder import replacing
+from fer_tune.files import replacing
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ leaves a checkpoint that is whole.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fer_tune.errors import UserError
+from fer_tune.files import replacing
 
 KEPT = 2  # checkpoints of a trial that Ray keeps: a death while the newest is copied leaves the one before
 BEST = "best.safetensors"
@@ -27,12 +27,14 @@ def save(folder: Path, epoch: int, model: nn.Module, state: dict[str, Any], best
 
     ``state`` holds tensors, numbers, strings, lists and dicts only.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     name = f"epoch_{epoch:04d}.safetensors"
-    _write(folder / name, lambda file: save_file(_weights(model), file))
+    with replacing(folder / name, alone=True) as file:
+        save_file(_weights(model), file)
     if best is not None:
-        _write(folder / BEST, lambda file: save_file(_weights(best), file))
-    _write(folder / _STATE, lambda file: torch.save({**state, "epoch": epoch, "weights": name}, file))
+        with replacing(folder / BEST, alone=True) as file:
+            save_file(_weights(best), file)
+    with replacing(folder / _STATE, alone=True) as file:
+        torch.save({**state, "epoch": epoch, "weights": name}, file)
     for old in folder.glob("epoch_*.safetensors"):
         if old.name != name:
             old.unlink(missing_ok=True)
@@ -67,9 +69,3 @@ def drop_last(folder: Path) -> None:
 
 def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
-
-
-def _write(file: Path, write: Any) -> None:
-    temporary = file.with_name(f".{file.name}.tmp")
-    write(temporary)
-    os.replace(temporary, file)
