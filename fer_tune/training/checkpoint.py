@@ -16,10 +16,9 @@ from torch import nn
 
 from fer_tune.errors import UserError
 from fer_tune.files import replacing
+from fer_tune.layout import BEST, STATE
 
 KEPT = 2  # checkpoints of a trial that Ray keeps: a death while the newest is copied leaves the one before
-BEST = "best.safetensors"
-_STATE = "state.pt"
 
 
 def save(folder: Path, epoch: int, model: nn.Module, state: dict[str, Any], best: nn.Module | None) -> None:
@@ -33,7 +32,7 @@ def save(folder: Path, epoch: int, model: nn.Module, state: dict[str, Any], best
     if best is not None:
         with replacing(folder / BEST, alone=True) as file:
             save_file(_weights(best), file)
-    with replacing(folder / _STATE, alone=True) as file:
+    with replacing(folder / STATE, alone=True) as file:
         torch.save({**state, "epoch": epoch, "weights": name}, file)
     for old in folder.glob("epoch_*.safetensors"):
         if old.name != name:
@@ -46,10 +45,10 @@ def load(folder: Path, model: nn.Module) -> dict[str, Any] | None:
     Raises:
         UserError: the checkpoint is damaged, or of another network.
     """
-    if not (folder / _STATE).is_file():
+    if not (folder / STATE).is_file():
         return None
     try:
-        state: dict[str, Any] = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(folder / STATE, map_location="cpu", weights_only=True)
         model.load_state_dict(load_file(folder / state["weights"]))
     except Exception as error:  # torch and safetensors raise many kinds on a damaged file
         told = " ".join(str(error).split())[:300]
@@ -62,7 +61,7 @@ def load(folder: Path, model: nn.Module) -> dict[str, Any] | None:
 
 def drop_last(folder: Path) -> None:
     """Remove what only a resume needs, and keep the best weights: for a run that is finished."""
-    (folder / _STATE).unlink(missing_ok=True)
+    (folder / STATE).unlink(missing_ok=True)
     for file in folder.glob("epoch_*.safetensors"):
         file.unlink()
 
