@@ -10,7 +10,6 @@ import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ray import tune
 from ray._private.state import available_resources_per_node
 
 if TYPE_CHECKING:
@@ -72,6 +71,8 @@ def trial_storage() -> tuple[str, Any]:
     developers, "experimental and subject to change"; the path that is public, ``get_trial_dir``, is a scratch folder of
     this machine.  If it moves, no trial with several workers starts.
     """
+    from ray import tune  # not at the top: whoever only starts Ray need not wait for it
+
     storage = tune.get_context().get_storage()
     return storage.trial_fs_path, storage.storage_filesystem
 
