@@ -1,44 +1,22 @@
-"""The layout and the schemas of a run folder: one place for the writer (search) and the reader (analysis).
+"""A run folder as the writer (search) and the reader (analysis) see it: paths, schemas, typed access.
 
-::
-
-    runs/<name>/
-      search.yaml            resolved settings of the search (`SearchSettings`)
-      study.journal          Optuna journal, one study per backbone, named as the backbone
-      tune/                  Ray Tune's state, and one folder per trial with its checkpoints
-      trials.parquet         a row per trial            (`TRIAL_COLUMNS`, then the `config.*` columns)
-      epochs.parquet         a row per trial and epoch  (`EPOCH_COLUMNS`)
-      wandb/                 offline Weights & Biases runs
-      refit/refit.json       which configurations were refitted, with which seeds (`RefitPlan`)
-      refit/<config>/seed_<s>/   result.json, epochs.parquet, best.safetensors
-      refit/final.json       which of them were trained once more on train and val together (`FinalPlan`)
-      refit/<config>/train_val/seed_<s>/   the same three files
-      dataset.json           the dataset's card, as it was when something was refitted or tested
-      test/ledger.jsonl      every opening of the held-out split: when, what, why, the split's hash
-      test/<config>/         metrics.json, predictions.parquet, and predictions_<views>.parquet with several views;
-                             of the winner also examples.parquet (errors, with their images) and doubtful.parquet
-      test/comparison.json   the winner against the other tested configurations, on the same images
-      report/                report.html, report.md, tables.tex, model_card.md, figures/*.png and *.pdf
-      export/                what `fer-tune export` wrote: a model and preprocessing.json
+Its layout is told in :mod:`fer_tune.layout`.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fer_tune import layout
 from fer_tune.errors import UserError
+from fer_tune.files import replacing
 from fer_tune.objectives import OBJECTIVES, Objective
 
 Status = Literal["completed", "stopped", "failed", "running"]
@@ -257,23 +235,23 @@ class RunFolder:
 
     @property
     def settings_file(self) -> Path:
-        return self.path / "search.yaml"
+        return self.path / layout.SETTINGS
 
     @property
     def study_file(self) -> Path:
-        return self.path / "study.journal"
+        return self.path / layout.STUDY
 
     @property
     def tune(self) -> Path:
-        return self.path / "tune"
+        return self.path / layout.TUNE
 
     @property
     def trials_file(self) -> Path:
-        return self.path / "trials.parquet"
+        return self.path / layout.TRIALS
 
     @property
     def epochs_file(self) -> Path:
-        return self.path / "epochs.parquet"
+        return self.path / layout.EPOCHS
 
     @property
     def wandb(self) -> Path:
@@ -281,15 +259,14 @@ class RunFolder:
 
     @property
     def refit_file(self) -> Path:
-        return self.path / "refit" / "refit.json"
+        return self.path / layout.REFITS / "refit.json"
 
     @property
     def final_file(self) -> Path:
-        return self.path / "refit" / "final.json"
+        return self.path / layout.REFITS / "final.json"
 
     def refit_seed(self, config_id: str, seed: int, on: TrainedOn = "train") -> Path:
-        folder = self.path / "refit" / config_id
-        return (folder if on == "train" else folder / "train_val") / f"seed_{seed}"
+        return self.path / layout.REFITS / layout.seed_folder(config_id, seed, on)
 
     @property
     def dataset_file(self) -> Path:
@@ -358,35 +335,3 @@ class RunFolder:
         if not self.final_file.is_file():
             return None
         return FinalPlan.model_validate_json(self.final_file.read_text(encoding="utf-8"))
-
-
-@contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """Yield a temporary file beside ``target`` that takes its name when the block ends well.
-
-    A reader sees the old file or the new one, never half of one.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}"  # not mkstemp: others may read what umask allows
-    try:
-        yield temporary
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_table(rows: list[dict[str, Any]], columns: dict[str, pa.DataType], target: Path) -> None:
-    """Write ``rows`` as parquet, atomically; ``config.*`` keys beyond ``columns`` follow them, in sorted order."""
-    extra = sorted({key for row in rows for key in row if key not in columns})
-    arrays = [pa.array([row.get(name) for row in rows], type=kind) for name, kind in columns.items()]
-    arrays += [pa.array([row.get(name) for row in rows]) for name in extra]
-    table = pa.Table.from_arrays(arrays, names=[*columns, *extra])
-    with replacing(target) as temporary:
-        pq.write_table(table, temporary)
-
-
-def write_json(value: BaseModel | dict[str, Any], target: Path) -> None:
-    """Write ``value`` as indented JSON, atomically."""
-    text = value.model_dump_json(indent=2) if isinstance(value, BaseModel) else json.dumps(value, indent=2)
-    with replacing(target) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Reading the tables of a run that may be going on."""
+"""The tables of a run that may be going on: written in one step, read in one state."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fer_tune.files import replacing
+
 
 def read_table(file: Path, **options: Any) -> pa.Table:
     """Read a parquet file that its writer may replace meanwhile.
@@ -15,7 +17,7 @@ def read_table(file: Path, **options: Any) -> pa.Table:
     Given a path, pyarrow opens it more than once, and may then read the pages of one state by the footer of another.
 
     Args:
-        file: written by `fer_tune.run_folder.write_table`.
+        file: written by `write_table`.
         options: of `pyarrow.parquet.read_table`.
 
     Raises:
@@ -23,3 +25,13 @@ def read_table(file: Path, **options: Any) -> pa.Table:
     """
     with file.open("rb") as source:
         return pq.read_table(source, **options)
+
+
+def write_table(rows: list[dict[str, Any]], columns: dict[str, pa.DataType], target: Path) -> None:
+    """Write ``rows`` as parquet, atomically; ``config.*`` keys beyond ``columns`` follow them, in sorted order."""
+    extra = sorted({key for row in rows for key in row if key not in columns})
+    arrays = [pa.array([row.get(name) for row in rows], type=kind) for name, kind in columns.items()]
+    arrays += [pa.array([row.get(name) for row in rows]) for name in extra]
+    table = pa.Table.from_arrays(arrays, names=[*columns, *extra])
+    with replacing(target) as temporary:
+        pq.write_table(table, temporary)

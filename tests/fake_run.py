@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fer_tune.files import write_json
 from fer_tune.run_folder import (
     EPOCH_COLUMNS,
     TRIAL_COLUMNS,
@@ -16,9 +17,8 @@ from fer_tune.run_folder import (
     RefitResult,
     RunFolder,
     SearchSettings,
-    write_json,
-    write_table,
 )
+from fer_tune.tables import write_table
 
 CLASSES = ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]
 PAPER = {"cnn_baseline": "qutub-atay-2023", "cnn_residual": "ostim-2024"}

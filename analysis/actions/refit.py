@@ -163,7 +163,8 @@ def _train(
     from analysis.recording.record import record_refit
     from analysis.refits.training import RayPool, run_refits
     from analysis.report.console import RefitProgress
-    from fer_tune.run_folder import RefitPlan, write_json
+    from fer_tune.files import write_json
+    from fer_tune.run_folder import RefitPlan
     from fer_tune.search.cluster.hardware import check_size, lacking
     from fer_tune.search.cluster.ray_session import ray_session
     from fer_tune.search.cluster.shared_folder import check_shared

@@ -28,7 +28,8 @@ from analysis.statistics.scores import group_scores, score
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset, Split
 from fer_tune.errors import UserError
-from fer_tune.run_folder import write_json
+from fer_tune.files import write_json
+from fer_tune.layout import BEST
 from fer_tune.storage.runs import needed
 from fer_tune.version import __version__
 
@@ -159,10 +160,7 @@ class _Models:
         config_id = chosen.refit.config.config_id
         self.seeds = [result.seed for result in chosen.refit.completed]
         self._settings = [seed_config(run, chosen.refit, seed, chosen.trained_on) for seed in self.seeds]
-        self._files = [
-            needed(run.folder.refit_seed(config_id, seed, chosen.trained_on) / "best.safetensors")
-            for seed in self.seeds
-        ]
+        self._files = [needed(run.folder.refit_seed(config_id, seed, chosen.trained_on) / BEST) for seed in self.seeds]
 
     def check(self, validation: Split) -> None:
         """Load every model, and see that it does on validation what it did when it was trained.

@@ -17,17 +17,11 @@ from analysis.run import RunRecord
 from fer_tune.config import FIELDS, TrialConfig, trial_config
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
-from fer_tune.run_folder import (
-    EPOCH_COLUMNS,
-    FinalPlan,
-    RefitPlan,
-    RefitResult,
-    TrainedOn,
-    replacing,
-    write_json,
-    write_table,
-)
+from fer_tune.files import replacing, write_json
+from fer_tune.layout import BEST, EPOCHS, RESULT, STATE, seed_folder
+from fer_tune.run_folder import EPOCH_COLUMNS, FinalPlan, RefitPlan, RefitResult, TrainedOn
 from fer_tune.storage.runs import refreshed, store_of, working_copy
+from fer_tune.tables import write_table
 
 ATTEMPTS = 2  # a refit that fails is tried once more
 
@@ -49,7 +43,7 @@ class RefitTask:
     @property
     def name(self) -> str:
         """``<config_id>/seed_<s>``, with ``train_val`` in between for one on train and val together."""
-        return f"{self.config_id}/{'' if self.on == 'train' else 'train_val/'}seed_{self.seed}"
+        return seed_folder(self.config_id, self.seed, self.on)
 
     @property
     def epochs(self) -> int:
@@ -170,8 +164,8 @@ def train_one(
 
         train = loop
     task.folder.mkdir(parents=True, exist_ok=True)
-    (task.folder / "result.json").unlink(missing_ok=True)  # of an attempt that failed
-    file = task.folder / "epochs.parquet"
+    (task.folder / RESULT).unlink(missing_ok=True)  # of an attempt that failed
+    file = task.folder / EPOCHS
     known = pq.read_table(file).to_pylist() if file.is_file() else []  # of an interrupted run
     rows: dict[int, dict[str, Any]] = {row["epoch"]: row for row in known}
 
@@ -198,7 +192,7 @@ def train_one(
         )
     else:
         result = _train_joined(task, JoinedDataset(dataset.path, dataset.card), train, device, record, rows)
-    write_json(result, task.folder / "result.json")
+    write_json(result, task.folder / RESULT)
     drop_last(task.folder)  # only needed to go on training
     return result
 
@@ -232,11 +226,11 @@ def _keep_last(task: RefitTask, epoch: int) -> None:
     import torch
     from safetensors.torch import save_file
 
-    kept = task.folder / "best.safetensors"
+    kept = task.folder / BEST
     if getattr(task.config, "ema_decay", None) is None:
         os.replace(task.folder / f"epoch_{epoch:04d}.safetensors", kept)
         return
-    state = torch.load(task.folder / "state.pt", map_location="cpu", weights_only=True)
+    state = torch.load(task.folder / STATE, map_location="cpu", weights_only=True)
     with replacing(kept) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in state["average"].items()}, temporary)
 
@@ -288,7 +282,7 @@ def _write_failure(ending: Ending) -> None:
     failed = RefitResult(
         config_id=task.config_id, seed=task.seed, status="failed", error=ending.error, trained_on=task.on
     )
-    write_json(failed, task.folder / "result.json")
+    write_json(failed, task.folder / RESULT)
 
 
 class RayPool:

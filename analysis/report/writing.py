@@ -17,7 +17,7 @@ from analysis.report.sections.whole import describe
 from analysis.run import RunRecord
 from analysis.saving import save_figure
 from analysis.trials.importance import Importances, importances
-from fer_tune.run_folder import replacing
+from fer_tune.files import replacing
 
 
 @dataclass(frozen=True)

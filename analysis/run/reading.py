@@ -13,6 +13,7 @@ import pyarrow as pa
 from analysis.results import Comparison, TestResult
 from analysis.run.predictions import Predictions, read_predictions
 from fer_tune.errors import UserError
+from fer_tune.layout import EPOCHS, RESULT
 from fer_tune.run_folder import (
     EPOCH_COLUMNS,
     TRIAL_COLUMNS,
@@ -170,12 +171,12 @@ class RunRecord:
 
     def refit_result(self, config_id: str, seed: int, on: TrainedOn = "train") -> RefitResult | None:
         """Return how one refit ended; None when it has not."""
-        file = self.folder.refit_seed(config_id, seed, on) / "result.json"
+        file = self.folder.refit_seed(config_id, seed, on) / RESULT
         return RefitResult.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None
 
     def refit_epochs(self, config_id: str, seed: int, on: TrainedOn = "train") -> pd.DataFrame:
         """Return the epochs of one refit, as `epochs` (``trial_id`` is ``<config_id>/seed_<s>``)."""
-        return _frame(self.folder.refit_seed(config_id, seed, on) / "epochs.parquet", EPOCH_COLUMNS)
+        return _frame(self.folder.refit_seed(config_id, seed, on) / EPOCHS, EPOCH_COLUMNS)
 
     @property
     def openings(self) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from analysis.use.predicting import Network
 from fer_tune.errors import UserError
-from fer_tune.run_folder import replacing, write_json
+from fer_tune.files import replacing, write_json
 from fer_tune.version import __version__
 
 TOLERANCE = 1e-4  # largest difference of a logit between what is written and the model itself

@@ -23,6 +23,7 @@ from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.data.preparing.readers.base import UnreadableError
 from fer_tune.data.preparing.readers.images import SUFFIXES, decode, images_below, in_channels
 from fer_tune.errors import UserError, nearest
+from fer_tune.layout import BEST
 from fer_tune.run_folder import TrainedOn
 from fer_tune.storage.runs import needed
 
@@ -91,7 +92,7 @@ def network(run: RunRecord, config_id: str | None = None, seed: int | None = Non
             raise UserError(f"--seed {seed}: {chosen.refit.config.config_id} has the seeds {known}")
         results = [result for result in results if result.seed == seed]
     name = chosen.refit.config.config_id
-    files = [run.folder.refit_seed(name, result.seed, chosen.trained_on) / "best.safetensors" for result in results]
+    files = [run.folder.refit_seed(name, result.seed, chosen.trained_on) / BEST for result in results]
     for file in files:
         if not needed(file).is_file():
             raise UserError(f"{file}: missing; remove {file.parent} and train it again with `fer-tune refit`")

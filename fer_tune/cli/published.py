@@ -153,7 +153,7 @@ def _claim(folder: Path, entry: Published, config: TrialConfig, dataset: Prepare
     import json
 
     from fer_tune.errors import UserError
-    from fer_tune.run_folder import write_json
+    from fer_tune.files import write_json
 
     record = {
         "name": entry.name,
@@ -183,7 +183,7 @@ def _print_epoch(metrics: dict[str, Any], console: Console) -> None:
 
 def _conclude(outcome: Outcome, entry: Published, dataset: PreparedDataset, folder: Path, console: Console) -> None:
     from analysis.statistics.intervals import wilson
-    from fer_tune.run_folder import write_json
+    from fer_tune.files import write_json
     from fer_tune.search.spaces.published import reported_accuracy
 
     images = len(dataset.val())

@@ -1,6 +1,7 @@
 """Backbones: every timm classifier, and the published CNNs that timm lacks; and what a freeze depth means."""
 
 from fer_tune.models.factory import OURS, check_backbone, create_model, known_backbones
+from fer_tune.models.heads import head_parameters
 from fer_tune.models.image_sizes import check_image_size
 from fer_tune.models.stages import Stage, backbone_stages, freeze, stage_count, stage_of, stages
 from fer_tune.models.weights import LoadReport, load_weights
@@ -14,6 +15,7 @@ __all__ = [
     "check_image_size",
     "create_model",
     "freeze",
+    "head_parameters",
     "known_backbones",
     "load_weights",
     "stage_count",

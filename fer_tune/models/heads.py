@@ -48,6 +48,14 @@ def replace_head(model: nn.Module, head: str, num_classes: int, drop_rate: float
     setattr(model.get_submodule(parent), leaf, _layers(inputs, head, num_classes, drop_rate))
 
 
+def head_parameters(model: nn.Module) -> set[str]:
+    """Return the names of the classifier's parameters, as in `named_parameters`; a distilled transformer has two."""
+    classifier = model.get_classifier()  # type: ignore[operator]  # timm's
+    heads = classifier if isinstance(classifier, tuple | list) else (classifier,)
+    own = {parameter for head in heads for parameter in head.parameters()}
+    return {name for name, parameter in model.named_parameters() if parameter in own}
+
+
 def _layers(inputs: int, head: str, num_classes: int, drop_rate: float) -> nn.Module:
     if head == LINEAR:
         return nn.Linear(inputs, num_classes)

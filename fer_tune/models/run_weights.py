@@ -1,7 +1,4 @@
-"""Where earlier runs of this project keep their best weights, so that another can start from them.
-
-The layout is that of :mod:`fer_tune.run_folder`, which lies above the models and cannot be imported here.
-"""
+"""Where earlier runs of this project keep their best weights, so that another can start from them."""
 
 from __future__ import annotations
 
@@ -13,8 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fer_tune.errors import UserError
-
-_BEST = "best.safetensors"
+from fer_tune.layout import BEST, REFITS, SETTINGS, STATE, TRIALS, is_result_on_train, trial_folder
 
 
 class Folder(Protocol):
@@ -43,7 +39,7 @@ def find_weights(source: Path, backbone: str | None = None) -> Path:
         UserError: nothing there, or a folder without weights.
     """
     source = source.expanduser()
-    if source.name == "state.pt" and (source.parent / _BEST).is_file():  # the state of a checkpoint: no weights in it
+    if source.name == STATE and (source.parent / BEST).is_file():  # the state of a checkpoint: no weights in it
         source = source.parent
     if not source.is_dir():
         return source
@@ -62,11 +58,11 @@ def best_in(folder: Folder, told: str, backbone: str | None = None) -> str:
         UserError: it holds no weights.
     """
     names = folder.names()
-    if _BEST in names:
-        return _BEST
-    if "search.yaml" not in names:
-        raise UserError(f"{told}: no weights here: neither {_BEST} nor a run folder (search.yaml)")
-    found = _best_refit(folder, backbone) or (_best_trial(folder, backbone) if "trials.parquet" in names else "")
+    if BEST in names:
+        return BEST
+    if SETTINGS not in names:
+        raise UserError(f"{told}: no weights here: neither {BEST} nor a run folder ({SETTINGS})")
+    found = _best_refit(folder, backbone) or (_best_trial(folder, backbone) if TRIALS in names else "")
     if not found:
         raise UserError(f"{told}: a run folder without a single checkpoint; let it train an epoch first")
     return found
@@ -74,12 +70,11 @@ def best_in(folder: Folder, told: str, backbone: str | None = None) -> str:
 
 def _best_refit(folder: Folder, backbone: str | None) -> str:
     """Return the weights of the best refit that is done; empty where none is."""
-    names = folder.names("refit")
+    names = folder.names(REFITS)
     found: list[tuple[str, Any, str]] = []
     for name in sorted(names):
-        weights = f"{name.rpartition('/')[0]}/{_BEST}"
-        # refit/<config>/seed_<s>/: those on train and validation together lie deeper, and have no accuracy to go by
-        if name.endswith("/result.json") and name.count("/") == 3 and weights in names:
+        weights = f"{name.rpartition('/')[0]}/{BEST}"
+        if is_result_on_train(name) and weights in names:  # one on validation too has no accuracy to go by
             result = json.loads(folder.read(name))
             of = str(result.get("config_id", "")).rpartition("-")[0]  # e.g. cnn_residual-0a1b2c3d
             found.append((of, result.get("best_val_accuracy"), weights))
@@ -91,11 +86,11 @@ def _best_trial(folder: Folder, backbone: str | None) -> str:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pq.read_table(pa.BufferReader(folder.read("trials.parquet")))
+    table = pq.read_table(pa.BufferReader(folder.read(TRIALS)))
     rows = table.select(["trial_id", "backbone", "best_val_accuracy"]).to_pylist()
     trials = ((row["backbone"], row["best_val_accuracy"], row["trial_id"]) for row in rows)
     for trial in _best_first(trials, backbone):
-        weights = sorted(name for name in folder.names(f"tune/{trial}") if name.endswith(f"/{_BEST}"))
+        weights = sorted(name for name in folder.names(trial_folder(trial)) if name.endswith(f"/{BEST}"))
         if weights:
             return weights[-1]  # checkpoint_000007/: the last knows the best
     return ""

@@ -23,6 +23,7 @@ from torch import nn
 
 from fer_tune.errors import UserError
 from fer_tune.models.factory import create_model
+from fer_tune.models.heads import head_parameters
 
 _frozen_by_us: WeakKeyDictionary[nn.Module, set[str]] = WeakKeyDictionary()
 
@@ -39,7 +40,7 @@ class Stage:
 def stages(model: nn.Module) -> list[Stage]:
     """Return the stages of ``model`` in order from the input, without the head's."""
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
-    head = _head_parameters(model)
+    head = head_parameters(model)
     matcher = getattr(model, "group_matcher", None)
     if matcher is None:  # a network that timm does not divide: one stage
         groups: dict[int, list[str]] = {0: list(sizes), 1: []}
@@ -122,13 +123,6 @@ def _within(prefix: str, module: nn.Module, frozen: set[str], found: list[Stage]
         if near:
             return frozen.issuperset(near)
     return False
-
-
-def _head_parameters(model: nn.Module) -> set[str]:
-    classifier = model.get_classifier()  # type: ignore[operator]
-    heads = classifier if isinstance(classifier, tuple | list) else (classifier,)  # distilled networks have two
-    own = {id(parameter) for head in heads for parameter in head.parameters()}
-    return {name for name, parameter in model.named_parameters() if id(parameter) in own}
 
 
 def _stage_name(names: tuple[str, ...], stages: list[tuple[str, ...]]) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 from filelock import FileLock
 
 from fer_tune.data.prepared.remote import cache_folder
-from fer_tune.run_folder import write_json
+from fer_tune.files import write_json
 from fer_tune.storage.place import Place, Stat, hidden
 from fer_tune.storage.uris import last_name
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from fer_tune.errors import UserError, nearest
+from fer_tune.tracking.wandb_internals import flaw_of, key_is_kept
 
 Choice = Literal["auto", "online", "offline", "disabled"]
 Mode = Literal["online", "offline", "disabled"]
@@ -107,17 +108,14 @@ def key_problem() -> str | None:
     """
     quieten()
     from wandb.errors import AuthenticationError
-    from wandb.sdk import wandb_setup
-    from wandb.sdk.lib import wbauth
 
     try:
         if key := os.environ.get("WANDB_API_KEY"):
-            problem = wbauth.check_api_key(key)
+            problem = flaw_of(key)
             return None if problem is None else f"WANDB_API_KEY is not valid: {problem.rstrip('.')}"
         if token := os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
             return None if Path(token).is_file() else f"WANDB_IDENTITY_TOKEN_FILE names no file: {token}"
-        settings = wandb_setup.singleton().settings
-        if settings.api_key or wbauth.read_netrc_auth(host=settings.base_url):
+        if key_is_kept():
             return None
     except AuthenticationError as error:
         return f"the W&B login of this machine is not valid: {str(error).rstrip('.')}"

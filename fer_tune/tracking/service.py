@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from fer_tune.tracking.attached import Artifact, Attachments, Chart, ChartKind, Row
 from fer_tune.tracking.mode import Mode
+from fer_tune.tracking.wandb_internals import NEWS_THREAD, QUIET_SETTINGS, record_used
 
 if TYPE_CHECKING:
-    from wandb.sdk.wandb_run import Run
+    from wandb import Run
 
 PROJECT = "fer-tune"  # where WANDB_PROJECT does not name another
 
@@ -54,10 +55,8 @@ def open_run(
             console="off",
             silent=True,
             disable_git=True,  # a remote's address can hold a password
-            x_disable_stats=True,
-            x_save_requirements=False,
-            x_transaction_log_flush_interval=5,  # seconds, of 15: what the death of W&B or of the driver can cost
             finish_timeout_raises=True,
+            **QUIET_SETTINGS,
             **limits,
         ),
         **init,
@@ -141,9 +140,7 @@ def _log_artifact(run: Run, artifact: Artifact) -> None:
             with made.new_file(name, encoding="utf-8") as file:
                 file.write(content)
     if artifact.used:
-        # What `use_artifact` does with a new artifact, but for its wait for the server, and its refusal when offline:
-        # the record says that the run uses it, and the upload passes that on.
-        run._log_artifact(made, is_user_created=True, use_after_commit=True)
+        record_used(run, made)
     else:
         run.log_artifact(made)
 
@@ -186,7 +183,7 @@ def _silence_its_thread() -> None:
     before = threading.excepthook
 
     def told(died: threading.ExceptHookArgs) -> None:
-        if died.thread is None or died.thread.name != "NetStatThr":  # as wandb 0.31 names it, in sdk/wandb_run.py
+        if died.thread is None or died.thread.name != NEWS_THREAD:
             before(died)
 
     threading.excepthook = told
@@ -203,16 +200,6 @@ def _data_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.environ.pop("WANDB_DATA_DIR", None)
-
-
-def process() -> Popen[bytes] | None:
-    """Return the handle of W&B's service process, if it runs. W&B has no public way to it."""
-    from wandb.sdk import wandb_setup
-
-    try:
-        return wandb_setup.singleton()._connection._proc._process  # type: ignore[union-attr]
-    except AttributeError:
-        return None
 
 
 def end(service: Popen[bytes] | None = None) -> None:

@@ -20,11 +20,12 @@ from fer_tune.storage.moved import where_now
 from fer_tune.tracking import service
 from fer_tune.tracking.attached import Attachments
 from fer_tune.tracking.mode import Mode, finish_seconds, key_problem, quieten
+from fer_tune.tracking.wandb_internals import service_process
 
 if TYPE_CHECKING:
     from subprocess import Popen
 
-    from wandb.sdk.wandb_run import Run
+    from wandb import Run
 
 UNFINISHED = "unfinished"
 """A file in the folder of an online run that the server does not have whole, as `fer-tune sync` looks for."""
@@ -180,7 +181,7 @@ class Session:
         limits = {"init_timeout": self.init_timeout, "finish_timeout": self.finish_timeout}
         rest = {name: value for name, value in init.items() if name != "step"}
         run = service.open_run(run_id, self.folder, self.mode, limits, rest, init.get("step", "epoch"))
-        self._service = service.process()
+        self._service = service_process()
         if self.mode == "online":
             self._uploading.add(Path(run.settings.sync_dir))
         return run
@@ -215,7 +216,7 @@ class Session:
         for run in self._runs.values():
             self._uploading.discard(Path(run.settings.sync_dir))  # the offline record will be whole
         self._runs.clear()
-        service.end(service.process())
+        service.end(service_process())
 
     def _finish(self, run_id: str, summary: dict[str, Any], exit_code: int) -> None:
         def end(run: Run) -> None:

@@ -11,6 +11,7 @@ from fer_tune.errors import UserError
 from fer_tune.storage.runs import shown
 from fer_tune.tracking.mode import key_problem
 from fer_tune.tracking.session import UNFINISHED
+from fer_tune.tracking.wandb_internals import OFFLINE_RUNS, ONLINE_RUNS, RECORDS, SYNCED
 
 
 def sync_hint(run_folder: Path | str) -> str:
@@ -27,10 +28,10 @@ def unsynced(run_folder: Path) -> list[Path]:
     file ``*.wandb.synced`` beside the record of a run once the server has all of it.  A folder without a record is
     what a W&B that died as it started leaves: the run went on in another folder, here is nothing to upload.
     """
-    offline = (run_folder / "wandb").glob("offline-run-*")
-    cut_short = (file.parent for file in (run_folder / "wandb").glob(f"run-*/{UNFINISHED}"))
+    offline = (run_folder / "wandb").glob(OFFLINE_RUNS)
+    cut_short = (file.parent for file in (run_folder / "wandb").glob(f"{ONLINE_RUNS}/{UNFINISHED}"))
     found = sorted([*offline, *cut_short], key=lambda folder: folder.name.removeprefix("offline-"))
-    return [folder for folder in found if any(folder.glob("*.wandb")) and not any(folder.glob("*.wandb.synced"))]
+    return [folder for folder in found if any(folder.glob(RECORDS)) and not any(folder.glob(SYNCED))]
 
 
 def upload(run_folder: Path) -> tuple[int, list[Path]]:

@@ -7,7 +7,6 @@ leaves a checkpoint that is whole.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fer_tune.errors import UserError
+from fer_tune.files import replacing
+from fer_tune.layout import BEST, STATE
 
 KEPT = 2  # checkpoints of a trial that Ray keeps: a death while the newest is copied leaves the one before
-BEST = "best.safetensors"
-_STATE = "state.pt"
 
 
 def save(folder: Path, epoch: int, model: nn.Module, state: dict[str, Any], best: nn.Module | None) -> None:
@@ -27,12 +26,14 @@ def save(folder: Path, epoch: int, model: nn.Module, state: dict[str, Any], best
 
     ``state`` holds tensors, numbers, strings, lists and dicts only.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     name = f"epoch_{epoch:04d}.safetensors"
-    _write(folder / name, lambda file: save_file(_weights(model), file))
+    with replacing(folder / name, alone=True) as file:
+        save_file(_weights(model), file)
     if best is not None:
-        _write(folder / BEST, lambda file: save_file(_weights(best), file))
-    _write(folder / _STATE, lambda file: torch.save({**state, "epoch": epoch, "weights": name}, file))
+        with replacing(folder / BEST, alone=True) as file:
+            save_file(_weights(best), file)
+    with replacing(folder / STATE, alone=True) as file:
+        torch.save({**state, "epoch": epoch, "weights": name}, file)
     for old in folder.glob("epoch_*.safetensors"):
         if old.name != name:
             old.unlink(missing_ok=True)
@@ -44,10 +45,10 @@ def load(folder: Path, model: nn.Module) -> dict[str, Any] | None:
     Raises:
         UserError: the checkpoint is damaged, or of another network.
     """
-    if not (folder / _STATE).is_file():
+    if not (folder / STATE).is_file():
         return None
     try:
-        state: dict[str, Any] = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(folder / STATE, map_location="cpu", weights_only=True)
         model.load_state_dict(load_file(folder / state["weights"]))
     except Exception as error:  # torch and safetensors raise many kinds on a damaged file
         told = " ".join(str(error).split())[:300]
@@ -60,16 +61,10 @@ def load(folder: Path, model: nn.Module) -> dict[str, Any] | None:
 
 def drop_last(folder: Path) -> None:
     """Remove what only a resume needs, and keep the best weights: for a run that is finished."""
-    (folder / _STATE).unlink(missing_ok=True)
+    (folder / STATE).unlink(missing_ok=True)
     for file in folder.glob("epoch_*.safetensors"):
         file.unlink()
 
 
 def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
-
-
-def _write(file: Path, write: Any) -> None:
-    temporary = file.with_name(f".{file.name}.tmp")
-    write(temporary)
-    os.replace(temporary, file)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import math
 import os
-from pathlib import Path
+
+from fer_tune.training.process_memory import process_memory
 
 WORN_OUT = "worn_out"
 """Key of a result: the process that reports it should run no other trial."""
@@ -37,20 +37,8 @@ def worn_out(bound: float) -> bool:
     What is there when the second trial begins is what a process needs: libraries, and what they keep.  Memory that is
     shared, as the pages of the dataset are, does not count.
     """
-    _begun.append(private_memory())
+    _begun.append(process_memory("RssAnon"))
     return len(_begun) > 2 and _begun[-1] - _begun[1] > bound
-
-
-def private_memory() -> float:
-    """Return the resident memory in MiB that this process shares with none; NaN on systems that do not tell.
-
-    Source: ``RssAnon`` in proc_pid_status(5).
-    """
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("RssAnon:"):
-                return float(line.split()[1]) / 1024
-    return math.nan
 
 
 def default_bound(cpus: float) -> float:

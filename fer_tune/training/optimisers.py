@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from fer_tune.config import TrialConfig
-from fer_tune.models import stages
+from fer_tune.models import head_parameters, stages
 
 
 def frozen_stages(config: TrialConfig, epoch: int) -> int:
@@ -21,12 +21,6 @@ def frozen_stages(config: TrialConfig, epoch: int) -> int:
     """
     thawed = 0 if config.unfreeze_epoch is None else max(0, epoch - config.unfreeze_epoch + 1)
     return max(0, config.freeze_depth - thawed)
-
-
-def _classifier(model: nn.Module) -> set[nn.Parameter]:
-    """Return the parameters of the classifier; a distilled transformer has two."""
-    found = model.get_classifier()  # type: ignore[operator]  # timm's
-    return {parameter for part in (found if isinstance(found, tuple) else (found,)) for parameter in part.parameters()}
 
 
 def build_optimizer(model: nn.Module, config: TrialConfig) -> Optimizer:
@@ -48,12 +42,12 @@ def build_optimizer(model: nn.Module, config: TrialConfig) -> Optimizer:
     frozen = {name for stage in found[:never] for name in stage.parameters}
     below_head = {name: len(found) - place for place, stage in enumerate(found) for name in stage.parameters}
     muon = config.optimizer == "muon"
-    classifier = _classifier(model) if muon else set()
+    classifier = head_parameters(model) if muon else set()
     groups: dict[tuple[int, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if name not in frozen:
             below = 0 if config.layer_decay == 1 else below_head.get(name, 0)
-            groups.setdefault((below, parameter.ndim <= 1, parameter not in classifier), []).append(parameter)
+            groups.setdefault((below, parameter.ndim <= 1, name not in classifier), []).append(parameter)
     settings: list[dict[str, Any]] = [
         {
             "params": groups[below, flat, hidden],

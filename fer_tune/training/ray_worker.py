@@ -25,6 +25,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from fer_tune.config import FIELDS, trial_config
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
+from fer_tune.ray_internals import trial_storage
 from fer_tune.training import checkpoint
 from fer_tune.training.footprint import footprint
 from fer_tune.training.leftover import WORN_OUT, clean_up, default_bound, worn_out
@@ -71,7 +72,7 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
 
 
 def _fit_group(arguments: dict[str, Any], setup: TrialSetup) -> None:
-    storage = tune.get_context().get_storage()
+    path, filesystem = trial_storage()
     resources: dict[str, float] = {"CPU": setup.cpus}
     if setup.gpus:
         resources["GPU"] = setup.gpus
@@ -86,8 +87,8 @@ def _fit_group(arguments: dict[str, Any], setup: TrialSetup) -> None:
         ),
         run_config=ray.train.RunConfig(
             name="train",  # a stable name: a restarted trial finds its own checkpoints
-            storage_path=storage.trial_fs_path,
-            storage_filesystem=storage.storage_filesystem,  # the path alone is that of a store without its scheme
+            storage_path=path,
+            storage_filesystem=filesystem,  # the path alone is that of a store without its scheme
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=checkpoint.KEPT),
             failure_config=ray.train.FailureConfig(max_failures=2),  # a worker or node that dies
             callbacks=[TuneReportCallback()],  # type: ignore[list-item]  # Ray passes it on to both

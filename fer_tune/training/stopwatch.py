@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import torch
 
+from fer_tune.training.process_memory import process_memory
+
 T = TypeVar("T")
 
 
@@ -73,12 +75,8 @@ def reset_peak_memory(device: torch.device) -> None:
 def peak_memory(device: torch.device) -> float:
     """Return the highest memory use since the reset in MiB: of this process's tensors on a GPU, else of the process.
 
-    Source of the CPU's figure: ``VmHWM`` in proc_pid_status(5); NaN where there is no such file.
+    NaN on a CPU whose system does not tell.
     """
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device)) / 2**20
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return float(line.split()[1]) / 1024
-    return float("nan")
+    return process_memory("VmHWM")

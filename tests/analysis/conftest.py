@@ -15,7 +15,8 @@ from analysis.heldout.opening import run_test
 from analysis.refits.plan import plan_refits
 from analysis.results import TestResult
 from fer_tune.data.prepared.card import DatasetCard
-from fer_tune.run_folder import RefitPlan, write_json
+from fer_tune.files import write_json
+from fer_tune.run_folder import RefitPlan
 
 
 @dataclass

@@ -26,7 +26,8 @@ from analysis.refits.training import (
     train_one,
 )
 from fer_tune.errors import UserError
-from fer_tune.run_folder import METRICS, RefitResult, write_json
+from fer_tune.files import write_json
+from fer_tune.run_folder import METRICS, RefitResult
 
 
 def fake_train(config: Any, data: Any, folder: Path, *, device: Any, on_epoch: Any) -> Any:

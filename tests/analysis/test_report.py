@@ -29,7 +29,9 @@ from analysis.trials.axes import points
 from analysis.trials.pareto import pareto_front
 from analysis.words import percent
 from fer_tune.errors import UserError
-from fer_tune.run_folder import TRIAL_COLUMNS, write_json, write_table
+from fer_tune.files import write_json
+from fer_tune.run_folder import TRIAL_COLUMNS
+from fer_tune.tables import write_table
 
 SETTINGS = {f"{kind}_{name}" for kind in ("slices", "contour", "parallel") for name in ("cnn_residual", "cnn_baseline")}
 SEARCHED = {"search_history", "trial_curves", "budget", "comparison"} | SETTINGS

@@ -10,7 +10,8 @@ import pytest
 
 from analysis import load_run
 from fer_tune.errors import UserError
-from fer_tune.run_folder import TRIAL_COLUMNS, write_table
+from fer_tune.run_folder import TRIAL_COLUMNS
+from fer_tune.tables import write_table
 
 
 def test_frames_and_best_config(made) -> None:

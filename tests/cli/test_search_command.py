@@ -13,16 +13,9 @@ from fake_run import FakeRun
 
 import fer_tune.search.running.engine as engine
 from fer_tune.cli.main import main
-from fer_tune.run_folder import (
-    EPOCH_COLUMNS,
-    METRICS,
-    TRIAL_COLUMNS,
-    DatasetRef,
-    RunFolder,
-    SearchSettings,
-    write_table,
-)
+from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, TRIAL_COLUMNS, DatasetRef, RunFolder, SearchSettings
 from fer_tune.search.watching.output import output
+from fer_tune.tables import write_table
 
 
 @pytest.fixture

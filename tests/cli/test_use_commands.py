@@ -25,8 +25,8 @@ from analysis.use.predicting import network
 from fer_tune.cli import compare, export, predict
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
+from fer_tune.files import write_json
 from fer_tune.models import create_model
-from fer_tune.run_folder import write_json
 
 app = typer.Typer()
 app.command("compare")(compare.command)

@@ -11,7 +11,7 @@ from torch import nn
 
 from fer_tune.config import trial_config
 from fer_tune.errors import UserError
-from fer_tune.models import create_model, freeze, load_weights, stage_count, stages
+from fer_tune.models import create_model, freeze, head_parameters, load_weights, stage_count, stages
 from fer_tune.search.spaces.parameter import check_value
 
 
@@ -118,3 +118,9 @@ def test_spaces_take_heads_and_transforms_as_choices():
     assert [check_value("head", value) for value in ("linear", 64)] == [("linear", None), ("64", None)]
     assert check_value("transforms", ["shear", "flip"]) == ("flip+shear", None)
     assert "units of one or two hidden layers" in str(check_value("head", "mlp")[1])
+
+
+def test_a_distilled_transformer_has_two_classifiers():
+    with torch.device("meta"):
+        model = create_model("deit_tiny_distilled_patch16_224", num_classes=7, in_chans=3)
+    assert head_parameters(model) == {f"{head}.{kind}" for head in ("head", "head_dist") for kind in ("weight", "bias")}

@@ -25,9 +25,9 @@ from wandb_once import record_one
 from wandb_server import serving
 
 from fer_tune.search.cluster import ray_session
-from fer_tune.tracking import service
 from fer_tune.tracking.session import Session
 from fer_tune.tracking.sync import upload
+from fer_tune.tracking.wandb_internals import service_process
 
 KEY = "1029384756afbecd" * 3
 TRIALS = 5
@@ -63,7 +63,7 @@ def test_it_is_on_no_command_line(run_folder: Path, monkeypatch: pytest.MonkeyPa
         while not session._calls.empty() or session._service is None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        process = service.process()
+        process = service_process()
         assert process is not None
         shown = [b"\0".join(map(os.fsencode, psutil.Process(process.pid).cmdline())), *command_lines()]
         session.close()

@@ -19,7 +19,7 @@ from wandb_server import Server, serving
 from fer_tune.cli.main import app
 from fer_tune.errors import UserError
 from fer_tune.run_folder import RunFolder
-from fer_tune.tracking import service
+from fer_tune.tracking.wandb_internals import service_process
 from fer_tune.tracking.workspace import save
 
 pytest.importorskip("wandb_workspaces")
@@ -79,7 +79,7 @@ def test_a_view_of_the_search_with_the_panels_of_a_review_is_saved(server: Serve
     (runset,) = json.loads(view["spec"])["section"]["runSets"]
     assert '"whole"' in json.dumps(runset["filters"])
     assert '"group"' in json.dumps(runset["filters"])
-    process = service.process()
+    process = service_process()
     assert process is None or process.poll() is not None  # no service is left
 
 

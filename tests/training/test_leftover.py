@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fer_tune.training import leftover
-from fer_tune.training.leftover import clean_up, default_bound, private_memory, worn_out
+from fer_tune.training.leftover import clean_up, default_bound, worn_out
+from fer_tune.training.process_memory import process_memory
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="Linux tells private memory")
 
@@ -41,17 +42,17 @@ def test_what_a_large_trial_gives_back_is_no_leak():
     """In blocks so small that the C library keeps them, were it not told to give them back."""
     trial([], 0)
     trial([], 0)
-    before = private_memory()
+    before = process_memory("RssAnon")
     large = [bytes(1000) for _ in range(300_000)]
-    assert private_memory() > before + 150  # not 300: some fall into gaps that the process has already
+    assert process_memory("RssAnon") > before + 150  # not 300: some fall into gaps that the process has already
     del large
     clean_up()
-    assert private_memory() < before + 40
+    assert process_memory("RssAnon") < before + 40
     assert not worn_out(bound=100)
 
 
 def test_a_system_that_does_not_tell_wears_nothing_out(monkeypatch):
-    monkeypatch.setattr(leftover, "private_memory", lambda: math.nan)
+    monkeypatch.setattr(leftover, "process_memory", lambda field: math.nan)
     assert not any(worn_out(bound=-1) for _ in range(4))
 
 

@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 import ray
-from ray._private.state import available_resources_per_node  # what Ray offers openly is the sum over nodes
 
 from fer_tune.errors import UserError
+from fer_tune.ray_internals import unused_by_node
 from fer_tune.search.cluster.node_labels import ACCELERATOR, matches, told
 
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
@@ -111,7 +111,7 @@ def unused_places(cpus: float, gpus: float, labels: Mapping[str, str] = NO_LABEL
     """Return how many workers fit on what nobody uses now, or a little earlier."""
     if not labels:
         return fitting(ray.available_resources(), cpus, gpus)
-    free = available_resources_per_node()
+    free = unused_by_node()
     return places((free.get(node["NodeID"], {}) for node in living(labels)), cpus, gpus)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import ray
 
 from fer_tune.errors import UserError
+from fer_tune.ray_internals import NICENESS
 from fer_tune.search.cluster.ray_start import start_ray
 from fer_tune.training.allocator import allocator_environment
 
@@ -75,7 +76,7 @@ def ray_session(*, dashboard: bool = False) -> Iterator[bool]:
             # Ray protects a local cluster by a token; given none, it writes a file that changes every later
             # `ray start` of this user.
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 starves trials on a busy machine
+        os.environ.setdefault(NICENESS, "0")
         start_ray(dashboard=dashboard, runtime_env=runtime_env)
     try:
         yield bool(address)

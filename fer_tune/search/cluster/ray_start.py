@@ -1,8 +1,7 @@
 """Starting Ray on this machine, also a slow or a busy one.
 
-A raylet gives its dashboard agent 15 seconds to report its ports, a constant in Ray 2.60, and aborts when they are
-over (ray-project/ray#65983); the program then hears only that "the current node timed out during startup".  So a
-start that fails in this way is tried again.  (Ray keeps a smaller agent for an installation without ``ray[default]``;
+Ray's daemons have 15 seconds to come up, see `ray_internals.startup_timed_out`.  So a start that fails in this way is
+tried again.  (Ray keeps a smaller agent for an installation without ``ray[default]``;
 starting that one took 10.2 to 10.3 seconds of CPU instead of 10.4 to 10.6, which is not worth a patch of Ray.)
 """
 
@@ -18,6 +17,7 @@ import ray
 import psutil  # Ray brings it, and finds it only once it is imported itself
 
 from fer_tune.errors import UserError
+from fer_tune.ray_internals import startup_timed_out
 
 
 def start_ray(*, dashboard: bool = False, attempts: int = 3, **options: Any) -> None:
@@ -44,7 +44,7 @@ def start_ray(*, dashboard: bool = False, attempts: int = 3, **options: Any) -> 
             return
         except Exception as error:  # Ray raises a plain Exception for this
             _end_children(before)
-            if "timed out during startup" not in str(error):
+            if not startup_timed_out(error):
                 raise
             logging.getLogger(__name__).info("Ray did not start, attempt %d of %d", attempt, attempts)
     raise UserError(

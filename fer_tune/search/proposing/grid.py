@@ -19,17 +19,15 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
-from fer_tune.run_folder import Candidate
+from fer_tune.run_folder import SEARCHED, Candidate
 from fer_tune.search.spaces.parameter import Parameter
-from fer_tune.search.spaces.space import SearchSpace
+from fer_tune.search.spaces.space import SearchSpace, origin
 
 POINTS = 4
 """Values of a range that has no end of them; a `choice` in the space names others."""
 
 LOST = "lost"
 """User attribute of a trial that was lost with the driver: its point is free again."""
-
-_POINT = "fer_tune:grid_point"
 
 
 def grid_values(parameter: Parameter) -> list[Any]:
@@ -105,17 +103,18 @@ class GridSampler(BaseSampler):
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self._points = list(grid_points(space))
         random.Random(seed).shuffle(self._points)  # so that a search that ends early has looked everywhere
+        self._chosen: dict[int, dict[str, Any]] = {}  # trial number -> its point, for the settings drawn one by one
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Choose the point; Optuna calls this again whenever a trial object is made for a running trial."""
-        if _POINT in trial.system_attrs or "fixed_params" in trial.system_attrs:
+        """Choose the point of a trial that is not one of those tried first."""
+        if origin(trial) != SEARCHED:
             return
         others = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
         taken = [other.params for other in others if not other.user_attrs.get(LOST)]
         point = next((point for point in self._points if point not in taken), None)
         if point is None:
             raise RuntimeError("no point of the grid is left; the searcher asks for no more than there are")
-        study._storage.set_trial_system_attr(trial._trial_id, _POINT, point)
+        self._chosen[trial.number] = point
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return {}
@@ -128,4 +127,4 @@ class GridSampler(BaseSampler):
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return trial.system_attrs[_POINT][param_name]
+        return self._chosen[trial.number][param_name]

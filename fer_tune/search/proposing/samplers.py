@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler
+from optuna.samplers import BaseSampler, CmaEsSampler
 from optuna.trial import FrozenTrial
 
 from fer_tune.errors import UserError
 from fer_tune.run_folder import Sampler, Scheduler
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.proposing.grid import POINTS, GridSampler, grid_size, grid_values
+from fer_tune.search.proposing.optuna_internals import ToleratesOthers
 from fer_tune.search.spaces.parameter import Parameter
 from fer_tune.search.spaces.space import SearchSpace
 
@@ -107,32 +107,15 @@ class _CmaEs(CmaEsSampler):
         return dict(self._ranges)
 
 
-class _GaussianProcess(GPSampler):
+class _GaussianProcess(ToleratesOthers):
     """Optuna's Gaussian process on settings that are known from the start, for the reason told in `_CmaEs`."""
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
-        super().__init__(
-            seed=seed,
-            n_startup_trials=_STARTUP,
-            deterministic_objective=False,
-            warn_independent_sampling=False,
-        )
+        super().__init__(_STARTUP, seed=seed, deterministic_objective=False, warn_independent_sampling=False)
         self._always = _lasting(space)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return dict(self._always)
-
-    def _sample_relative_impl(
-        self,
-        study: optuna.Study,
-        completed_trials: list[FrozenTrial],
-        running_trials: list[FrozenTrial],
-        search_space: dict[str, BaseDistribution],
-    ) -> dict[str, Any]:
-        drawn = [trial for trial in completed_trials if search_space.keys() <= trial.params.keys()]
-        if len(drawn) < _STARTUP:
-            return {}
-        return super()._sample_relative_impl(study, drawn, running_trials, search_space)
 
 
 def _lasting(space: SearchSpace) -> dict[str, BaseDistribution]:

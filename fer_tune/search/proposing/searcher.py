@@ -17,7 +17,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
 from fer_tune.objectives import METRIC, Objective
@@ -25,6 +25,7 @@ from fer_tune.run_folder import Candidate, Sampler, Scheduler
 from fer_tune.search.cluster.room import Room
 from fer_tune.search.proposing.grid import LOST, grid_trials
 from fer_tune.search.proposing.objectives import told, value_of
+from fer_tune.search.proposing.optuna_internals import mark, report
 from fer_tune.search.proposing.samplers import blind_trials, make_sampler
 from fer_tune.search.spaces.space import SearchSpace, origin
 from fer_tune.storage.moved import where_now
@@ -133,9 +134,8 @@ class StudySearcher(Searcher):
         if epoch <= self._told.get(trial_id, 0) or not math.isfinite(value):
             return
         backbone, number = self._numbers[trial_id]
-        trial = self._open_trial(backbone, number)
-        if trial is not None and not self._second_of(backbone):
-            trial.report(value, epoch)
+        if not self._second_of(backbone) and self._lacks(backbone, number, epoch):
+            report(self._study(backbone), number, value, epoch)
         self._told[trial_id] = epoch
         if self._second == "seconds":
             self._seconds.setdefault(trial_id, {})[epoch] = float(result["seconds"])
@@ -148,7 +148,7 @@ class StudySearcher(Searcher):
         result = result or {}
         if not error and result:
             self.on_trial_result(trial_id, result)  # Tune does not pass a trial's last result to the searcher
-        if self._open_trial(backbone, number) is None:
+        if self._trial(backbone, number).state.is_finished():
             return  # the study was ahead of Tune's snapshot
         values = [float(result.get(METRIC, math.nan))]
         if second := self._second_of(backbone):
@@ -185,7 +185,7 @@ class StudySearcher(Searcher):
             study = self._study(backbone)
             for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 if trial.number not in known:
-                    optuna.Trial(study, trial._trial_id).set_user_attr(LOST, True)
+                    mark(study, trial.number, LOST, True)
                     study.tell(trial.number, state=TrialState.FAIL)
                     space.enqueue_again(study, trial)
 
@@ -220,7 +220,10 @@ class StudySearcher(Searcher):
     def _epoch_seconds(self, trial_id: str) -> list[float]:
         return list(self._seconds.get(trial_id, {}).values())
 
-    def _open_trial(self, backbone: str, number: int) -> optuna.Trial | None:
-        study = self._study(backbone)
-        frozen = study.get_trials(deepcopy=False)[number]
-        return None if frozen.state.is_finished() else optuna.Trial(study, frozen._trial_id)
+    def _trial(self, backbone: str, number: int) -> FrozenTrial:
+        return self._study(backbone).get_trials(deepcopy=False)[number]
+
+    def _lacks(self, backbone: str, number: int, epoch: int) -> bool:
+        """Return whether the study has yet to be told of an epoch; it may be ahead of Tune's snapshot."""
+        trial = self._trial(backbone, number)
+        return not trial.state.is_finished() and epoch not in trial.intermediate_values

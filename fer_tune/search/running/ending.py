@@ -16,6 +16,7 @@ from ray.tune import Callback
 
 from fer_tune.errors import UserError
 from fer_tune.objectives import METRIC
+from fer_tune.ray_internals import STOP_SIGNAL, tune_listens
 from fer_tune.search.watching.recorder import why_it_died
 from fer_tune.storage.outage import outage
 
@@ -76,7 +77,7 @@ def failing_alike(errors: Sequence[str]) -> str | None:
 
 def ask_to_stop() -> None:
     """Have Tune save its state and end, as after Ctrl-C."""
-    os.kill(os.getpid(), signal.SIGUSR1)
+    os.kill(os.getpid(), STOP_SIGNAL)
 
 
 @contextmanager
@@ -91,18 +92,18 @@ def interruptible(time_budget: float | None) -> Iterator[list[int]]:
     def stop(number: int, frame: Any) -> None:
         seen.append(number)
         outage.hurry()  # a store that is away must not hold up the end
-        if len(seen) > 1 or not _tune_listens():
+        if len(seen) > 1 or not tune_listens():
             raise KeyboardInterrupt
         ask_to_stop()
 
     def time_is_up() -> None:
-        while not _tune_listens():
+        while not tune_listens():
             time.sleep(0.1)
         ask_to_stop()
 
     if threading.current_thread() is not threading.main_thread():
         raise UserError("a search listens to signals, which reach a program's main thread alone: call it from there")
-    signal.signal(signal.SIGUSR1, signal.SIG_DFL)  # that of an earlier search in this process would hear us in vain
+    signal.signal(STOP_SIGNAL, signal.SIG_DFL)  # that of an earlier search in this process would hear us in vain
     clock = threading.Timer(time_budget or 0, time_is_up)
     clock.daemon = True
     if time_budget is not None:
@@ -114,8 +115,3 @@ def interruptible(time_budget: float | None) -> Iterator[list[int]]:
         clock.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _tune_listens() -> bool:
-    """Whether Tune has set up its other signal to end after saving its state; before that it would kill us."""
-    return signal.getsignal(signal.SIGUSR1) is not signal.SIG_DFL

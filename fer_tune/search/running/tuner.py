@@ -7,7 +7,9 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
+from fer_tune.layout import TUNE
 from fer_tune.objectives import METRIC, OBJECTIVES
+from fer_tune.ray_internals import HEAD_NODE
 from fer_tune.run_folder import RunFolder, SearchSettings
 from fer_tune.search.cluster.room import Room
 from fer_tune.search.proposing.objectives import second_of
@@ -21,8 +23,6 @@ from fer_tune.storage.runs import tune_storage
 from fer_tune.tracking.wandb_callback import WandbCallback
 from fer_tune.training import checkpoint
 from fer_tune.training.ray_worker import TrialSetup, run_trial
-
-_EXPERIMENT = "tune"  # the folder of Tune's state in a run's, see `RunFolder.tune`
 
 
 def trial_setup(settings: SearchSettings) -> TrialSetup:
@@ -84,7 +84,7 @@ def new_tuner(run: RunFolder, settings: SearchSettings) -> tune.Tuner:
             trial_name_creator=_trial_name,
         ),
         run_config=tune.RunConfig(
-            name=_EXPERIMENT,
+            name=TUNE,
             **tune_storage(run.path),
             callbacks=callbacks,
             checkpoint_config=tune.CheckpointConfig(num_to_keep=checkpoint.KEPT),
@@ -97,7 +97,7 @@ def new_tuner(run: RunFolder, settings: SearchSettings) -> tune.Tuner:
 def restored_tuner(run: RunFolder, settings: SearchSettings, setup: TrialSetup) -> tune.Tuner:
     """Return the Tuner of a search that goes on; a new one where it died before Tune's first snapshot."""
     storage = tune_storage(run.path)
-    place, filesystem = f"{storage['storage_path']}/{_EXPERIMENT}", storage.get("storage_filesystem")
+    place, filesystem = f"{storage['storage_path']}/{TUNE}", storage.get("storage_filesystem")
     if tune.Tuner.can_restore(place, filesystem):
         trainable = _trainable(settings, setup)
         return tune.Tuner.restore(place, trainable, resume_unfinished=True, storage_filesystem=filesystem)
@@ -109,8 +109,8 @@ def _trainable(settings: SearchSettings, setup: TrialSetup) -> Any:
     trainable = tune.with_parameters(run_trial, setup=setup)
     if setup.workers > 1:
         # Ray Train makes a placement group of its own for the workers, so the trial itself must not take a part of a
-        # CPU from them; Tune wants some resource, and every head has this one.
-        return tune.with_resources(trainable, {"node:__internal_head__": 0.001})
+        # CPU from them.
+        return tune.with_resources(trainable, {HEAD_NODE: 0.001})
     resources = {"CPU": setup.cpus, "GPU": setup.gpus} if setup.gpus else {"CPU": setup.cpus}
     selected: dict[str, Any] = {"bundle_label_selector": [setup.labels]} if setup.labels else {}
     return tune.with_resources(trainable, tune.PlacementGroupFactory([resources], **selected))

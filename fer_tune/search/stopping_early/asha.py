@@ -6,9 +6,10 @@ import math
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ray.tune.schedulers import AsyncHyperBandScheduler
-from ray.tune.schedulers.async_hyperband import _Bracket
+import numpy as np
+from ray.tune.schedulers import TrialScheduler
 
+from fer_tune.objectives import METRIC
 from fer_tune.search.stopping_early.fresh import FreshProcesses
 
 if TYPE_CHECKING:
@@ -16,7 +17,33 @@ if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
 
-class BackboneASHA(FreshProcesses, AsyncHyperBandScheduler):
+class Bracket:
+    """Rungs, and what each trial had when it came to one.
+
+    Args:
+        first: epoch of the lowest rung.
+        epochs: most epochs of one trial; there is no rung beyond.
+        reduction_factor: from a rung to the next one.
+    """
+
+    def __init__(self, first: int, epochs: int, reduction_factor: int) -> None:
+        self._share = 1 - 1 / reduction_factor  # of the trials at a rung that end there
+        self.rungs: list[tuple[int, dict[str, float]]] = []  # (epoch, trial id -> accuracy there), highest first
+        while first <= epochs:
+            self.rungs.insert(0, (first, {}))
+            first *= reduction_factor
+
+    def stops(self, trial_id: str, epoch: int, accuracy: float) -> bool:
+        """Record a trial at the highest rung it has come to, once, and return whether it ends there."""
+        reached = next((recorded for at, recorded in self.rungs if epoch >= at), None)
+        if reached is None or trial_id in reached:
+            return False
+        others = [value for value in reached.values() if not math.isnan(value)]
+        reached[trial_id] = accuracy
+        return bool(others) and accuracy < float(np.percentile(others, 100 * self._share))
+
+
+class BackboneASHA(FreshProcesses):
     """Asynchronous successive halving (Li et al. 2020): trials are compared with those of their own backbone only.
 
     At the rungs ``grace_period * reduction_factor ** k`` a trial goes on if its best validation accuracy so far is
@@ -25,23 +52,18 @@ class BackboneASHA(FreshProcesses, AsyncHyperBandScheduler):
     With several brackets a trial belongs to one, and is compared with those of that one; bracket ``s`` has its first
     rung at ``grace_period * reduction_factor ** s``, for settings that start slowly.  As in Ray, a bracket gets trials
     in proportion to e to the power of its number of rungs; but in turn, not at random, so that a seed repeats them.
+
+    It decides as Ray's ``AsyncHyperBandScheduler`` does, whose rungs cannot be reached from outside: neither could they
+    be kept apart by backbone, nor carried through a resume.
     """
 
     def __init__(
         self, backbones: list[str], epochs: int, grace_period: int, reduction_factor: int, brackets: int = 1
     ) -> None:
-        super().__init__(
-            time_attr="epoch",  # not training_iteration, which starts again after a restore
-            max_t=epochs,
-            grace_period=min(grace_period, epochs),
-            reduction_factor=reduction_factor,
-            stop_last_trials=False,
-        )
+        super().__init__()
+        first = min(grace_period, epochs)
         self._brackets_of = {
-            backbone: [
-                _Bracket(min(grace_period, epochs), epochs, reduction_factor, index, stop_last_trials=False)
-                for index in range(brackets)
-            ]
+            backbone: [Bracket(first * reduction_factor**index, epochs, reduction_factor) for index in range(brackets)]
             for backbone in backbones
         }
         self._bracket_of: dict[str, int] = {}  # trial id -> index of its bracket
@@ -49,22 +71,21 @@ class BackboneASHA(FreshProcesses, AsyncHyperBandScheduler):
 
     def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
         """Put the trial under a bracket of its backbone; one added again by a resume finds its old records there."""
-        backbone = trial.config["backbone"]
-        if trial.trial_id not in self._bracket_of:
-            index = self._next(backbone)
-            self._bracket_of[trial.trial_id] = index
-            self._counts[backbone][index] += 1
-        self._trial_info[trial.trial_id] = self._brackets_of[backbone][self._bracket_of[trial.trial_id]]
+        self._bracket(trial)
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
-        """Decide at a rung; its bracket is looked up again, since a resume may bring that back after the trial."""
-        self.on_trial_add(tune_controller, trial)
-        return str(super().on_trial_result(tune_controller, trial, result))
+        """Decide at a rung; the bracket is looked up again, since a resume may bring it back after the trial."""
+        return TrialScheduler.STOP if self._stops(trial, result) else TrialScheduler.CONTINUE
+
+    def on_trial_complete(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> None:
+        """Take up the trial's last result."""
+        self._stops(trial, result)
+        super().on_trial_complete(tune_controller, trial, result)
 
     def rungs(self) -> dict[str, list[tuple[int, dict[str, float]]]]:
         """Return backbone -> [(epoch, trial_id -> best validation accuracy there)], by bracket, highest rung first."""
         return {
-            name: [(int(epoch), dict(records)) for bracket in brackets for epoch, records in bracket._rungs]
+            name: [(epoch, dict(records)) for bracket in brackets for epoch, records in bracket.rungs]
             for name, brackets in self._brackets_of.items()
         }
 
@@ -77,15 +98,28 @@ class BackboneASHA(FreshProcesses, AsyncHyperBandScheduler):
         for name, records in known["rungs"].items():
             rungs = iter(records)
             for bracket in self._brackets_of[name]:
-                own = islice(rungs, len(bracket._rungs))
-                bracket._rungs = [(epoch, dict(recorded)) for epoch, recorded in own]
+                own = islice(rungs, len(bracket.rungs))
+                bracket.rungs = [(epoch, dict(recorded)) for epoch, recorded in own]
         self._bracket_of = dict(known["bracket_of"])
         self._counts = {name: list(counts) for name, counts in known["counts"].items()}
 
     def shares(self) -> list[float]:
         """Return the share of the trials that each bracket gets."""
-        weights = [math.exp(len(bracket._rungs)) for bracket in next(iter(self._brackets_of.values()))]
+        weights = [math.exp(len(bracket.rungs)) for bracket in next(iter(self._brackets_of.values()))]
         return [weight / sum(weights) for weight in weights]
+
+    def _stops(self, trial: Trial, result: dict[str, Any]) -> bool:
+        if "epoch" not in result or METRIC not in result:
+            return False
+        return self._bracket(trial).stops(trial.trial_id, int(result["epoch"]), float(result[METRIC]))
+
+    def _bracket(self, trial: Trial) -> Bracket:
+        backbone = trial.config["backbone"]
+        if trial.trial_id not in self._bracket_of:
+            index = self._next(backbone)
+            self._bracket_of[trial.trial_id] = index
+            self._counts[backbone][index] += 1
+        return self._brackets_of[backbone][self._bracket_of[trial.trial_id]]
 
     def _next(self, backbone: str) -> int:
         """Return the bracket that lags furthest behind its share."""

@@ -1,9 +1,7 @@
 """A fresh process for the next trial, where the last one of a reused process tells that it is worn out.
 
-Tune reuses a trial's process without asking anyone; a process that refuses at the next trial's start
-(``Trainable.reset_config``) fails that trial for good, and one that raises costs it one of its retries.  But Tune keeps
-only processes that it knows as started (``TuneController._maybe_cache_trial_actor``, Ray 2.60), so a scheduler, which
-hears of every trial that ends just before, can have it end one.
+Tune reuses a trial's process without asking anyone.  A scheduler hears of every trial that ends just before, and so can
+have its process ended, see `ray_internals.retire`.
 """
 
 from __future__ import annotations
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune.schedulers import FIFOScheduler
 
+from fer_tune.ray_internals import retire
 from fer_tune.training.leftover import WORN_OUT
 
 if TYPE_CHECKING:
@@ -30,10 +29,3 @@ class FreshProcesses(FIFOScheduler):
         super().on_trial_complete(tune_controller, trial, result)
         if result.get(WORN_OUT):
             retire(tune_controller, trial)
-
-
-def retire(tune_controller: TuneController, trial: Trial) -> None:
-    """Have Tune end the process of ``trial`` when the trial is over."""
-    process = tune_controller._trial_to_actor.get(trial)
-    if process is not None:
-        tune_controller._started_actors.discard(process)

@@ -28,7 +28,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes.append({"NodeID": "d", "Alive": False, "Resources": {"CPU": 64}, "Labels": FAST})
     monkeypatch.setattr(ray, "nodes", lambda: nodes)
     free: dict[str, Any] = {"a": {"CPU": 3.0, "GPU": 1.0}, "b": {"CPU": 4.0, "GPU": 1.0}}
-    monkeypatch.setattr(hardware, "available_resources_per_node", lambda: free)
+    monkeypatch.setattr(hardware, "unused_by_node", lambda: free)
 
 
 @pytest.mark.parametrize("value", ["A100", "in(A100,H100)", "in(A100, H100)", "!T4", "!in(T4,L4)", "nvidia-a100.80_gb"])

@@ -73,7 +73,7 @@ def test_settings_without_effect_are_refused(given, told):
 def test_each_bracket_but_the_last_stops_somewhere_new(epochs, grace, factor):
     brackets = most_brackets(epochs, grace, factor)
     made = BackboneASHA(["a"], epochs, grace, factor, brackets)._brackets_of["a"]
-    firsts = [min((epoch for epoch, _ in each._rungs if epoch < epochs), default=epochs) for each in made]
+    firsts = [min((epoch for epoch, _ in each.rungs if epoch < epochs), default=epochs) for each in made]
     assert len(set(firsts)) == brackets
     assert firsts[-1] == epochs
 

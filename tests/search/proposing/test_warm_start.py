@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from fer_tune.errors import UserError
-from fer_tune.run_folder import TRIAL_COLUMNS, DatasetRef, RunFolder, SearchSettings, write_table
+from fer_tune.run_folder import TRIAL_COLUMNS, DatasetRef, RunFolder, SearchSettings
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.proposing.warm_start import best_of
 from fer_tune.search.spaces.loading import from_resolved
+from fer_tune.tables import write_table
 
 
 @pytest.fixture

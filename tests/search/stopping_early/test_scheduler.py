@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import random
 from types import SimpleNamespace
 
-from ray.tune.schedulers import TrialScheduler
+import pytest
+from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from fer_tune.objectives import METRIC
 from fer_tune.search.stopping_early.asha import BackboneASHA
@@ -20,8 +22,7 @@ def scheduler(backbones=("a",), epochs=9, grace=1, factor=3, brackets=1):
 
 def report(asha, name, epoch, value, backbone="a"):
     trial = SimpleNamespace(trial_id=name, config={"backbone": backbone})
-    if name not in asha._trial_info:
-        asha.on_trial_add(None, trial)
+    asha.on_trial_add(None, trial)
     return asha.on_trial_result(None, trial, {"epoch": epoch, METRIC: value})
 
 
@@ -69,6 +70,28 @@ def test_an_epoch_of_a_failed_trial_is_no_record():
     asha = scheduler()
     assert report(asha, "failed", 0, float("nan")) == TrialScheduler.CONTINUE
     assert all(not recorded for _, recorded in asha.rungs()["a"])
+
+
+@pytest.mark.parametrize(("epochs", "grace", "factor"), [(9, 1, 3), (12, 2, 2), (20, 3, 4), (5, 5, 3)])
+def test_it_decides_as_ray_s_own_does_on_one_backbone(epochs, grace, factor):
+    rays = AsyncHyperBandScheduler("epoch", METRIC, "max", epochs, grace, factor, stop_last_trials=False)
+    ours, draw, decided = scheduler(epochs=epochs, grace=grace, factor=factor), random.Random(epochs), []
+    running = {f"t{index}": 0 for index in range(60)}
+    for name in running:
+        rays.on_trial_add(None, SimpleNamespace(trial_id=name))
+    while running:
+        name = draw.choice(sorted(running))
+        running[name] = min(epochs, running[name] + draw.choice([1, 1, 1, 2]))  # one that is retried may skip an epoch
+        value = float("nan") if draw.random() < 0.02 else round(draw.random(), 1)
+        trial = SimpleNamespace(trial_id=name, config={"backbone": "a"})
+        result = {"epoch": running[name], METRIC: value}
+        decided.append((ours.on_trial_result(None, trial, result), rays.on_trial_result(None, trial, result)))
+        if decided[-1][1] == TrialScheduler.STOP or running[name] == epochs:
+            ours.on_trial_complete(None, trial, result)
+            rays.on_trial_complete(None, trial, result)
+            del running[name]
+    assert all(own == other for own, other in decided)
+    assert len({own for own, _ in decided}) == 2
 
 
 def bracket_of(asha, name) -> int:

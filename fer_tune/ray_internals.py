@@ -1,0 +1,90 @@
+"""All that this project leans on inside Ray beyond its public interface, each point with why and what to look at.
+
+Seen in Ray 2.60.  `tests/test_ray_internals.py` has a test for each point, which fails when an upgrade moves it; no
+other module may touch what Ray keeps to itself (`tests/test_architecture.py`).
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ray._private.state import available_resources_per_node
+
+if TYPE_CHECKING:
+    from ray.tune.execution.tune_controller import TuneController
+    from ray.tune.experiment import Trial
+
+HEAD_NODE = "node:__internal_head__"
+"""The resource that every head has, and only a head: a trial that trains in workers of its own asks for a little of it.
+
+Tune wants some resource for each trial, and a part of a CPU would be missing where the workers train.  Ray's own
+libraries place their controllers by it (``ray._common.constants.HEAD_NODE_RESOURCE_NAME``); users are promised nothing.
+If it moves, such trials wait for ever.
+"""
+
+NICENESS = "RAY_worker_niceness"
+"""The variable that sets how nice workers are to other programs, 15 unless told: on a busy machine they starve.
+
+One of the raylet's own settings (``ray_config_def.h``), which no argument of ``ray.init`` reaches.  If it moves, trials
+on a busy machine become slow.
+"""
+
+STOP_SIGNAL = signal.SIGUSR1
+"""On this signal Tune saves its state and ends, as on Ctrl-C (``ray/tune/tune.py``, ``_setup_signal_catching``).
+
+Tune has no call for it: a callback can stop trials, not the search in a state that can be resumed, and
+``time_budget_s`` marks running trials as ended.  If it moves, the signal kills the search.
+"""
+
+
+def tune_listens() -> bool:
+    """Return whether Tune has set itself up to hear `STOP_SIGNAL`; before that it would kill the process."""
+    return signal.getsignal(STOP_SIGNAL) is not signal.SIG_DFL
+
+
+def startup_timed_out(error: Exception) -> bool:
+    """Return whether Ray did not start because its daemons were too slow, by the words of its error.
+
+    A raylet gives its dashboard agent 15 seconds to report its ports, a constant, and aborts when they are over
+    (ray-project/ray#65983).  The program hears of it by a plain ``Exception``.  If the words change, a start on a busy
+    machine is not tried again.
+    """
+    return "timed out during startup" in str(error)
+
+
+def unused_by_node() -> Mapping[str, Mapping[str, float]]:
+    """Return what nobody uses now, or a little earlier: node id -> resource -> how much.
+
+    ``ray.available_resources`` gives the sum over all nodes, also those that a trial may not use, and the state API
+    needs a dashboard.  If it moves, importing this module fails.
+    """
+    found: Mapping[str, Mapping[str, float]] = available_resources_per_node()
+    return found
+
+
+def trial_storage() -> tuple[str, Any]:
+    """Return where the trial that this process runs keeps its checkpoints: a path, and the filesystem that it is on.
+
+    A group of workers saves there, so that a restarted trial finds them.  ``get_storage`` is Ray's interface for
+    developers, "experimental and subject to change"; the path that is public, ``get_trial_dir``, is a scratch folder of
+    this machine.  If it moves, no trial with several workers starts.
+    """
+    from ray import tune  # not at the top: whoever only starts Ray need not wait for it
+
+    storage = tune.get_context().get_storage()
+    return storage.trial_fs_path, storage.storage_filesystem
+
+
+def retire(tune_controller: TuneController, trial: Trial) -> None:
+    """Have Tune end the process of ``trial`` when the trial is over, instead of starting the next trial in it.
+
+    Tune reuses a trial's process without asking anyone.  A process that refuses at the next trial's start
+    (``Trainable.reset_config``) fails that trial for good, and one that raises costs it one of its retries.  But Tune
+    keeps only processes that it knows as started (``TuneController._maybe_cache_trial_actor``), so this has it forget.
+    If it moves, worn-out processes are reused, or the search fails at the end of a trial.
+    """
+    process = tune_controller._trial_to_actor.get(trial)
+    if process is not None:
+        tune_controller._started_actors.discard(process)

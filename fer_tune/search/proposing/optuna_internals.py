@@ -1,0 +1,69 @@
+"""All that this project leans on inside Optuna beyond its public interface, each point with why and what to look at.
+
+Seen in Optuna 5.0.  `tests/search/proposing/test_optuna_internals.py` has a test for each point, which fails when an
+upgrade moves it; no other module may touch what Optuna keeps to itself (`tests/test_architecture.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import GPSampler
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
+
+
+def report(study: optuna.Study, number: int, value: float, step: int) -> None:
+    """Report an intermediate value of a running trial, as ``Trial.report`` does, by the trial's number.
+
+    ``Study.tell`` takes a number, but a value before the end can only be reported by the `optuna.Trial` that
+    ``Study.ask`` returned, and that is gone with the process after a resume.  One that is made for a running trial
+    (``optuna.Trial(study, trial_id)``) would have the sampler prepare the trial again.  Leans on ``Study._storage``,
+    and on methods of storages that Optuna means for itself.  If they move, the first epoch of a search fails.
+    """
+    storage, trial_id = _record(study, number)
+    storage.set_trial_intermediate_value(trial_id, step, value)
+
+
+def mark(study: optuna.Study, number: int, key: str, value: Any) -> None:
+    """Set a user attribute of a running trial, as ``Trial.set_user_attr`` does, by its number; see :func:`report`."""
+    storage, trial_id = _record(study, number)
+    storage.set_trial_user_attr(trial_id, key, value)
+
+
+def _record(study: optuna.Study, number: int) -> tuple[BaseStorage, int]:
+    storage = study._storage
+    of_study = storage.get_study_id_from_name(study.study_name)
+    return storage, storage.get_trial_id_from_study_id_trial_number(of_study, number)
+
+
+class ToleratesOthers(GPSampler):
+    """Optuna's Gaussian process, which learns from those completed trials alone that drew all it is to draw.
+
+    Stock, it asks every completed trial for all settings of its search space, and raises a KeyError at one that lacks
+    some, such as a published configuration outside the space.  Which trials it learns from cannot be told it; leans on
+    the method between choosing trials and fitting them.  If that moves, a search with ``--sampler gp`` and such a
+    configuration fails; if Optuna skips such trials by itself, this class can go.
+
+    Args:
+        least: trials to learn from; with fewer it draws at random.
+        options: of `optuna.samplers.GPSampler`.
+    """
+
+    def __init__(self, least: int, **options: Any) -> None:
+        super().__init__(n_startup_trials=least, **options)
+        self.least = least
+
+    def _sample_relative_impl(
+        self,
+        study: optuna.Study,
+        completed_trials: list[FrozenTrial],
+        running_trials: list[FrozenTrial],
+        search_space: dict[str, BaseDistribution],
+    ) -> dict[str, Any]:
+        drawn = [trial for trial in completed_trials if search_space.keys() <= trial.params.keys()]
+        if len(drawn) < self.least:
+            return {}
+        return super()._sample_relative_impl(study, drawn, running_trials, search_space)

@@ -1,0 +1,118 @@
+"""Each point that leans on the inside of Ray is where it was in Ray 2.60, and what made it necessary is still so."""
+
+from __future__ import annotations
+
+import inspect
+import signal
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import ray
+import ray._private.node
+import ray._private.services
+from ray import tune
+from ray.tune.execution import tune_controller
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.search import ConcurrencyLimiter, Searcher, SearchGenerator
+from ray.tune.utils.object_cache import _ObjectCache
+
+from fer_tune import ray_internals
+
+SEEN = f"as seen in Ray 2.60, not in {version('ray')}"
+
+
+class Trial(SimpleNamespace):
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize("retired", [False, True])
+def test_tune_reuses_a_process_unless_it_is_made_to_forget_it(retired: bool) -> None:
+    trial = Trial(placement_group_factory="one CPU", set_ray_actor=lambda actor: None)
+    controller: Any = SimpleNamespace(
+        _reuse_actors=True,
+        _search_alg=SimpleNamespace(is_finished=lambda: False),
+        _staged_trials=set(),
+        _trial_to_actor={trial: "process"},
+        _actor_to_trial={"process": trial},
+        _started_actors={"process"},
+        _actor_manager=SimpleNamespace(is_actor_started=lambda actor: True, is_actor_failed=lambda actor: False),
+        _actor_cache=_ObjectCache(may_keep_one=True),
+    )
+    if retired:
+        ray_internals.retire(controller, trial)  # type: ignore[arg-type]
+    assert TuneController._maybe_cache_trial_actor(controller, trial) is not retired, SEEN
+
+
+def test_tune_s_controller_keeps_its_processes_under_these_names() -> None:
+    made = inspect.getsource(TuneController.__init__)
+    for name in ("self._trial_to_actor: Dict[Trial, TrackedActor] = {}", "self._started_actors: Set[TrackedActor]"):
+        assert name in made, SEEN
+
+
+class Listens(tune.Callback):
+    heard: list[bool]
+
+    def __init__(self) -> None:
+        self.heard = []
+
+    def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
+        self.heard.append(ray_internals.tune_listens())
+
+
+def test_a_trial_placed_by_the_head_s_resource_knows_its_storage_and_tune_listens(
+    ray_local: None, tmp_path: Path
+) -> None:
+    def trial(config: dict[str, Any]) -> None:
+        path, filesystem = ray_internals.trial_storage()
+        tune.report({"path": path, "filesystem": filesystem.type_name})
+
+    assert ray.cluster_resources()[ray_internals.HEAD_NODE] == 1.0, SEEN
+    signal.signal(ray_internals.STOP_SIGNAL, signal.SIG_DFL)
+    assert not ray_internals.tune_listens()
+    listens = Listens()
+    (result,) = tune.Tuner(
+        tune.with_resources(trial, {ray_internals.HEAD_NODE: 0.001}),
+        tune_config=tune.TuneConfig(trial_dirname_creator=lambda trial: "one"),
+        run_config=tune.RunConfig(name="tune", storage_path=str(tmp_path), callbacks=[listens], verbose=0),
+    ).fit()
+    assert result.error is None
+    assert (result.metrics["path"], result.metrics["filesystem"]) == (str(tmp_path / "tune" / "one"), "local"), SEEN
+    assert set(listens.heard) == {True}, SEEN
+
+
+def test_what_is_unused_is_known_by_node(ray_local: None) -> None:
+    (node,) = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+    assert ray_internals.unused_by_node()[node]["CPU"] <= 2, SEEN
+    assert "CPU" in ray.available_resources(), "the sum over nodes is all that is public"
+
+
+def test_a_start_that_times_out_says_so() -> None:
+    """These are Ray's words, with a break of the line where its source has one."""
+    assert "The current node timed out during startup." in inspect.getsource(ray._private.node.Node.__init__), SEEN
+    assert ray_internals.startup_timed_out(Exception("The current node timed out during startup. This could ..."))
+    assert not ray_internals.startup_timed_out(Exception("Ray is built for another Python"))
+
+
+def test_the_raylet_knows_its_niceness_by_this_name() -> None:
+    name = ray_internals.NICENESS.removeprefix("RAY_")
+    assert name.encode() in Path(ray._private.services.RAYLET_EXECUTABLE).read_bytes(), SEEN
+
+
+def test_tune_keeps_one_trial_pending_unless_it_is_given_a_bound() -> None:
+    """Why there is `fer_tune.search.cluster.room`; no longer so, and Tune could follow a cluster by itself."""
+    searcher = Searcher(metric="a", mode="max")
+    pending = tune_controller._get_max_pending_trials
+    assert pending(SearchGenerator(searcher)) == 1, SEEN
+    assert pending(SearchGenerator(ConcurrencyLimiter(searcher, max_concurrent=5))) == 5, SEEN
+
+
+def test_tune_does_not_save_its_scheduler() -> None:
+    """Why there is `fer_tune.search.stopping_early.resumable`."""
+    saved = inspect.getsource(TuneController.save_to_dir)
+    assert "_search_alg.save_to_dir" in saved, SEEN
+    assert "_callbacks.save_to_dir" in saved, SEEN
+    assert "scheduler" not in saved, SEEN
+    assert '"_scheduler_alg"' in inspect.getsource(TuneController.__getstate__), f"it is left out, {SEEN}"
