@@ -82,7 +82,7 @@ EPOCH_COLUMNS: dict[str, pa.DataType] = {
     "epoch": pa.int32(),  # 1-based
     **{name: pa.float64() for name in METRICS},
     **{name: pa.list_(pa.float64()) for name in RECALLS},
-    "computed_in": pa.string(),  # which numbers and convolutions, and why: see `fer_tune.training.plan`
+    "computed_in": pa.string(),  # see `fer_tune.training.plan`
 }
 
 TRIAL_COLUMNS: dict[str, pa.DataType] = {
@@ -103,7 +103,7 @@ TRIAL_COLUMNS: dict[str, pa.DataType] = {
     "latency_ms": pa.float64(),  # milliseconds to classify one image; null where it was no objective
     "parameters": pa.int64(),  # of the network; null likewise
     "images_per_second": pa.float64(),  # mean over its epochs
-    "computed_in": pa.string(),  # as in its last epoch
+    "computed_in": pa.string(),
     "error": pa.string(),  # null, or why it failed
 }
 

@@ -166,7 +166,7 @@ def _halved(options: SearchOptions, first: int) -> float:
 def estimate(options: SearchOptions) -> Estimate:
     """Check the options as a search does, time some steps, and work out what the search would take.
 
-    Nothing is written but temporary files.
+    Nothing is written but temporary files, and into the cache what was measured of the networks.
 
     Raises:
         UserError: what a search with these options would raise before its first trial.

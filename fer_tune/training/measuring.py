@@ -29,7 +29,7 @@ TYPES: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
 
 _CPU = torch.device("cpu")
 _CONVOLUTION_LAPS = 3  # the least of three: what else the machine does only ever adds
-_LAPS = 8  # of whole steps, which decide
+_LAPS, _LONG_ENOUGH = 8, 1.0  # of whole steps, which decide: eight, and more of short ones, for one second in all
 _SHARE = 0.5  # of the time, for convolutions: the rest is for whole steps
 _SECONDS, _OF_RUN = 2.0, 0.05  # what measuring may take, whichever is longer: nobody waits for it, and it pays at once
 _HOPELESS = 1.25  # times the quickest after two laps: noise between laps is a tenth on a busy machine
@@ -92,7 +92,7 @@ def measure(model: nn.Module, load: Workload, steps: int, timer: Timer = by_the_
         model: as it was built, on the CPU.
         load: what it is trained on; the images are noise.
         steps: of the run that asks.  After two seconds, or a twentieth of what it will take, a convolution that was not
-            timed yet is left as it is, and each way has two laps at least.
+            timed yet is left as it is, and no further lap is begun but the first of each way.
         timer: what times; tests have one of their own.
 
     Raises:
@@ -151,10 +151,13 @@ def _in_turns(laps: list[Callable[[], float]], ends: float) -> list[float]:
     """Return the least seconds of each; what is hopeless after two laps is not timed again."""
     for lap in laps:
         lap()  # the first of each prepares its kernels
+    began = time.perf_counter()
     least = [lap() for lap in laps]
-    for number in range(1, _LAPS):
+    number = 1
+    while (now := time.perf_counter()) < ends and (number < _LAPS or now < began + _LONG_ENOUGH):
+        number += 1
         for place, lap in enumerate(laps):
-            if time.perf_counter() < ends and (number < 2 or least[place] < _HOPELESS * min(least)):
+            if number <= 2 or least[place] < _HOPELESS * min(least):
                 least[place] = min(least[place], lap())
     return least
 

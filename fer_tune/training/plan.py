@@ -29,7 +29,7 @@ from fer_tune.training.precision import gpu_dtype
 
 WORTH_MEASURING = 400  # steps of a run: ten times what measuring takes
 _TIE = 1.03  # nearer than laps of the same step are to each other; then the plainer way is taken
-_LARGEST = 128  # images a step: a larger batch has the same kernels, and measuring should not need its memory
+_LARGEST = 64  # images a step: a larger batch is computed alike, and measuring should need neither its time nor memory
 
 _SAID = {None: "float32", torch.bfloat16: "bf16"}
 
