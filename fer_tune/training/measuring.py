@@ -28,12 +28,13 @@ TYPES: dict[str, torch.dtype | None] = {"fp32": None, "bf16": torch.bfloat16}
 """Names of the settings -> type for autocast."""
 
 _CPU = torch.device("cpu")
-_CONVOLUTION_LAPS = 3  # the least of three: what else the machine does only ever adds
+_CONVOLUTION_LAPS = 5  # of which the least counts: what else the machine does only ever adds
+_CLEAR = 1.25  # times quicker, seen twice: no more laps are needed
 _LAPS, _LONG_ENOUGH = 8, 1.0  # of whole steps, which decide: eight, and more of short ones, for one second in all
-_SHARE = 0.5  # of the time, for convolutions: the rest is for whole steps
-_SECONDS, _OF_RUN = 2.0, 0.05  # what measuring may take, whichever is longer: nobody waits for it, and it pays at once
+_SHARE = 0.25  # of the time, for the convolutions in each type: the rest is for whole steps
+_SECONDS, _OF_RUN, _MOST = 2.0, 0.05, 30.0  # what measuring may take: nobody waits for two seconds, and it pays later
 _HOPELESS = 1.25  # times the quickest after two laps: noise between laps is a tenth on a busy machine
-_GAIN = 0.95  # of the plain time, for a convolution to go the other way: less would be lost in the noise
+_GAIN = 0.97  # of the plain time, for a convolution to go the other way: nearer is within the noise
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,8 @@ def measure(model: nn.Module, load: Workload, steps: int, timer: Timer = by_the_
     Args:
         model: as it was built, on the CPU.
         load: what it is trained on; the images are noise.
-        steps: of the run that asks.  After two seconds, or a twentieth of what it will take, a convolution that was not
-            timed yet is left as it is, and no further lap is begun but the first of each way.
+        steps: of the run that asks.  Measuring may take two seconds or a twentieth of it, at most half a minute; then
+            a convolution that was not timed yet is left as it is, and no lap is begun but the first of each way.
         timer: what times; tests have one of their own.
 
     Raises:
@@ -102,13 +103,13 @@ def measure(model: nn.Module, load: Workload, steps: int, timer: Timer = by_the_
         training = _Training(copy.deepcopy(model), load)
         plain = _lap(training, "fp32", (), by_the_clock)
         plain()
-        budget = max(_SECONDS, _OF_RUN * steps * plain())
+        budget = min(max(_SECONDS, _OF_RUN * steps * plain()), _MOST)
         began = time.perf_counter()
         tried: list[tuple[str, tuple[str, ...]]] = []
         for precision, dtype in TYPES.items():
             tried.append((precision, ()))
             try:
-                quicker = _quicker_otherwise(training, dtype, timer, began + _SHARE * budget)
+                quicker = _quicker_otherwise(training, dtype, timer, time.perf_counter() + _SHARE * budget)
             except RuntimeError:
                 if dtype is None:
                     raise
@@ -173,9 +174,14 @@ def _quicker_otherwise(training: _Training, dtype: torch.dtype | None, timer: Ti
         key = _geometry(conv, x)
         alike.setdefault(key, []).append(name)
         inputs[key] = x
-    convolutions = dict(training.model.named_modules())
+    convolutions = other_ways(training.model)
     found: list[str] = []
-    for key, names in alike.items():
+
+    def work(key: tuple[Any, ...]) -> float:
+        return float(len(alike[key]) * convolutions[alike[key][0]].weight.numel() * inputs[key][0, 0].numel())
+
+    for key in sorted(alike, key=work, reverse=True):  # should the time be over, what matters least is left
+        names = alike[key]
         if time.perf_counter() < ends and _otherwise_is_quicker(convolutions[names[0]], inputs[key], dtype, timer):
             found += names
     return tuple(found)
@@ -219,10 +225,10 @@ def _otherwise_is_quicker(conv: nn.Module, like: Tensor, dtype: torch.dtype | No
     for run in runs:
         run()
     least = [float("inf")] * 2
-    for _ in range(_CONVOLUTION_LAPS):
+    for number in range(1, _CONVOLUTION_LAPS + 1):
         for place, (way, run) in enumerate(zip((plain, other), runs, strict=True)):
             least[place] = min(least[place], timer(way, dtype, run))
-        if least[1] > 2 * least[0]:  # columns of a large map may take many times as long
+        if number >= 2 and not 1 / _CLEAR < least[1] / least[0] < _CLEAR:
             break
     return least[1] < _GAIN * least[0]
 

@@ -69,7 +69,7 @@ def test_each_convolution_goes_the_way_that_is_quicker_in_its_type() -> None:
 
 
 def test_a_gain_within_the_noise_is_none() -> None:
-    found = measure(network(), load(), 1000, Clock(lambda conv, other, dtype: 0.97 if other else 1.0))
+    found = measure(network(), load(), 1000, Clock(lambda conv, other, dtype: 0.98 if other else 1.0))
     assert [one.otherwise for one in found] == [(), ()]
 
 
@@ -102,7 +102,7 @@ def test_convolutions_alike_are_timed_once() -> None:
     measure(network("resnet18"), load("resnet18"), 1000, clock)
     shapes = [(tuple(conv.weight.shape), conv.stride) for conv, _ in clock.timed]
     assert len(set(shapes)) == 11  # of resnet18's twenty
-    assert all(shapes.count(shape) <= 2 * 2 * 3 for shape in set(shapes))  # types, ways, laps
+    assert all(shapes.count(shape) <= 2 * 2 * 8 for shape in set(shapes))  # types, ways, laps
 
 
 def test_what_is_frozen_has_no_backward_pass() -> None:
