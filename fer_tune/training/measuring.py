@@ -79,9 +79,18 @@ Timer = Callable[[nn.Module, torch.dtype | None, Callable[[], object]], float]
 
 def by_the_clock(module: nn.Module, dtype: torch.dtype | None, call: Callable[[], object]) -> float:
     """See `Timer`."""
-    began = time.perf_counter()
+    began = clock()
     call()
-    return time.perf_counter() - began
+    return clock() - began
+
+
+def clock() -> float:
+    """Return seconds.
+
+    With one thread, as most trials have, those of the processor: what others do beside then hardly disturbs.  Several
+    threads wait for each other by spinning, so that only the wall clock tells.
+    """
+    return time.thread_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 def measure(model: nn.Module, load: Workload, steps: int, timer: Timer = by_the_clock) -> list[Candidate]:
@@ -104,12 +113,12 @@ def measure(model: nn.Module, load: Workload, steps: int, timer: Timer = by_the_
         plain = _lap(training, "fp32", (), by_the_clock)
         plain()
         budget = min(max(_SECONDS, _OF_RUN * steps * plain()), _MOST)
-        began = time.perf_counter()
+        began = clock()
         tried: list[tuple[str, tuple[str, ...]]] = []
         for precision, dtype in TYPES.items():
             tried.append((precision, ()))
             try:
-                quicker = _quicker_otherwise(training, dtype, timer, time.perf_counter() + _SHARE * budget)
+                quicker = _quicker_otherwise(training, dtype, timer, clock() + _SHARE * budget)
             except RuntimeError:
                 if dtype is None:
                     raise
@@ -152,10 +161,10 @@ def _in_turns(laps: list[Callable[[], float]], ends: float) -> list[float]:
     """Return the least seconds of each; what is hopeless after two laps is not timed again."""
     for lap in laps:
         lap()  # the first of each prepares its kernels
-    began = time.perf_counter()
+    began = clock()
     least = [lap() for lap in laps]
     number = 1
-    while (now := time.perf_counter()) < ends and (number < _LAPS or now < began + _LONG_ENOUGH):
+    while (now := clock()) < ends and (number < _LAPS or now < began + _LONG_ENOUGH):
         number += 1
         for place, lap in enumerate(laps):
             if number <= 2 or least[place] < _HOPELESS * min(least):
@@ -182,7 +191,7 @@ def _quicker_otherwise(training: _Training, dtype: torch.dtype | None, timer: Ti
 
     for key in sorted(alike, key=work, reverse=True):  # should the time be over, what matters least is left
         names = alike[key]
-        if time.perf_counter() < ends and _otherwise_is_quicker(convolutions[names[0]], inputs[key], dtype, timer):
+        if clock() < ends and _otherwise_is_quicker(convolutions[names[0]], inputs[key], dtype, timer):
             found += names
     return tuple(found)
 

@@ -13,7 +13,8 @@ First whole epochs:
 
 Then what `precision: auto` takes here against what is fixed, step by step in turns: float32 and bf16, each with
 PyTorch's convolutions and with those as columns (and grouped ones in float32) that a rule written down for another
-processor names, see `by_rule`.  The bounds: 1.5 times the reference, and 0.95 of the best that is fixed.
+processor names, see `by_rule`.  With one thread (OMP_NUM_THREADS=1) seconds of bare steps are those of the processor,
+so that a machine that others use will do.  The bounds: 1.5 times the reference, and 0.95 of the best that is fixed.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from fer_tune.training.assembly import assemble
 from fer_tune.training.convolutions import compute_otherwise, is_grouped, other_ways
 from fer_tune.training.evaluation import build_model
 from fer_tune.training.loop import train
+from fer_tune.training.measuring import clock
 from fer_tune.training.plan import WORTH_MEASURING, plan_for
 from fer_tune.training.processor import processor, processor_name
 from fer_tune.training.step import Step
@@ -117,9 +119,9 @@ def by_rule(model: nn.Module, images: Tensor, dtype: torch.dtype | None) -> list
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    began = time.perf_counter()
+    began = clock()
     call()
-    return time.perf_counter() - began
+    return clock() - began
 
 
 def ceiling(network: str, data: PreparedDataset, *, last: bool = True) -> float:
