@@ -63,6 +63,7 @@ EPOCH_COLUMNS: dict[str, pa.DataType] = {
     "epoch": pa.int32(),  # 1-based
     **{name: pa.float64() for name in METRICS},
     **{name: pa.list_(pa.float64()) for name in RECALLS},
+    "computed_in": pa.string(),  # see `fer_tune.training.plan`
 }
 
 TRIAL_COLUMNS: dict[str, pa.DataType] = {
@@ -83,6 +84,7 @@ TRIAL_COLUMNS: dict[str, pa.DataType] = {
     # what is measured where a search is for it, else null
     **{aim.column: pa.int64() if aim.whole else pa.float64() for aim in OBJECTIVES.values() if aim.measured},
     "images_per_second": pa.float64(),  # mean over its epochs
+    "computed_in": pa.string(),
     "error": pa.string(),  # null, or why it failed
 }
 

@@ -1,14 +1,15 @@
-"""Convolutions on a CPU, where oneDNN's own are slow.
+"""Another way to compute a convolution on a CPU, for where oneDNN's own is slow.
 
 A network made for 224 pixels sees maps of 2x2 and 3x3 in its last stages when the faces have 48.  There oneDNN's
-convolutions leave most of the processor idle, the gradient of the weights above all.  Written out as columns
+convolutions leave most of some processors idle, the gradient of the weights above all.  Written out as columns
 (Chellapilla et al. 2006, "im2col") the same sums are one matrix multiplication, and the columns of a small map cost
-next to nothing.  Depthwise convolutions have no quick gradient in bf16; they stay in float32 among others in bf16.
-What each gains is printed by `tests/benchmarks/convolutions.py`.
+next to nothing.  Grouped convolutions, depthwise ones above all, may have no quick gradient in bf16; they can stay in
+float32 among others in bf16.  Where either is the quicker way is measured, see `fer_tune.training.measuring`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -17,52 +18,65 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
-def multiplied(conv: nn.Conv2d, dtype: torch.dtype, pixels: int) -> bool:
-    """Whether a multiplication is the quicker way: where the map, of ``pixels``, is small for the number of weights.
+def other_ways(model: nn.Module) -> dict[str, nn.Conv2d]:
+    """Return the convolutions of ``model`` that have another way, by name.
 
-    The bounds follow from `tests/benchmarks/convolutions.py`.
+    Subclasses of `nn.Conv2d`, and convolutions that pad otherwise than with zeros, have none.
     """
-    if dtype not in (torch.float32, torch.bfloat16):
-        return False
-    if conv.kernel_size == conv.stride == (1, 1):  # the map is its own columns
-        return conv.weight.numel() >= 5_000 * pixels
-    least = 30_000 if dtype == torch.float32 else 10_000
-    return pixels <= 36 and conv.weight.numel() >= least * max(pixels, 6)
+    named = model.named_modules()
+    return {name: module for name, module in named if isinstance(module, nn.Conv2d) and _other(module) is not None}
 
 
-def quicken_convolutions(model: nn.Module) -> None:
-    """Let the convolutions of ``model``, in place, take the quicker way on a CPU, forward and backward.
+def compute_otherwise(model: nn.Module, names: Collection[str]) -> None:
+    """Let the convolutions of ``model`` called ``names``, in place, go the other way, and all others PyTorch's.
 
-    Weights keep their names, shapes and layout; results are the same but for rounding.  Subclasses of `nn.Conv2d`,
-    and convolutions that pad otherwise than with zeros, are left as they are.
+    Only training on a CPU is changed.  Weights keep their names, shapes and layout; results are the same but for
+    rounding.
+
+    Raises:
+        KeyError: one of them has no other way.
     """
-    for module in model.modules():
-        if type(module) is not nn.Conv2d or module.padding_mode != "zeros" or isinstance(module.padding, str):
-            continue
-        if module.groups > 1:
-            module.__class__ = _GroupedConv2d
-        elif module.dilation == (1, 1):
-            module.__class__ = _DenseConv2d
+    found = other_ways(model)
+    if unknown := sorted(set(names) - found.keys()):
+        raise KeyError(f"no other way to compute {', '.join(unknown)}")
+    for name, module in found.items():
+        other = _other(module)
+        module.__class__ = other if name in names and other is not None else nn.Conv2d
+
+
+def is_grouped(conv: nn.Conv2d) -> bool:
+    """Whether the other way of ``conv`` is float32 among others in bf16; else it is a matrix multiplication."""
+    return conv.groups > 1
+
+
+def _other(module: nn.Conv2d) -> type[nn.Conv2d] | None:
+    if type(module) not in (nn.Conv2d, _GroupedConv2d, _DenseConv2d):
+        return None
+    if module.padding_mode != "zeros" or isinstance(module.padding, str):
+        return None
+    if is_grouped(module):
+        return _GroupedConv2d
+    return _DenseConv2d if module.dilation == (1, 1) else None
 
 
 class _GroupedConv2d(nn.Conv2d):
     """In float32, also where autocast says bf16."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        if not self.training or x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
             return super().forward(x)
         with torch.autocast("cpu", enabled=False):
             return super().forward(x.float()).to(torch.get_autocast_dtype("cpu"))
 
 
 class _DenseConv2d(nn.Conv2d):
-    """A matrix multiplication where the map is small for the number of weights."""
+    """A matrix multiplication in training; forward alone, columns gain nothing."""
 
     def forward(self, x: Tensor) -> Tensor:
+        if not self.training or x.device.type != "cpu":
+            return super().forward(x)
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
         high, wide = _output_size(x, self.kernel_size, self.stride, self.padding)
-        if x.device.type != "cpu" or not multiplied(self, dtype, high * wide):
-            return super().forward(x)
         bias = None if self.bias is None else self.bias.to(dtype)
         rows: Tensor = _Multiplied.apply(x.to(dtype), self.weight.to(dtype), bias, self.stride, self.padding)
         return rows.view(len(x), high, wide, self.out_channels).permute(0, 3, 1, 2)

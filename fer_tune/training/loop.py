@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from timm.utils.model_ema import ModelEmaV3
@@ -19,14 +18,13 @@ from torch.nn.parallel import DistributedDataParallel
 from fer_tune.config import TrialConfig
 from fer_tune.data.batching.batches import Batches
 from fer_tune.data.prepared.store import PreparedDataset
-from fer_tune.models import freeze
 from fer_tune.training import checkpoint
-from fer_tune.training.convolutions import quicken_convolutions
-from fer_tune.training.evaluation import build_model, evaluate
+from fer_tune.training.assembly import assemble, freeze_to
+from fer_tune.training.evaluation import evaluate
 from fer_tune.training.lack_of_memory import lack_of_memory_named
 from fer_tune.training.metrics import Meter
-from fer_tune.training.objective import Objective, sampling_weights
-from fer_tune.training.optimisers import build_optimizer, frozen_stages
+from fer_tune.training.optimisers import frozen_stages
+from fer_tune.training.plan import plan_for
 from fer_tune.training.schedules import LearningRate
 from fer_tune.training.step import Step
 from fer_tune.training.stopwatch import Stopwatch, peak_memory, reset_peak_memory
@@ -78,36 +76,24 @@ def train(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     classes = len(data.card.classes)
-    labels = data.train().labels
-    counts = np.bincount(labels, minlength=classes)
 
-    torch.manual_seed(config.seed)  # initial weights
-    model = build_model(config, data.card).to(device)
-    if device.type == "cpu":
-        quicken_convolutions(model)
-    training = Batches(
-        data.train(),
-        data.card,
-        device,
-        config.image_size,
-        sampling=sampling_weights(config.class_weighting, labels, counts),
-        transforms=config.transforms,
-    )
-    validation = Batches(data.val(), data.card, device, config.image_size)
+    built = assemble(config, data, device)
+    model, optimizer, training = built.model, built.optimizer, built.training
     steps = training.steps(config.batch_size)
-    objective = Objective(config, counts).to(device)
-    optimizer = build_optimizer(model, config)
     rate = LearningRate(optimizer, config, steps)
     average = ModelEmaV3(model, config.ema_decay, use_warmup=True) if config.ema_decay else None
     judged = average.module if average else model  # what is evaluated and kept
 
     history: list[dict[str, Any]] = []
+    earlier = None
     if state := checkpoint.load(folder, model):
         optimizer.load_state_dict(state["optimizer"])
         rate.load_state_dict(state["schedule"])
-        history = state["history"]
+        history, earlier = state["history"], state.get("plan")
         if average:
             average.module.load_state_dict(state["average"])
+    plan = plan_for(config, model, data.card, device, steps, world, earlier)
+    plan.apply(model)
 
     parallel: nn.Module = model
     depth = -1
@@ -118,13 +104,12 @@ def train(
         watch, meter = Stopwatch(device), Meter(classes, device)
         torch.manual_seed(config.seed * 100_003 + epoch)  # dropout: a resumed run draws the same
         if depth != (depth := frozen_stages(config, epoch)):
-            model.requires_grad_(True)
-            frozen = freeze(model, depth)
+            frozen = freeze_to(model, depth)
             parallel = DistributedDataParallel(model) if world > 1 else model  # it counts what is trained at its start
         parallel.train()
         for module in frozen:
             module.eval()  # fixed batch-norm statistics
-        step = Step(parallel, optimizer, objective, config, device)
+        step = Step(parallel, optimizer, built.objective, config, device, plan.dtype)
         batches = _batches(training, config, epoch, rank, world)
         for number, (images, *targets) in enumerate(watch.each("data", batches), 1):
             with watch.lap("steps"):
@@ -138,7 +123,7 @@ def train(
         metrics: dict[str, Any] = meter.result("train")
         trained = time.perf_counter() - began
         with watch.lap("evaluation"):
-            metrics |= evaluate(judged, validation, classes, device, rank, world)
+            metrics |= evaluate(judged, built.validation, classes, device, rank, world)
         spent = watch.seconds()
         metrics |= {
             "epoch": epoch,
@@ -147,12 +132,14 @@ def train(
             "seconds": time.perf_counter() - began,
             **{f"{name}_seconds": spent[name] for name in ("data", "steps", "evaluation")},
             "peak_memory_mib": peak_memory(device),
+            "computed_in": plan.told,
         }
         rate.end_epoch(metrics["val_loss"])
         _judge(metrics, history, config)
         history.append(metrics)
         if rank == 0:
             state = {"optimizer": optimizer.state_dict(), "schedule": rate.state_dict(), "history": history}
+            state["plan"] = plan.state()
             if average:
                 state["average"] = average.module.state_dict()
             checkpoint.save(folder, epoch, model, state, best=judged if metrics["best_epoch"] == epoch else None)

@@ -1,33 +1,22 @@
-"""Which numbers a step computes with."""
+"""Which numbers a step computes with, where that is not measured: what is asked for, and what a GPU has."""
 
 from __future__ import annotations
 
 import contextlib
 
 import torch
-from torch import nn
 
 
-def mixed_dtype(precision: str, device: torch.device, model: nn.Module) -> torch.dtype | None:
-    """Return the type for autocast, or None for float32 throughout.
+def gpu_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+    """Return the type for autocast on a GPU, or None for float32 throughout.
 
-    ``bf16`` needs no loss scaling, its exponent is that of float32 (Kalamkar et al. 2019).  ``auto`` takes it where it
-    is quicker: on a GPU of compute capability 8.0 on, and on a CPU that multiplies matrices in it (AMX) where ``model``
-    has no depthwise convolutions; those gain nothing (`tests/benchmarks/training.py` prints by how much).
+    ``bf16`` needs no loss scaling, its exponent is that of float32 (Kalamkar et al. 2019).  ``auto`` takes it from
+    compute capability 8.0 on, whose tensor cores multiply in it.
     """
-    if precision == "fp32":
-        return None
-    if precision == "bf16":
-        return torch.bfloat16
-    if device.type == "cuda":
-        quicker = torch.cuda.get_device_capability(device) >= (8, 0)
-    else:
-        quicker = device.type == "cpu" and torch.cpu._is_amx_tile_supported() and not _depthwise(model)
-    return torch.bfloat16 if quicker else None
-
-
-def _depthwise(model: nn.Module) -> bool:
-    return any(isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1 for m in model.modules())
+    if precision == "auto":
+        quicker = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+        return torch.bfloat16 if quicker else None
+    return torch.bfloat16 if precision == "bf16" else None
 
 
 def autocast(dtype: torch.dtype | None, device: torch.device) -> contextlib.AbstractContextManager[object]:
@@ -35,3 +24,13 @@ def autocast(dtype: torch.dtype | None, device: torch.device) -> contextlib.Abst
     if dtype is None:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype)
+
+
+def allow_tf32(device: torch.device | str) -> None:
+    """Let a GPU multiply float32 matrices in TF32 where it has it, in this process, as its convolutions do anyway.
+
+    So training, refits, the held-out test and predictions compute alike.  On a CPU the same switch would let oneDNN
+    choose numbers of its own, so there it is left.
+    """
+    if torch.device(device).type == "cuda":
+        torch.set_float32_matmul_precision("high")

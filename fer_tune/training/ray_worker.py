@@ -101,7 +101,6 @@ def _train_worker(arguments: dict[str, Any]) -> None:
     setup: TrialSetup = arguments["setup"]
     group = dist.is_initialized()
     torch.set_num_threads(max(1, int(setup.cpus)))
-    torch.set_float32_matmul_precision("high")  # TF32 on GPUs that have it
     config = trial_config(arguments["config"])
     data, device = PreparedDataset.open(setup.dataset), get_device()
     extra: dict[str, Any] = dict(arguments["extra"])

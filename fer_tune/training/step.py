@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fer_tune.config import TrialConfig
-from fer_tune.training.precision import autocast, mixed_dtype
+from fer_tune.training.precision import autocast
 
 
 class Step:
@@ -29,16 +29,23 @@ class Step:
         model: in training mode, perhaps wrapped for data-parallel training.
         optimizer: over its parameters.
         objective: the loss; takes the logits and the targets of a batch.
-        config: ``precision``, ``clip_grad_norm`` and ``sam_rho``.
+        config: ``clip_grad_norm`` and ``sam_rho``.
         device: of the model.
+        dtype: for autocast; None computes in the model's own.
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: Optimizer, objective: nn.Module, config: TrialConfig, device: torch.device
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        objective: nn.Module,
+        config: TrialConfig,
+        device: torch.device,
+        dtype: torch.dtype | None,
     ) -> None:
         self._model, self._optimizer, self._objective = model, optimizer, objective
         self._clip, self._rho = config.clip_grad_norm, config.sam_rho
-        self._device, self._dtype = device, mixed_dtype(config.precision, device, model)
+        self._device, self._dtype = device, dtype
         self._trained = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
 
     def __call__(self, images: Tensor, *targets: Tensor) -> tuple[Tensor, Tensor]:

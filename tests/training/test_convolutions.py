@@ -1,25 +1,22 @@
-"""Convolutions that take a quicker way on a CPU compute what oneDNN's compute."""
+"""Convolutions that go another way on a CPU compute what PyTorch's compute."""
 
 import copy
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from fer_tune.config import TrialConfig
-from fer_tune.data.prepared.store import PreparedDataset
-from fer_tune.training import loop
-from fer_tune.training.convolutions import quicken_convolutions
+from fer_tune.models import create_model
+from fer_tune.training.convolutions import compute_otherwise, other_ways
 
 MULTIPLIED = "_MultipliedBackward"
 
 
 def both(conv: nn.Conv2d) -> tuple[nn.Conv2d, nn.Conv2d]:
     plain = conv.to(memory_format=torch.channels_last)
-    quick = copy.deepcopy(plain)
-    quicken_convolutions(quick)
-    return plain, quick
+    other = copy.deepcopy(plain)
+    compute_otherwise(other, [""])  # its name in itself
+    return plain, other
 
 
 def steps_behind(out: Tensor) -> set[str]:
@@ -68,22 +65,42 @@ def test_small_map_gives_the_same_result_and_gradients(conv: nn.Conv2d, side: in
         torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-4)
 
 
-def test_bf16_takes_larger_maps_and_answers_in_bf16() -> None:
+def test_bf16_answers_in_bf16() -> None:
     plain, quick = both(nn.Conv2d(128, 128, 3, padding=1))
     x = torch.randn(4, 128, 3, 3)
     expected, found = run(plain, x, mixed=True), run(quick, x, mixed=True)
     assert MULTIPLIED in steps_behind(found[0])
     assert found[0].dtype == torch.bfloat16
-    assert MULTIPLIED not in steps_behind(run(quick, x)[0])
     for one, other in zip(expected, found, strict=True):
         torch.testing.assert_close(other.float(), one.float(), rtol=0.05, atol=0.02 * float(one.detach().abs().max()))
 
 
-def test_large_map_is_left_as_it_is() -> None:
+def test_evaluation_goes_pytorch_s_way() -> None:
     plain, quick = both(nn.Conv2d(64, 64, 3, padding=1))
-    x = torch.randn(2, 64, 12, 12)
+    x = torch.randn(2, 64, 2, 2)
+    assert MULTIPLIED in steps_behind(quick(x))
+    quick.eval()
     assert MULTIPLIED not in steps_behind(quick(x))
     assert torch.equal(plain(x), quick(x))
+
+
+def test_those_named_go_the_other_way_and_all_others_back() -> None:
+    model = create_model("resnet18", num_classes=7, in_chans=1, image_size=48)
+    plain = {name: type(module) for name, module in model.named_modules()}
+    names = list(other_ways(model))
+    compute_otherwise(model, names[:3])
+    changed = [name for name, module in model.named_modules() if type(module) is not plain[name]]
+    assert changed == names[:3]
+    assert list(other_ways(model)) == names  # whichever way they go now
+    compute_otherwise(model, [])
+    assert {name: type(module) for name, module in model.named_modules()} == plain
+
+
+def test_an_unknown_name_changes_nothing() -> None:
+    model = nn.Sequential(nn.Conv2d(4, 4, 3), nn.Linear(4, 4))
+    with pytest.raises(KeyError, match="no other way to compute 1"):
+        compute_otherwise(model, ["0", "1"])
+    assert type(model[0]) is nn.Conv2d
 
 
 @pytest.mark.parametrize(
@@ -95,18 +112,15 @@ def test_large_map_is_left_as_it_is() -> None:
     ],
     ids=str,
 )
-def test_unusual_convolution_is_left_as_it_is(conv: nn.Conv2d) -> None:
-    quicken_convolutions(conv)
-    assert type(conv) is nn.Conv2d
+def test_unusual_convolution_has_no_other_way(conv: nn.Conv2d) -> None:
+    assert not other_ways(conv)
 
 
-def test_subclass_keeps_its_own_way() -> None:
+def test_subclass_has_its_own_way() -> None:
     class Own(nn.Conv2d):
         pass
 
-    conv = Own(8, 8, 3)
-    quicken_convolutions(conv)
-    assert type(conv) is Own
+    assert not other_ways(Own(8, 8, 3))
 
 
 def test_grouped_convolution_computes_in_float32_among_others_in_bf16() -> None:
@@ -139,13 +153,6 @@ def test_weights_keep_their_names_and_layout() -> None:
     assert list(plain.state_dict()) == list(quick.state_dict())
     _, _, of_weight, _ = run(quick, torch.randn(3, 224, 2, 2))
     assert of_weight.is_contiguous(memory_format=torch.channels_last)
-
-
-def test_trainer_quickens_on_a_cpu(tiny: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    monkeypatch.setattr(loop, "quicken_convolutions", seen.append)
-    loop.train(TrialConfig(backbone="cnn_simpler", epochs=1), tiny, tmp_path, device="cpu")
-    assert len(seen) == 1
 
 
 def test_batch_without_images_stays_one() -> None:

@@ -12,11 +12,18 @@ import torch.multiprocessing as mp
 
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset
+from fer_tune.training import kept_measurements
+from fer_tune.training.evaluation import build_model
+from fer_tune.training.kept_measurements import Measured
 from fer_tune.training.loop import train
+from fer_tune.training.measuring import Candidate
+from fer_tune.training.plan import plan_for
 
 CONFIG = TrialConfig(
     backbone="cnn_residual", epochs=2, learning_rate=1e-3, batch_size=30, augmentation=0.3, optimizer="sgd", seed=5
 )
+
+FLOAT32, BF16 = Candidate("fp32", (), 2.0), Candidate("bf16", ("blocks.3.second.0",), 1.0)
 
 
 def _rank(rank: int, data: str, folder: str, rendezvous: str) -> None:
@@ -39,3 +46,21 @@ def test_two_workers_train_as_one(tiny, tmp_path):
         assert ours["train_loss"] == pytest.approx(single["train_loss"], rel=0.05)
         assert ours["val_loss"] == pytest.approx(single["val_loss"], rel=0.10)
     assert (tmp_path / "pair" / "best.safetensors").is_file()
+
+
+def _plan(rank: int, data: str, folder: str, rendezvous: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
+    kept_measurements.measured = lambda *_: Measured([FLOAT32, BF16] if rank == 0 else [FLOAT32], "a processor")
+    card = PreparedDataset.open(data).card
+    found = plan_for(CONFIG, build_model(CONFIG, card), card, torch.device("cpu"), steps=1000, world=2)
+    Path(f"{folder}.rank{rank}.json").write_text(json.dumps(found.state()))
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_workers_compute_alike(tiny, tmp_path):
+    """What the first has measured holds for both."""
+    mp.spawn(_plan, (str(tiny.path), str(tmp_path / "pair"), str(tmp_path / "meet")), nprocs=2)
+    first, second = (json.loads((tmp_path / f"pair.rank{rank}.json").read_text()) for rank in (0, 1))
+    assert first == second
+    assert (first["precision"], first["otherwise"]) == ("bf16", list(BF16.otherwise))

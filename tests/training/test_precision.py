@@ -1,23 +1,21 @@
-"""`precision: auto` takes bf16 where it is quicker."""
+"""Which numbers a GPU computes with, and that a CPU's are left alone."""
+
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import nn
 
-from fer_tune.training.precision import autocast, mixed_dtype
+from fer_tune.training.precision import allow_tf32, autocast, gpu_dtype
 
-DENSE = nn.Sequential(nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3, groups=4), nn.Conv2d(1, 8, 3))
-DEPTHWISE = nn.Sequential(nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 3, groups=8))
+GPU = torch.device("cuda")
 
 
-@pytest.mark.parametrize(
-    ("amx", "model", "expected"), [(True, DENSE, torch.bfloat16), (True, DEPTHWISE, None), (False, DENSE, None)]
-)
-def test_auto_on_a_cpu(
-    monkeypatch: pytest.MonkeyPatch, amx: bool, model: nn.Module, expected: torch.dtype | None
-) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    assert mixed_dtype("auto", torch.device("cpu"), model) == expected
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    yield
+    torch.set_float32_matmul_precision(before)
 
 
 @pytest.mark.parametrize(
@@ -27,13 +25,9 @@ def test_auto_on_a_gpu(
     monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: torch.dtype | None
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert mixed_dtype("auto", torch.device("cuda"), DEPTHWISE) == expected
-
-
-def test_what_is_asked_for_is_taken() -> None:
-    cpu = torch.device("cpu")
-    assert mixed_dtype("bf16", cpu, DEPTHWISE) == torch.bfloat16
-    assert mixed_dtype("fp32", cpu, DENSE) is None
+    assert gpu_dtype("auto", GPU) == expected
+    assert gpu_dtype("bf16", GPU) == torch.bfloat16
+    assert gpu_dtype("fp32", GPU) is None
 
 
 def test_autocast_computes_in_the_type() -> None:
@@ -41,3 +35,10 @@ def test_autocast_computes_in_the_type() -> None:
     for dtype in (torch.bfloat16, None):
         with autocast(dtype, torch.device("cpu")):
             assert layer(x).dtype == (dtype or torch.float32)
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cpu", "highest"), ("cuda:0", "high")])
+def test_a_gpu_may_multiply_in_tf32_and_a_cpu_may_not(device: str, expected: str) -> None:
+    torch.set_float32_matmul_precision("highest")
+    allow_tf32(device)
+    assert torch.get_float32_matmul_precision() == expected

@@ -27,12 +27,12 @@ def model() -> nn.Module:
 
 def one_step(network: nn.Module, **settings: Any) -> torch.Tensor:
     """Return how far plain gradient descent at rate 1 moves the weights."""
-    config = TrialConfig(backbone="cnn_residual", epochs=1, precision="fp32", **settings)
+    config = TrialConfig(backbone="cnn_residual", epochs=1, **settings)
     objective = Objective(config, torch.ones(3, dtype=torch.int64).numpy())
     before = nn.utils.parameters_to_vector(network.parameters()).detach().clone()
     generator = torch.Generator().manual_seed(1)
     images, labels = torch.randn(16, 4, generator=generator), torch.randint(0, 3, (16,), generator=generator)
-    Step(network, torch.optim.SGD(network.parameters(), 1.0), objective, config, CPU)(images, labels)
+    Step(network, torch.optim.SGD(network.parameters(), 1.0), objective, config, CPU, None)(images, labels)
     return before - nn.utils.parameters_to_vector(network.parameters()).detach()
 
 
@@ -64,11 +64,11 @@ def test_sam_counts_the_images_once_in_the_batch_norm_statistics():
 
 
 def test_bf16_is_close_to_fp32_and_not_equal():
-    config = TrialConfig(backbone="cnn_residual", epochs=1, precision="bf16")
+    config = TrialConfig(backbone="cnn_residual", epochs=1)
     network, images, labels = model(), torch.randn(16, 4), torch.randint(0, 3, (16,))
     optimizer = torch.optim.SGD(network.parameters(), 0.0)
     objective = Objective(config, torch.ones(3, dtype=torch.int64).numpy())
-    mixed, _ = Step(network, optimizer, objective, config, CPU)(images, labels)
+    mixed, _ = Step(network, optimizer, objective, config, CPU, torch.bfloat16)(images, labels)
     network.train()
     whole = network(images)
     assert mixed.dtype == torch.float32
@@ -87,7 +87,7 @@ def test_nothing_in_a_step_waits_for_the_device(settings, monkeypatch):
     config = TrialConfig(**settings)
     network = create_model("cnn_simpler", num_classes=7, in_chans=1).train()
     optimizer = build_optimizer(network, config)
-    step = Step(network, optimizer, Objective(config, np.arange(1, 8)), config, CPU)
+    step = Step(network, optimizer, Objective(config, np.arange(1, 8)), config, CPU, None)
     rate, meter = LearningRate(optimizer, config, 10), Meter(7, CPU)
     average = ModelEmaV3(network, 0.9, use_warmup=True)
     images, labels, shares = torch.randn(8, 1, 48, 48), torch.arange(8) % 7, torch.full((8,), 0.3)

@@ -3,7 +3,8 @@
 The estimate is made where it is asked for: it times training steps of each backbone on this machine's device, with the
 data, the augmentation and the threads that a trial has, at the ends of the searched batch sizes and at each searched
 image size.  Everything else is arithmetic, told beside its result.  Published configurations count as if they were
-drawn from the space, though some have larger images; frozen stages, which make a step cheaper, are not counted on.
+drawn from the space, though some have larger images; freeze depths that are searched, which make a step cheaper, are
+not counted on.
 """
 
 from __future__ import annotations
@@ -18,11 +19,9 @@ from itertools import count, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from fer_tune.config import TrialConfig, trial_config
-from fer_tune.data.batching.batches import Batches
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.search.cluster.hardware import Resources, nodes
 from fer_tune.search.cluster.ray_session import ray_session
@@ -30,9 +29,10 @@ from fer_tune.search.options import SearchOptions
 from fer_tune.search.running.plan import make_plan
 from fer_tune.search.stopping_early.asha import BackboneASHA
 from fer_tune.training import checkpoint
-from fer_tune.training.evaluation import EVALUATION_BATCH, build_model
-from fer_tune.training.objective import Objective
-from fer_tune.training.optimisers import build_optimizer
+from fer_tune.training.assembly import assemble, freeze_to
+from fer_tune.training.evaluation import EVALUATION_BATCH
+from fer_tune.training.optimisers import frozen_stages
+from fer_tune.training.plan import plan_for
 from fer_tune.training.step import Step
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _halved(options: SearchOptions, first: int) -> float:
 def estimate(options: SearchOptions) -> Estimate:
     """Check the options as a search does, time some steps, and work out what the search would take.
 
-    Nothing is written but temporary files.
+    Nothing is written but temporary files, and into the cache what was measured of the networks.
 
     Raises:
         UserError: what a search with these options would raise before its first trial.
@@ -225,12 +225,15 @@ def _ends(space: SearchSpace, field: str) -> list[Any]:
 
 def _timed(config: TrialConfig, data: PreparedDataset, workers: int, device: torch.device) -> Probe:
     """Time some steps of training and some of validation, as one worker of a trial does them."""
-    model = build_model(config, data.card).to(device).train()
-    counts = np.bincount(data.train().labels, minlength=len(data.card.classes))
-    optimizer = build_optimizer(model, config)
-    step = Step(model, optimizer, Objective(config, counts).to(device), config, device)
-    training = Batches(data.train(), data.card, device, config.image_size, transforms=config.transforms)
-    validation = Batches(data.val(), data.card, device, config.image_size)
+    built = assemble(config, data, device)
+    model, training, validation = built.model, built.training, built.validation
+    plan = plan_for(config, model, data.card, device, training.steps(config.batch_size), workers)
+    plan.apply(model)
+    frozen = freeze_to(model, frozen_stages(config, 1))
+    model.train()
+    for module in frozen:
+        module.eval()
+    step = Step(model, built.optimizer, built.objective, config, device, plan.dtype)
 
     def steps() -> Iterator[None]:
         for epoch in count(1):
@@ -249,7 +252,7 @@ def _timed(config: TrialConfig, data: PreparedDataset, workers: int, device: tor
     model.eval()
     looks_an_epoch = math.ceil(math.ceil(len(validation) / workers) / EVALUATION_BATCH)
     seconds = training.steps(config.batch_size) * step_seconds + looks_an_epoch * _lap(looks(), device)
-    state: dict[str, Any] = {"optimizer": optimizer.state_dict(), "history": []}
+    state: dict[str, Any] = {"optimizer": built.optimizer.state_dict(), "history": []}
     if config.ema_decay:
         state["average"] = model.state_dict()
     with tempfile.TemporaryDirectory() as folder:

@@ -68,7 +68,7 @@ class Recorder(Callback):
             "backbone": row["backbone"],
             "epoch": epoch,
             **{name: float(result[name]) for name in METRICS},
-            **{name: result[name] for name in RECALLS},
+            **{name: result[name] for name in (*RECALLS, "computed_in")},
         }
         row["finished"] = bool(result.get("finished"))
         row |= {name: result[name] for name in _MEASURED if name in result}
@@ -131,6 +131,7 @@ class Recorder(Callback):
             row |= {"best_val_accuracy": best["val_accuracy"], "best_epoch": best["epoch"]}
             row["seconds"] = sum(epoch["seconds"] for epoch in epochs)
             row["epoch_seconds"] = typical_seconds([epoch["seconds"] for epoch in epochs])
+            row["computed_in"] = epochs[-1].get("computed_in")  # Tune's snapshot of an older version has none
             row["images_per_second"] = sum(epoch["images_per_second"] for epoch in epochs) / len(epochs)
         return row
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import ray
+import torch
 from drawing import tiny_dataset
 
 import fer_tune.search.sizing.estimate as sizing
@@ -20,6 +21,9 @@ from fer_tune.search.options import SearchOptions
 from fer_tune.search.sizing.estimate import BackboneCost, Estimate, Probe, estimate, expected_epochs
 from fer_tune.search.sizing.report import report
 from fer_tune.search.stopping_early.asha import BackboneASHA
+from fer_tune.training.convolutions import other_ways
+from fer_tune.training.plan import Plan
+from fer_tune.training.step import Step
 
 
 def options(**given: Any) -> SearchOptions:
@@ -184,6 +188,37 @@ def test_steps_are_timed_at_the_ends_of_the_space(machine, tmp_path):
     model = create_model("cnn_simpler", num_classes=7, in_chans=1, image_size=32)
     weights = sum(parameter.numel() * 4 for parameter in model.parameters())
     assert 5 * weights < cost.checkpoint_bytes < 5.5 * weights + 100_000
+
+
+def test_what_is_timed_is_what_trains(machine, tmp_path, monkeypatch):
+    """The network is computed as a trial's is, and frozen as a trial's is."""
+    tiny_dataset(tmp_path / "data")
+    (tmp_path / "space.yaml").write_text(
+        "backbone: cnn_residual\nsearch: {batch_size: {choice: [16, 32]}}\nfixed: {freeze_depth: 2}\n"
+    )
+    planned = Plan("bf16", ("blocks.3.second.0",), "", "")
+    asked, made = [], []
+
+    def plan_for(config, model, card, device, steps, world):
+        asked.append((config.batch_size, steps, world))
+        return planned
+
+    class Seen(Step):
+        def __init__(self, model, *given):
+            made.append((model, given[-1]))
+            super().__init__(model, *given)
+
+    monkeypatch.setattr(sizing, "plan_for", plan_for)
+    monkeypatch.setattr(sizing, "Step", Seen)
+    estimate(SearchOptions(tmp_path / "data", ["cnn_residual"], spaces=[str(tmp_path / "space.yaml")]))
+    assert asked == [(32, 4, 1), (16, 9, 1)]  # of 140 images
+    for model, dtype in made:
+        assert dtype == torch.bfloat16
+        assert [name for name, conv in other_ways(model).items() if type(conv) is not torch.nn.Conv2d] == [
+            "blocks.3.second.0"
+        ]
+        frozen = {name.split(".")[0] for name, weight in model.named_parameters() if not weight.requires_grad}
+        assert frozen == {"stem", "blocks"}
 
 
 def test_a_small_grid_has_no_more_trials_than_points(machine, tmp_path):

@@ -111,6 +111,17 @@ def test_what_objectives_need_is_a_column(tables):
     assert (rows["other"]["parameters"], rows["other"]["latency_ms"]) == (None, None)
 
 
+def test_what_a_trial_was_computed_in_is_kept(tables):
+    recorder, read = tables
+    one, older = trial("one"), trial("older")
+    for epoch in (1, 2):
+        recorder.on_trial_result(0, [], one, result(epoch, 0.3) | {"computed_in": f"bf16, epoch {epoch}"})
+    recorder.on_trial_result(0, [], older, result(1, 0.3))
+    _, rows, epochs = read()
+    assert (rows["one"]["computed_in"], rows["older"]["computed_in"]) == ("bf16, epoch 2", None)
+    assert epochs.column("computed_in").to_pylist() == ["bf16, epoch 1", "bf16, epoch 2", None]
+
+
 def test_rows_survive_a_snapshot(tables, tmp_path):
     recorder, _ = tables
     recorder.on_trial_result(0, [], trial("one"), result(1, 0.4))
