@@ -160,7 +160,7 @@ class _Models:
         self.seeds = [result.seed for result in chosen.refit.completed]
         self._settings = [seed_config(run, chosen.refit, seed, chosen.trained_on) for seed in self.seeds]
         self._files = [
-            needed(run.folder.refit_seed(config_id, seed, chosen.trained_on) / "best.safetensors")
+            needed(run.folder, run.folder.refit_seed(config_id, seed, chosen.trained_on) / "best.safetensors")
             for seed in self.seeds
         ]
 

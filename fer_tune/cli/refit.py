@@ -160,7 +160,7 @@ def _train(
                 check_size(cpus, gpus, 1, labels)
             if joined and (missing := lacking(cpus, gpus, 1, labels)):
                 console.print(f"waiting for nodes: {missing}", highlight=False)
-            check_shared(run.folder.path, labels)
+            check_shared(run.folder, labels)
             pool = RayPool(data, cpus, gpus, labels=labels)
             write_json(plan, file)
             with RefitProgress(console, tasks) as progress, closing(run_refits(tasks, pool)) as endings:

@@ -141,9 +141,8 @@ def command(
 def conclude(ended: Ended) -> None:
     """Print the leaderboard and the next command; exit with 130 after an interrupt, 1 when trials failed alike."""
     from fer_tune.search.watching.progress import output
-    from fer_tune.storage.runs import shown as named
 
-    shown, path = output(), named(ended.run.path)
+    shown, path = output(), ended.run.place
     if shown == "json":
         facts = {"event": "search", "run": path, "finished": ended.finished, "interrupted": ended.interrupted}
         typer.echo(json.dumps({**facts, "reason": ended.reason}))
@@ -166,7 +165,7 @@ def conclude(ended: Ended) -> None:
 
         if not ended.finished:
             typer.echo(f"{ended.reason}. Go on with: fer-tune resume {path}")
-        if hint := sync_hint(ended.run.path):
+        if hint := sync_hint(ended.run):
             typer.echo(hint)
         typer.echo(f"run folder: {path}\nnext: fer-tune refit {path}")
 

@@ -22,15 +22,11 @@ def stored(command: Callable[..., None], *, wandb: bool = False) -> Callable[...
     @functools.wraps(command)
     def keeping(*positional: Any, run: Path, **options: Any) -> None:
         from fer_tune.storage.mirror import small, with_wandb
-        from fer_tune.storage.runs import kept, open_run, uri_of
+        from fer_tune.storage.runs import kept, open_run
 
-        uri = uri_of(run)
-        if not uri:
-            command(*positional, run=run, **options)
-            return
-        open_run(uri, with_wandb if wandb else small)
-        with kept(uri):
-            command(*positional, run=uri, **options)
+        opened = open_run(run, with_wandb if wandb else small)
+        with kept(opened):
+            command(*positional, run=opened.uri or run, **options)
 
     return keeping
 

@@ -47,7 +47,7 @@ class Place:
             if isinstance(error.__context__, OSError):  # the store is away: to be tried again
                 raise error.__context__ from None
             raise
-        return writing_in_order(opened), path.rstrip("/")
+        return opened, path.rstrip("/")
 
     @property
     def filesystem(self) -> Any:
@@ -162,19 +162,6 @@ def _write(store: Any, path: str, source: Path) -> None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(stream))
             raise
         stream.close()
-
-
-def writing_in_order(store: Any) -> Any:
-    """Return ``store`` so that a write is done when it returns.
-
-    Ray copies files on Arrow's own threads. S3 writes in the background would wait for one of the same threads, for
-    ever once all of them wait (apache/arrow#32372).
-    """
-    if store.type_name != "s3":
-        return store
-    make, (settings,) = store.__reduce__()  # the one way to the settings that the URI and the environment gave
-    # Opened late, a small file is one request instead of three.
-    return make({**settings, "background_writes": False, "allow_delayed_open": True})
 
 
 def hidden(name: str) -> bool:

@@ -23,6 +23,7 @@ from pyarrow import fs
 fs.FileSystem.from_uri("s3://runs/?allow_bucket_creation=true")[0].create_dir("runs")
 
 from ray import tune
+from fer_tune.run_folder import RunFolder
 from fer_tune.search.cluster.ray_session import ray_session
 from fer_tune.storage.runs import new_run, tune_storage
 
@@ -57,14 +58,14 @@ with ray_session():
         tune.with_resources(trial, {"CPU": 0.5}),
         tune_config=tune.TuneConfig(num_samples=2),
         run_config=tune.RunConfig(
-            name="tune", **tune_storage(run.path), verbose=0,
+            name="tune", **tune_storage(run), verbose=0,
             checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
         ),
     ).fit()
     print("errors", results.num_errors)
     for result in results:
         print("ended", result.metrics["epoch"], result.metrics["began"], result.metrics["training_iteration"])
-    assert tune.Tuner.can_restore("runs/here/r/tune", tune_storage(run.path)["storage_filesystem"])
+    assert tune.Tuner.can_restore("runs/here/r/tune", tune_storage(run)["storage_filesystem"])
 store.stop()
 """
 
