@@ -20,6 +20,7 @@ from fer_tune.run_folder import replacing
 _CHUNK = 8 << 20  # bytes copied at once
 _AT_ONCE = 64 << 20  # bytes of a file that is read before any of it is sent
 _GROWING = (".journal", ".jsonl")  # a line at a time is appended to them
+_ATTEMPTS = 3  # of one request, 2 s in the mean: then `outage` waits, which says so and can be hurried
 _OBJECTS = ("s3", "gcs", "abfs")  # of their filesystems: see `without_folders`
 
 
@@ -42,7 +43,7 @@ class Place:
     @cached_property
     def _opened(self) -> tuple[Any, str]:
         try:
-            opened, path = filesystem_of(self.uri)
+            opened, path = filesystem_of(self.uri, _ATTEMPTS)
         except UserError as error:
             if isinstance(error.__context__, OSError):  # the store is away: to be tried again
                 raise error.__context__ from None

@@ -28,7 +28,7 @@ from fer_tune.errors import UserError
 from fer_tune.uris import below, parted
 
 _CHUNK = 8 << 20  # bytes copied at once
-_ATTEMPTS = 4  # of one request to S3, with pauses that grow to some seconds
+_ATTEMPTS = 5  # of one request to S3, 7 s in the mean
 _SECONDS = 5.0  # that one request to Google's storage is tried
 
 Verify = Callable[[Path, DatasetCard], None]
@@ -158,8 +158,12 @@ def chunks(source: Any, uri: str) -> Iterator[bytes]:
         yield chunk
 
 
-def filesystem_of(uri: str) -> tuple[Any, str]:
+def filesystem_of(uri: str, attempts: int = _ATTEMPTS) -> tuple[Any, str]:
     """Return the path that ``uri`` names, after its pyarrow filesystem, which itself bridges faults of some seconds.
+
+    Args:
+        uri: where.
+        attempts: of one request to S3, with random pauses that grow.
 
     Raises:
         UserError: the store cannot be reached, or nothing here reads the scheme.
@@ -168,7 +172,7 @@ def filesystem_of(uri: str) -> tuple[Any, str]:
 
     try:
         filesystem, path = fs.FileSystem.from_uri(uri)
-        return _trying_again(filesystem), path
+        return _trying_again(filesystem, attempts), path
     except pa.ArrowInvalid:  # a scheme that pyarrow does not know
         pass
     except OSError as error:
@@ -186,7 +190,7 @@ def filesystem_of(uri: str) -> tuple[Any, str]:
     return fs.PyFileSystem(fs.FSSpecHandler(other)), path
 
 
-def _trying_again(filesystem: Any) -> Any:
+def _trying_again(filesystem: Any, attempts: int) -> Any:
     """Have Arrow bridge short faults, such as a connection that is cut or a store that is busy, and no long ones.
 
     As a URI alone opens it, Google's storage is tried for 15 minutes, without a word and whoever asks for the end, and
@@ -202,7 +206,7 @@ def _trying_again(filesystem: Any) -> Any:
     return make(
         {
             **settings,
-            "retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
+            "retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=attempts),
             # Ray copies files on Arrow's own threads. Writes in the background would wait for one of the same threads,
             # for ever once all of them wait (apache/arrow#32372).
             "background_writes": False,
