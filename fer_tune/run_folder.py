@@ -6,7 +6,7 @@ Its layout is told in :mod:`fer_tune.layout`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from fer_tune import layout
 from fer_tune.errors import UserError
 from fer_tune.files import replacing
 from fer_tune.objectives import OBJECTIVES, Objective
+from fer_tune.uris import below
 
 Status = Literal["completed", "stopped", "failed", "running"]
 Sampler = Literal["tpe", "random", "gp", "cmaes", "grid"]
@@ -227,13 +228,28 @@ class RefitResult(BaseModel):
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths inside one run folder, and typed access to the files in it."""
+    """Paths inside one run folder, and typed access to the files in it.
+
+    Attributes:
+        path: the folder on this machine.
+        uri: of the run where it lives in an object store and ``path`` is its local copy; else empty.
+    """
 
     path: Path
+    uri: str = field(default="", compare=False)
 
     @property
     def name(self) -> str:
         return self.path.name
+
+    @property
+    def place(self) -> str:
+        """The run as a user names it: its URI, or the path of its folder."""
+        return self.uri or str(self.path)
+
+    def uri_of(self, path: Path) -> str:
+        """Return the URI of ``path``, which lies in the folder; an empty string where the run is in no store."""
+        return below(self.uri, *path.relative_to(self.path).parts) if self.uri else ""
 
     @property
     def settings_file(self) -> Path:
@@ -329,7 +345,7 @@ class RunFolder:
             UserError: there is none yet.
         """
         if not self.refit_file.is_file():
-            raise UserError(f"{self.path}: nothing is refitted yet; run `fer-tune refit {self.path}` first")
+            raise UserError(f"{self.place}: nothing is refitted yet; run `fer-tune refit {self.place}` first")
         return RefitPlan.model_validate_json(self.refit_file.read_text(encoding="utf-8"))
 
     def final_plan(self) -> FinalPlan | None:

@@ -38,7 +38,7 @@ def evaluate(
     from analysis.results import VIEW_NAMES
     from fer_tune.storage.runs import kept
 
-    with kept(run.folder.path):
+    with kept(run.folder):
         result = run_test(run, data=data, again=again, why=why, views=tuple(VIEW_NAMES) if tta else ())
         record_test(run, result)
     return result

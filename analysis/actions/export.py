@@ -43,7 +43,7 @@ def export(
     from analysis.use.predicting import network
     from fer_tune.storage.runs import kept
 
-    with kept(run.folder.path):
+    with kept(run.folder):
         models = network(run, config, seed)
         number = models.best_seed()
         folder = Path(out) if out is not None else run.folder.path / "export"

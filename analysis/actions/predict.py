@@ -51,7 +51,7 @@ def predict(
     from fer_tune.data.prepared.card import CARD_FILE
     from fer_tune.storage.runs import kept
 
-    with kept(run.folder.path):
+    with kept(run.folder):
         models = network(run, config, seed)
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     classes = models.card.classes

@@ -71,7 +71,7 @@ def refit(
     from fer_tune.storage.runs import kept
 
     console = Console(soft_wrap=True)
-    with kept(run.folder.path):
+    with kept(run.folder):
         if on == "train+val":
             given = {"--top": top, "--seeds": seeds, "--stopped": stopped or None}
             if wrong := [name for name, value in given.items() if value is not None]:
@@ -182,7 +182,7 @@ def _train(
                 check_size(cpus, gpus, 1, labels)
             if joined and (missing := lacking(cpus, gpus, 1, labels)):
                 console.print(f"waiting for nodes: {missing}", highlight=False)
-            check_shared(run.folder.path, labels)
+            check_shared(run.folder, labels)
             pool = RayPool(data, cpus, gpus, labels=labels)
             write_json(plan, file)
             with RefitProgress(console, tasks) as progress, closing(run_refits(tasks, pool)) as endings:

@@ -23,5 +23,5 @@ def report(run: RunRecord) -> Written:
     from analysis.report.writing import write_report
     from fer_tune.storage.runs import kept
 
-    with kept(run.folder.path):
+    with kept(run.folder):
         return write_report(run)

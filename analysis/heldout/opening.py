@@ -160,7 +160,9 @@ class _Models:
         config_id = chosen.refit.config.config_id
         self.seeds = [result.seed for result in chosen.refit.completed]
         self._settings = [seed_config(run, chosen.refit, seed, chosen.trained_on) for seed in self.seeds]
-        self._files = [needed(run.folder.refit_seed(config_id, seed, chosen.trained_on) / BEST) for seed in self.seeds]
+        self._files = [
+            needed(run.folder, run.folder.refit_seed(config_id, seed, chosen.trained_on) / BEST) for seed in self.seeds
+        ]
 
     def check(self, validation: Split) -> None:
         """Load every model, and see that it does on validation what it did when it was trained.

@@ -19,8 +19,8 @@ from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.files import replacing, write_json
 from fer_tune.layout import BEST, EPOCHS, RESULT, STATE, seed_folder
-from fer_tune.run_folder import EPOCH_COLUMNS, FinalPlan, RefitPlan, RefitResult, TrainedOn
-from fer_tune.storage.runs import refreshed, store_of, working_copy
+from fer_tune.run_folder import EPOCH_COLUMNS, FinalPlan, RefitPlan, RefitResult, RunFolder, TrainedOn
+from fer_tune.storage.runs import refreshed, working_copy
 from fer_tune.tables import write_table
 
 ATTEMPTS = 2  # a refit that fails is tried once more
@@ -39,11 +39,17 @@ class RefitTask:
     config: TrialConfig
     on: TrainedOn = "train"
     stop_epoch: int | None = None  # train for just so many epochs and keep the last one's weights
+    run: RunFolder | None = None  # that it belongs to
 
     @property
     def name(self) -> str:
         """``<config_id>/seed_<s>``, with ``train_val`` in between for one on train and val together."""
         return seed_folder(self.config_id, self.seed, self.on)
+
+    @property
+    def store(self) -> str:
+        """URI of the folder where its run lives in a store; else empty, and every node sees the folder."""
+        return self.run.uri_of(self.folder) if self.run else ""
 
     @property
     def epochs(self) -> int:
@@ -90,7 +96,8 @@ def pending_tasks(run: RunRecord, plan: RefitPlan) -> list[RefitTask]:
                 continue
             values = {**config.config, "backbone": config.backbone, "epochs": plan.epochs, "seed": seed}
             settings = trial_config(values, f"{run.folder.refit_file}: {config.config_id}")
-            tasks.append(RefitTask(config.config_id, seed, run.folder.refit_seed(config.config_id, seed), settings))
+            folder = run.folder.refit_seed(config.config_id, seed)
+            tasks.append(RefitTask(config.config_id, seed, folder, settings, run=run.folder))
     return tasks
 
 
@@ -108,7 +115,7 @@ def pending_final_tasks(run: RunRecord, plan: FinalPlan) -> list[RefitTask]:
             own |= {name: None for name in ("early_stopping", "target_accuracy") if name in FIELDS}  # both read val
             settings = trial_config({**config.config, **own}, f"{run.folder.refit_file}: {entry.config_id}")
             folder = run.folder.refit_seed(entry.config_id, seed, "train+val")
-            tasks.append(RefitTask(entry.config_id, seed, folder, settings, "train+val", entry.stop_epoch))
+            tasks.append(RefitTask(entry.config_id, seed, folder, settings, "train+val", entry.stop_epoch, run.folder))
     return tasks
 
 
@@ -117,19 +124,18 @@ class _Enough(Exception):  # noqa: N818 - no error: the epoch that was fixed in 
 
 
 def train_one_away(
-    task: RefitTask, data: Path | str, *, store: str, train: Train | None = None, device: str, threads: int
+    task: RefitTask, data: Path | str, *, train: Train | None = None, device: str, threads: int
 ) -> RefitResult:
     """Train ``task`` on any node, in a copy of its folder that is brought from the store and sent back every epoch.
 
     Args:
-        task: what to train.
+        task: what to train, of a run in a store.
         data: the prepared dataset.
-        store: URI of the task's folder.
         train: see `train_one`.
         device: a torch device.
         threads: CPU threads of torch; 0 leaves them.
     """
-    with working_copy(store) as (folder, send):
+    with working_copy(task.store) as (folder, send):
         own = replace(task, folder=folder)
         return train_one(own, data, train=train, device=device, threads=threads, after_epoch=send)
 
@@ -308,10 +314,9 @@ class RayPool:
         device = "cuda" if gpus > 0 else "cpu"
         threads = max(1, round(cpus))
 
-        def remote(task: RefitTask, store: str) -> RefitResult:
-            if store:
-                return train_one_away(task, data, store=store, train=train, device=device, threads=threads)
-            return train_one(task, data, train=train, device=device, threads=threads)
+        def remote(task: RefitTask) -> RefitResult:
+            call = train_one_away if task.store else train_one
+            return call(task, data, train=train, device=device, threads=threads)
 
         selected: dict[str, Any] = {"label_selector": dict(labels)} if labels else {}
         self._remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0, **selected)(remote)
@@ -319,7 +324,7 @@ class RayPool:
 
     def submit(self, task: RefitTask) -> None:
         """See `Pool`."""
-        self._running[self._remote.remote(task, store_of(task.folder))] = task
+        self._running[self._remote.remote(task)] = task
 
     def wait(self, seconds: float) -> list[Ending]:
         """See `Pool`."""
@@ -331,7 +336,8 @@ class RayPool:
             task = self._running.pop(reference)
             try:
                 endings.append(Ending(task, ray.get(reference)))
-                refreshed(task.folder)
+                if task.run:
+                    refreshed(task.run, task.folder)
             except ray.exceptions.RayError as error:  # the task raised, or its process or node died
                 cause = getattr(error, "cause", None) or error
                 reason = f"{type(cause).__name__}: {cause}".strip().splitlines()[0]

@@ -26,7 +26,7 @@ from fer_tune.run_folder import (
     SearchSettings,
     TrainedOn,
 )
-from fer_tune.storage.runs import open_run, shown
+from fer_tune.storage.runs import open_run
 from fer_tune.tables import read_table
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class RunRecord:
     @property
     def place(self) -> str:
         """The run as a user names it: the path of its folder, or its URI."""
-        return shown(self.folder.path)
+        return self.folder.place
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:

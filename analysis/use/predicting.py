@@ -94,7 +94,7 @@ def network(run: RunRecord, config_id: str | None = None, seed: int | None = Non
     name = chosen.refit.config.config_id
     files = [run.folder.refit_seed(name, result.seed, chosen.trained_on) / BEST for result in results]
     for file in files:
-        if not needed(file).is_file():
+        if not needed(run.folder, file).is_file():
             raise UserError(f"{file}: missing; remove {file.parent} and train it again with `fer-tune refit`")
     return Network(
         name,

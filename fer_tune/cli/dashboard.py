@@ -23,6 +23,6 @@ def command(
 
     folder = open_run(run)
     address = save(folder, entity=entity, project=project)
-    if hint := sync_hint(folder.path):
+    if hint := sync_hint(folder):
         typer.echo(f"{hint}; the view shows what was uploaded", err=True)
     typer.echo(f"W&B: view saved: {address}")

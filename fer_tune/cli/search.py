@@ -73,7 +73,7 @@ def concluded(search: Any, how: Output) -> None:
 
         if run.reason:
             typer.echo(f"{run.reason}. Go on with: fer-tune resume {run.place}")
-        if hint := sync_hint(run.folder.path):
+        if hint := sync_hint(run.folder):
             typer.echo(hint)
         typer.echo(f"run folder: {run.place}\nnext: fer-tune refit {run.place}")
 

@@ -15,7 +15,7 @@ def command(run: Annotated[Path, typer.Argument(help="The run folder, or its URI
     from fer_tune.tracking.sync import upload
 
     folder = open_run(run, with_wandb)
-    with kept(folder.path):
+    with kept(folder):
         done, left = upload(folder.path)
     typer.echo(f"W&B: {done} runs uploaded" if done or left else "W&B: nothing to upload")
     if left:

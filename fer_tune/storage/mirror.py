@@ -24,7 +24,7 @@ from filelock import FileLock
 from fer_tune.data.prepared.remote import cache_folder
 from fer_tune.files import write_json
 from fer_tune.storage.place import Place, Stat, hidden
-from fer_tune.storage.uris import last_name
+from fer_tune.uris import last_name
 
 _NOT_HERE = ("tune",)  # Tune's own
 _ON_DEMAND = (".safetensors", ".pt", ".onnx")  # large, and few commands need them: see `Mirror.fetch`
@@ -235,20 +235,15 @@ class Mirror:
             return {}
 
 
-def mirror_of(path: Path) -> tuple[Mirror, str] | None:
-    """Return the mirror that ``path`` belongs to and its name in the run; None for any other path."""
+def uri_of_copy(folder: Path) -> str:
+    """Return the URI of the run that ``folder`` is the local copy of; an empty string for any other folder."""
     try:
-        parts = path.resolve().relative_to(_runs()).parts
-    except ValueError:
-        return None
-    if len(parts) < 2:
-        return None
-    try:
-        note = json.loads((_runs() / parts[0] / "mirror.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    mirror = Mirror(note["uri"])
-    return (mirror, "/".join(parts[2:])) if mirror.folder.name == parts[1] else None
+        home, name = folder.resolve().relative_to(_runs()).parts
+    except ValueError:  # elsewhere, or not a folder two below
+        return ""
+    note = _runs() / home / "mirror.json"
+    uri = str(json.loads(note.read_text(encoding="utf-8"))["uri"]) if note.is_file() else ""
+    return uri if last_name(uri) == name else ""
 
 
 def _runs() -> Path:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-_moved: Path | None = None
+from fer_tune.run_folder import RunFolder
+
+_moved: RunFolder | None = None
 
 
 @contextmanager
-def moved_to(folder: Path) -> Iterator[None]:
-    """Say which run folder is resumed, while Tune's state is read and its trials go on."""
+def moved_to(run: RunFolder) -> Iterator[None]:
+    """Say which run is resumed, while Tune's state is read and its trials go on."""
     global _moved
-    before, _moved = _moved, folder
+    before, _moved = _moved, run
     try:
         yield
     finally:
         _moved = before
 
 
-def where_now(folder: Path) -> Path:
-    """Return the folder of the run that is being resumed, else ``folder``, which was pickled."""
-    return _moved or folder
+def where_now(run: RunFolder) -> RunFolder:
+    """Return the run that is being resumed, else ``run``, which was pickled."""
+    return _moved or run

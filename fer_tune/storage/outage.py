@@ -1,5 +1,8 @@
 """What is done while a store cannot be reached: try again for a long time, and say so once.
 
+Faults of a few seconds are Arrow's to bridge, see `filesystem_of`; what comes here has failed several times. Arrow's
+own tries cannot do what is done here: it says nothing while it waits, and nobody can hurry it.
+
 A store that is away costs time and no result: checkpoints wait where they are, tables stay in the local copy.
 """
 
@@ -82,13 +85,27 @@ class Outage:
         self._deadline = None
         self._hurried.clear()
 
-    def patiently(self, uri: str, call: Callable[[], Result]) -> Result:
+    def once(self, uri: str, call: Callable[[], object]) -> None:
+        """Do ``call``, which there will be another chance for, and note whether it reached the store."""
+        try:
+            call()
+        except OSError as error:
+            self.failed(uri, error)
+        else:
+            self.reached(uri)
+
+    def patiently(self, uri: str, call: Callable[[], Result], seconds: float | None = None) -> Result:
         """Return what ``call`` does, which is tried until it reaches the store.
+
+        Args:
+            uri: of what it reaches.
+            call: what is tried.
+            seconds: how long, whoever is in a hurry; by default for the patience of this object, or until `hurry`.
 
         Raises:
             OSError: the store's answer (`FINAL`), or it was not reached for too long.
         """
-        end, delay = time.monotonic() + self._patience, self._first
+        end, delay = time.monotonic() + (self._patience if seconds is None else seconds), self._first
         while True:
             try:
                 result = call()
@@ -97,8 +114,8 @@ class Outage:
                 raise
             except OSError as error:
                 self.failed(uri, error)
-                hurried = self._deadline
-                if time.monotonic() >= min(end, end if hurried is None else hurried):
+                hurried = self._deadline if seconds is None else end
+                if time.monotonic() >= min(end, hurried or end):
                     raise
             else:
                 self.reached(uri)

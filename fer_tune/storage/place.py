@@ -20,6 +20,7 @@ from fer_tune.files import replacing
 _CHUNK = 8 << 20  # bytes copied at once
 _AT_ONCE = 64 << 20  # bytes of a file that is read before any of it is sent
 _GROWING = (".journal", ".jsonl")  # a line at a time is appended to them
+_ATTEMPTS = 3  # of one request, 2 s in the mean: then `outage` waits, which says so and can be hurried
 _OBJECTS = ("s3", "gcs", "abfs")  # of their filesystems: see `without_folders`
 
 
@@ -42,12 +43,12 @@ class Place:
     @cached_property
     def _opened(self) -> tuple[Any, str]:
         try:
-            opened, path = filesystem_of(self.uri)
+            opened, path = filesystem_of(self.uri, _ATTEMPTS)
         except UserError as error:
             if isinstance(error.__context__, OSError):  # the store is away: to be tried again
                 raise error.__context__ from None
             raise
-        return writing_in_order(opened), path.rstrip("/")
+        return opened, path.rstrip("/")
 
     @property
     def filesystem(self) -> Any:
@@ -162,19 +163,6 @@ def _write(store: Any, path: str, source: Path) -> None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(stream))
             raise
         stream.close()
-
-
-def writing_in_order(store: Any) -> Any:
-    """Return ``store`` so that a write is done when it returns.
-
-    Ray copies files on Arrow's own threads. S3 writes in the background would wait for one of the same threads, for
-    ever once all of them wait (apache/arrow#32372).
-    """
-    if store.type_name != "s3":
-        return store
-    make, (settings,) = store.__reduce__()  # the one way to the settings that the URI and the environment gave
-    # Opened late, a small file is one request instead of three.
-    return make({**settings, "background_writes": False, "allow_delayed_open": True})
 
 
 def hidden(name: str) -> bool:

@@ -1,24 +1,30 @@
-"""Run folders by a path or a URI: opened, kept in step with their store while a command works, found on demand."""
+"""Run folders by their address: opened, kept in step with their store while a command works, found on demand.
+
+An address, which is a folder, a URI, or the local copy of a run in a store, is understood by `open_run` and `new_run`
+alone. What they return knows its store, and everything else here takes that.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fer_tune.errors import UserError
 from fer_tune.run_folder import RunFolder
-from fer_tune.storage.mirror import Mirror, Wanted, everything, mirror_of, small
+from fer_tune.storage.mirror import Mirror, Wanted, everything, small, uri_of_copy
 from fer_tune.storage.outage import PATIENCE, outage
 from fer_tune.storage.place import Place
 from fer_tune.storage.removal import removals
-from fer_tune.storage.uris import below, local_path, run_uri
+from fer_tune.uris import as_uri, below, local_path
 
 _EVERY = 5.0  # seconds between two looks for what has changed here
 _SLOW = 12  # looks between two at the W&B folder, where small files grow all the time
@@ -27,40 +33,88 @@ _AT_END = 60.0  # seconds that the end of a command waits for a store that is aw
 _kept: dict[str, Mirror] = {}  # URI -> the mirror that a thread of this process keeps in step
 
 
-def open_run(path: str | Path, wanted: Wanted = small) -> RunFolder:
-    """Open the run at ``path``: a folder, a URI, or the local copy of one.
+def open_run(address: str | Path, wanted: Wanted = small) -> RunFolder:
+    """Open the run at ``address``: a folder, a URI, or the local copy of one.
 
     Of a URI, what has changed there is brought here first, the large files left out (see `needed`).
 
     Raises:
         UserError: there is none, or the store cannot be reached.
     """
-    mirror = _mirror(path)
-    if mirror is None:
-        return RunFolder.open(local_path(path))
-    if mirror.uri not in _kept or wanted is not small:
-        with _reached(mirror.uri):
+    uri = as_uri(address)
+    folder = Path() if uri else local_path(address).expanduser()
+    uri = uri or uri_of_copy(folder)
+    if not uri:
+        return RunFolder.open(folder)
+    mirror = _mirror(uri)
+    if uri not in _kept or wanted is not small:
+        with _reached(uri):
             if not mirror.exists() and not (mirror.folder / "search.yaml").is_file():
-                raise UserError(f"{mirror.uri}: no run there: no search.yaml; name one that `fer-tune search` made")
+                raise UserError(f"{uri}: no run there: no search.yaml; name one that `fer-tune search` made")
             mirror.pull(wanted)
-    return RunFolder.open(mirror.folder)
+    return replace(RunFolder.open(mirror.folder), uri=uri)
+
+
+def new_run(storage: str | Path, name: str) -> RunFolder:
+    """Return a new run ``name``, not made yet, in ``storage``: a folder, or the URI of one.
+
+    Raises:
+        UserError: the storage cannot be reached or written, there is a run of that name, or one that began here and
+            was never sent.
+    """
+    uri = as_uri(storage)
+    if not uri:
+        return _new_here(storage, name)
+    mirror = Mirror(below(uri, name))
+    with _reached(mirror.uri):
+        if mirror.exists():
+            raise _taken(uri, name, mirror.uri)
+        check_writable(uri)
+    if (mirror.folder / "search.yaml").is_file() and mirror.unsent():
+        raise UserError(
+            f"run {name} began on this machine and has not reached {uri} yet: `fer-tune resume {mirror.uri}` goes "
+            "on with it, or choose another --name"
+        )
+    shutil.rmtree(mirror.home, ignore_errors=True)  # of a run that was removed from the store
+    mirror.begin()
+    return RunFolder(mirror.folder, mirror.uri)
+
+
+def _new_here(storage: str | Path, name: str) -> RunFolder:
+    folder = local_path(storage).expanduser().resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"--storage {storage}: not writable ({error.strerror}); choose another") from None
+    if (folder / name).exists():
+        raise _taken(storage, name, f"{storage}/{name}")
+    return RunFolder(folder / name)
+
+
+def _taken(storage: str | Path, name: str, place: str) -> UserError:
+    return UserError(
+        f"run {name} exists in {storage}: go on with it by `fer-tune resume {place}`, or choose another --name"
+    )
 
 
 @contextmanager
-def kept(path: str | Path, when_lost: Callable[[], None] | None = None) -> Iterator[None]:
+def kept(run: RunFolder, when_lost: Callable[[], None] | None = None) -> Iterator[None]:
     """Keep a run of a store in step while the block works on its local copy; of a plain folder, do nothing.
 
     Changes are sent every few seconds and at the end. Where the store is away, one warning says so, and what is not
     sent at the end stays in the local copy: the next command on this run sends it.
 
     Args:
-        path: a folder, a URI, or the local copy of one, which must be open (`open_run`) or new (`new_run`).
+        run: from `open_run` or `new_run`.
         when_lost: called when the store has been away for two thirds of `PATIENCE`: later, trials begin to fail.
     """
-    mirror = _mirror(path)
-    if mirror is None or mirror.uri in _kept:
+    if not run.uri or run.uri in _kept:
         yield
         return
+    mirror = Mirror(run.uri)
     outage.calm()
     removals.begin()
     mirror.look()
@@ -85,12 +139,7 @@ def kept(path: str | Path, when_lost: Callable[[], None] | None = None) -> Itera
 def _keep(mirror: Mirror, ended: threading.Event, when_lost: Callable[[], None] | None) -> None:
     looks, told = 0, False
     while True:
-        quick = looks % _SLOW != 0
-        try:
-            mirror.push(_without_wandb if quick else everything)
-            outage.reached(mirror.uri)
-        except OSError as error:
-            outage.failed(mirror.uri, error)
+        outage.once(mirror.uri, partial(mirror.push, _without_wandb if looks % _SLOW else everything))
         looks += 1
         if when_lost is not None and not told and outage.seconds > PATIENCE * 2 / 3:
             told = True
@@ -106,37 +155,27 @@ def _without_wandb(name: str) -> bool:
 
 
 def _send_the_rest(mirror: Mirror) -> None:
-    end, delay = time.monotonic() + (_AT_END / 6 if outage.hurried else _AT_END), 0.5
-    while True:
-        try:
-            mirror.push()
-            outage.reached(mirror.uri)
-            return
-        except OSError as error:
-            outage.failed(mirror.uri, error)
-            if time.monotonic() + delay > end:
-                break
-        time.sleep(delay)
-        delay = min(2 * delay, 10.0)
-    left = len(mirror.unsent())
-    print(
-        f"{mirror.uri}: still away; {left} files are not there yet. They are kept in {mirror.folder}, and the next "
-        "command on this run sends them",
-        file=sys.stderr,
-    )
+    try:
+        outage.patiently(mirror.uri, mirror.push, _AT_END / 6 if outage.hurried else _AT_END)
+    except OSError:
+        left = len(mirror.unsent())
+        print(
+            f"{mirror.uri}: still away; {left} files are not there yet. They are kept in {mirror.folder}, and the next "
+            "command on this run sends them",
+            file=sys.stderr,
+        )
 
 
-def refreshed(folder: Path) -> None:
-    """Bring what has changed in the store below ``folder``, a run's or one in it; a plain folder is what it is.
+def refreshed(run: RunFolder, folder: Path) -> None:
+    """Bring what has changed in the store below ``folder`` of ``run``; a plain folder is what it is.
 
     Raises:
         UserError: the store cannot be reached.
     """
-    found = mirror_of(folder)
-    if found is not None:
-        mirror, under = _kept.get(found[0].uri, found[0]), found[1]
-        with _reached(mirror.uri):
-            outage.patiently(mirror.uri, lambda: mirror.pull(small, under))
+    if run.uri:
+        mirror, under = _mirror(run.uri), folder.relative_to(run.path).as_posix()
+        with _reached(run.uri):
+            outage.patiently(run.uri, lambda: mirror.pull(small, under))
 
 
 @contextmanager
@@ -153,83 +192,31 @@ def working_copy(uri: str) -> Iterator[tuple[Path, Callable[[], None]]]:
     outage.patiently(uri, lambda: mirror.pull(everything))
     mirror.folder.mkdir(parents=True, exist_ok=True)
 
-    def send() -> None:
-        try:
-            mirror.push()
-        except OSError as error:
-            outage.failed(uri, error)
-        else:
-            outage.reached(uri)
-
-    yield mirror.folder, send
+    yield mirror.folder, lambda: outage.once(uri, mirror.push)
     outage.patiently(uri, mirror.push)
     mirror.drop()
 
 
-def needed(file: Path) -> Path:
-    """Return ``file`` of a run folder, brought from the run's store where it is not here yet.
+def needed(run: RunFolder, file: Path) -> Path:
+    """Return ``file`` of ``run``, brought from its store where it is not here yet.
 
     Raises:
         UserError: the store cannot be reached.
     """
-    found = None if file.is_file() else mirror_of(file)
-    if found is not None:
-        mirror, name = found
-        with _reached(mirror.uri):
-            outage.patiently(mirror.uri, lambda: _kept.get(mirror.uri, mirror).fetch(name))
+    if run.uri and not file.is_file():
+        mirror, name = _mirror(run.uri), file.relative_to(run.path).as_posix()
+        with _reached(run.uri):
+            outage.patiently(run.uri, lambda: mirror.fetch(name))
     return file
 
 
-def uri_of(path: str | Path) -> str:
-    """Return the URI of the run at ``path``, itself a URI or the local copy of one; empty for any other folder."""
-    mirror = _mirror(path)
-    return "" if mirror is None else mirror.uri
-
-
-def shown(path: str | Path) -> str:
-    """Return how a user names the run at ``path``: by its URI where it is the local copy of one."""
-    return uri_of(path) or str(path)
-
-
-def store_of(path: Path) -> str:
-    """Return the URI of ``path``, a folder in the local copy of a run; an empty string for any other."""
-    found = mirror_of(path)
-    return "" if found is None else below(found[0].uri, *filter(None, found[1].split("/")))
-
-
-def tune_storage(path: Path) -> dict[str, Any]:
-    """Return Ray Tune's ``storage_path`` and ``storage_filesystem`` for the run at ``path``."""
-    mirror = _mirror(path)
-    if mirror is None:
-        return {"storage_path": str(path)}
+def tune_storage(run: RunFolder) -> dict[str, Any]:
+    """Return Ray Tune's ``storage_path`` and ``storage_filesystem`` for ``run``."""
+    if not run.uri:
+        return {"storage_path": str(run.path)}
     from fer_tune.storage.patient import patient_filesystem
 
-    return {"storage_path": mirror.place.path, "storage_filesystem": patient_filesystem(mirror.uri)}
-
-
-def new_run(storage: str, name: str) -> RunFolder:
-    """Return the local copy, not made yet, of a new run ``name`` in the store at ``storage``.
-
-    Raises:
-        UserError: the store cannot be reached or written, there is a run of that name, or one that began here and
-            was never sent.
-    """
-    mirror = Mirror(below(storage, name))
-    with _reached(mirror.uri):
-        if mirror.exists():
-            raise UserError(
-                f"run {name} exists in {storage}: go on with it by `fer-tune resume {mirror.uri}`, or choose another "
-                "--name"
-            )
-        check_writable(storage)
-    if (mirror.folder / "search.yaml").is_file() and mirror.unsent():
-        raise UserError(
-            f"run {name} began on this machine and has not reached {storage} yet: `fer-tune resume {mirror.uri}` goes "
-            "on with it, or choose another --name"
-        )
-    shutil.rmtree(mirror.home, ignore_errors=True)  # of a run that was removed from the store
-    mirror.begin()
-    return RunFolder(mirror.folder)
+    return {"storage_path": Place(run.uri).path, "storage_filesystem": patient_filesystem(run.uri)}
 
 
 def check_writable(storage: str) -> None:
@@ -257,12 +244,5 @@ def _reached(uri: str) -> Iterator[None]:
         ) from None
 
 
-def _mirror(path: str | Path) -> Mirror | None:
-    uri = run_uri(path)
-    if not uri:
-        found = mirror_of(local_path(path))
-        if found is None:
-            return None
-        uri = found[0].uri
-        return _kept.get(uri, found[0])
+def _mirror(uri: str) -> Mirror:
     return _kept.get(uri) or Mirror(uri)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_tune.errors import UserError
+from fer_tune.run_folder import RunFolder
 from fer_tune.storage.moved import where_now
 from fer_tune.tracking import service
 from fer_tune.tracking.attached import Attachments
@@ -77,7 +78,7 @@ class Session:
         return {**settings, "init_timeout": self.init_timeout, "finish_timeout": self.finish_timeout}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**{**state, "folder": where_now(state["folder"])})  # type: ignore[misc]
+        self.__init__(**{**state, "folder": where_now(RunFolder(state["folder"])).path})  # type: ignore[misc]
 
     def start(self, run_id: str, history: Iterable[dict[str, Any]] = (), **init: Any) -> None:
         """Open a run, or go on with it: the id is stable.

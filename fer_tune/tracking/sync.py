@@ -8,17 +8,17 @@ import sys
 from pathlib import Path
 
 from fer_tune.errors import UserError
-from fer_tune.storage.runs import shown
+from fer_tune.run_folder import RunFolder
 from fer_tune.tracking.mode import key_problem
 from fer_tune.tracking.session import UNFINISHED
 from fer_tune.tracking.wandb_internals import OFFLINE_RUNS, ONLINE_RUNS, RECORDS, SYNCED
 
 
-def sync_hint(run_folder: Path | str) -> str:
+def sync_hint(run: RunFolder) -> str:
     """Return one line that says how to upload what the server does not have; empty where there is nothing left."""
-    if not unsynced(Path(run_folder)):
+    if not unsynced(run.path):
         return ""
-    return f"W&B: recorded offline; upload with: fer-tune sync {shlex.quote(shown(run_folder))}"
+    return f"W&B: recorded offline; upload with: fer-tune sync {shlex.quote(run.place)}"
 
 
 def unsynced(run_folder: Path) -> list[Path]:

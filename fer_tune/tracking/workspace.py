@@ -33,7 +33,7 @@ def save(run: RunFolder, *, entity: str | None = None, project: str | None = Non
     """
     settings = run.settings()
     if settings.wandb == "disabled":
-        raise UserError(f"{run.path}: searched with --wandb disabled, so W&B has nothing to show of it")
+        raise UserError(f"{run.place}: searched with --wandb disabled, so W&B has nothing to show of it")
     if importlib.util.find_spec("wandb_workspaces") is None:
         raise UserError("fer-tune dashboard: needs the extra `workspace`: pip install 'fer-tune[workspace]'")
     if problem := key_problem():

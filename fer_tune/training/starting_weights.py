@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fer_tune.data.prepared.remote import as_uri, parted, without_file_scheme
 from fer_tune.data.prepared.remote_files import RemoteFolder, fetched
 from fer_tune.models.run_weights import best_in, find_weights
+from fer_tune.uris import as_uri, local_path, parted
 
 
 def on_this_machine(weights: str, backbone: str) -> Path:
@@ -26,7 +26,7 @@ def on_this_machine(weights: str, backbone: str) -> Path:
     """
     uri = as_uri(weights)
     if not uri:
-        return find_weights(Path(without_file_scheme(weights)), backbone)
+        return find_weights(local_path(weights), backbone)
     return fetched(uri) if parted(uri)[1] else _looked_up(uri, backbone)[0]
 
 
@@ -41,7 +41,7 @@ def lasting(weights: str, backbone: str) -> str:
     """
     uri = as_uri(weights)
     if not uri:
-        return str(Path(without_file_scheme(weights)).expanduser().resolve())
+        return str(local_path(weights).expanduser().resolve())
     return weights if parted(uri)[1] else _looked_up(uri, backbone)[1]
 
 

@@ -31,6 +31,7 @@ from surrogate import EPOCHS, HERE, Surrogate
 
 import fer_tune.search.proposing.searcher as searcher_module
 from fer_tune.objectives import METRIC
+from fer_tune.run_folder import RunFolder
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.spaces.loading import from_resolved, load_space
 from fer_tune.search.spaces.space import SearchSpace
@@ -107,12 +108,12 @@ class MaxUCB(StudySearcher):
         return max(open_ones, key=bound)
 
 
-Searchers = Callable[[dict[str, SearchSpace], int, Path], StudySearcher]
+Searchers = Callable[[dict[str, SearchSpace], int, RunFolder], StudySearcher]
 
 
 def with_rule(rule: type[StudySearcher]) -> Searchers:
-    def make(spaces: dict[str, SearchSpace], seed: int, journal: Path) -> StudySearcher:
-        return rule(spaces, {}, 10_000, EPOCHS, seed, journal)
+    def make(spaces: dict[str, SearchSpace], seed: int, run: RunFolder) -> StudySearcher:
+        return rule(spaces, {}, 10_000, EPOCHS, seed, run)
 
     return make
 
@@ -131,7 +132,7 @@ def replay(
         return backbones[settings["backbone"]].curve(surrogate, settings)
 
     with tempfile.TemporaryDirectory() as folder:
-        searcher = searchers(spaces, seed, Path(folder) / "study.journal")
+        searcher = searchers(spaces, seed, RunFolder(Path(folder)))
         return drive(searcher, scheduler, curve, seed, BUDGET), counts
 
 

@@ -34,7 +34,7 @@ from surrogate import EPOCHS, HERE, Surrogate
 
 import fer_tune.search.proposing.searcher as searchers
 from fer_tune.objectives import METRIC
-from fer_tune.run_folder import Candidate
+from fer_tune.run_folder import Candidate, RunFolder
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.spaces.loading import load_space
 from fer_tune.search.spaces.space import SearchSpace
@@ -62,7 +62,7 @@ def ours(
 
     def make(space: SearchSpace, seed: int, folder: Path) -> Searcher:
         first = {space.backbone: known_good(space) if known else []}
-        return made({space.backbone: space}, first, 10_000, EPOCHS, seed, folder / "study.journal", sampler)
+        return made({space.backbone: space}, first, 10_000, EPOCHS, seed, RunFolder(folder), sampler)
 
     return make
 

@@ -12,11 +12,11 @@ from analysis import compare, load_run
 from analysis.refits.training import RefitTask, train_one_away
 from fer_tune.cli.main import app
 from fer_tune.errors import UserError
-from fer_tune.run_folder import EPOCH_COLUMNS
+from fer_tune.run_folder import EPOCH_COLUMNS, RunFolder
 from fer_tune.search.proposing.warm_start import best_of
 from fer_tune.search.watching.watched import read_snapshot
 from fer_tune.storage.mirror import Mirror
-from fer_tune.storage.runs import open_run, store_of
+from fer_tune.storage.runs import open_run
 from fer_tune.tables import write_table
 
 
@@ -81,7 +81,7 @@ def test_what_a_command_writes_is_in_the_store_when_it_ends(uri, monkeypatch):
     written = []
 
     def write_report(run):
-        written.append(run.folder.report)
+        written.append(run.folder)
         run.folder.report.mkdir(parents=True, exist_ok=True)
         (run.folder.report / "report.html").write_text("<p>")
         raise UserError("it ends badly")
@@ -89,11 +89,11 @@ def test_what_a_command_writes_is_in_the_store_when_it_ends(uri, monkeypatch):
     monkeypatch.setattr("analysis.report.writing.write_report", write_report)
     with pytest.raises(UserError, match="badly"):
         cli("report", uri)
+    assert written[0].uri_of(written[0].report) == f"{uri}/report"
     assert "report/report.html" in Mirror(uri).place.listing()
-    assert store_of(written[0]) == f"{uri}/report"
     Mirror(uri).place.delete("report/report.html")
     with pytest.raises(UserError, match="badly"):
-        cli("report", written[0].parent)  # by the path of its local copy
+        cli("report", written[0].path)  # by the path of its local copy
     assert "report/report.html" in Mirror(uri).place.listing()
 
 
@@ -105,8 +105,10 @@ def test_a_refit_on_a_node_without_the_folder_leaves_its_result_in_the_store(uri
 
     tiny_dataset(tmp_path / "data", n_train=7, n_val=7, n_test=7)
     config = trial_config({"backbone": "cnn_simpler", "epochs": 2, "seed": 0}, "test")
-    task = RefitTask("cnn_simpler-0", 0, tmp_path / "not on this node", config)
+    run = RunFolder(tmp_path / "not on this node", uri)
+    task = RefitTask("cnn_simpler-0", 0, run.refit_seed("cnn_simpler-0", 0), config, run=run)
     place = f"{uri}/refit/cnn_simpler-0/seed_0"
+    assert task.store == place
     started = []
 
     def train(config, dataset, folder, *, device, on_epoch):
@@ -123,10 +125,10 @@ def test_a_refit_on_a_node_without_the_folder_leaves_its_result_in_the_store(uri
         )
 
     with pytest.raises(RuntimeError, match="lost"):
-        train_one_away(task, tmp_path / "data", store=place, train=train, device="cpu", threads=0)
+        train_one_away(task, tmp_path / "data", train=train, device="cpu", threads=0)
     assert set(Mirror(place).place.listing()) == {"epochs.parquet", "state.pt"}
     Mirror(place).drop()  # the second try is on another node
-    result = train_one_away(task, tmp_path / "data", store=place, train=train, device="cpu", threads=0)
+    result = train_one_away(task, tmp_path / "data", train=train, device="cpu", threads=0)
     assert started == [[], ["epochs.parquet", "state.pt"]]
     assert result.status == "completed"
     assert set(Mirror(place).place.listing()) == {"epochs.parquet", "result.json", "best.safetensors"}

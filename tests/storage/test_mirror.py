@@ -11,6 +11,7 @@ import time
 import pytest
 
 from fer_tune.errors import UserError
+from fer_tune.run_folder import RunFolder
 from fer_tune.storage import runs
 from fer_tune.storage.mirror import Mirror, everything
 from fer_tune.storage.outage import Outage
@@ -69,15 +70,15 @@ def test_a_run_passes_from_machine_to_machine(bucket, machine):
     assert run.name == "r"
     assert {file.name for file in run.path.rglob("*") if file.is_file()} == {"search.yaml", "result.json"}
     weights = run.path / "refit/c/seed_0/best.safetensors"
-    assert runs.needed(weights) == weights
+    assert runs.needed(run, weights) == weights
     assert weights.read_bytes() == b"weights"
-    assert runs.needed(run.path / "missing.safetensors").is_file() is False
-    with runs.kept(uri):
+    assert runs.needed(run, run.path / "missing.safetensors").is_file() is False
+    with runs.kept(run):
         write(there, "report/report.html", "<p>")
         (run.path / "refit/c/seed_0/result.json").unlink()
 
     machine("here")
-    with runs.kept(uri):
+    with runs.kept(RunFolder(here.folder, uri)):
         runs.open_run(uri)  # what this process keeps is not fetched again and again
         assert not (here.folder / "report").exists()
     opened = runs.open_run(uri)
@@ -171,8 +172,7 @@ def test_a_store_that_is_away_loses_nothing(store, bucket, machine, told):
         assert here.unsent() == ["report/report.html"]
     finally:
         store.start()
-    runs.open_run(uri)
-    with runs.kept(uri):  # a later command on this machine
+    with runs.kept(runs.open_run(uri)):  # a later command on this machine
         pass
     assert "report/report.html" in here.place.listing()
     assert here.unsent() == []
@@ -183,7 +183,7 @@ def test_a_command_outlasts_an_outage(store, bucket, machine, told, monkeypatch)
     monkeypatch.setattr(runs, "_EVERY", 0.1)
     here = Mirror(uri)
     write(here, "search.yaml", "name: r\n")
-    with runs.kept(uri):
+    with runs.kept(RunFolder(here.folder, uri)):
         store.stop()
         write(here, "trials.parquet", "a row")
         deadline = time.monotonic() + 30
@@ -206,7 +206,7 @@ def test_a_command_ends_though_the_store_stays_away(store, bucket, machine, told
     monkeypatch.setattr(runs, "_EVERY", 0.1)
     store.stop()
     try:
-        with runs.kept(uri, when_lost=lambda: stopped.append(True)):
+        with runs.kept(RunFolder(here.folder, uri), when_lost=lambda: stopped.append(True)):
             deadline = time.monotonic() + 30
             while not stopped and time.monotonic() < deadline:
                 time.sleep(0.1)
@@ -316,7 +316,8 @@ def test_a_refit_far_away_works_on_a_copy(bucket, machine, told):
 def test_a_new_run_is_refused_where_there_is_one(store, bucket, machine):
     run = runs.new_run(f"{bucket}/runs", "r")
     assert not run.path.exists()
-    assert runs.uri_of(run.path) == runs.shown(run.path) == f"{bucket}/runs/r"
+    assert run.uri == run.place == f"{bucket}/runs/r"
+    assert run.uri_of(run.path / "refit" / "c") == f"{bucket}/runs/r/refit/c"
     assert Mirror(f"{bucket}/runs").place.listing() == {}  # the probe is gone
     run.path.mkdir()
     run.settings_file.write_text("name: r\n")
@@ -338,12 +339,13 @@ def test_a_new_run_is_refused_where_there_is_one(store, bucket, machine):
 def test_a_folder_is_left_alone(tmp_path, machine):
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "search.yaml").write_text("name: r\n")
-    assert runs.open_run(tmp_path / "r").path == tmp_path / "r"
-    assert runs.open_run(f"file://{tmp_path}/r").path == tmp_path / "r"
-    with runs.kept(tmp_path / "r"):
+    run = runs.open_run(tmp_path / "r")
+    assert runs.open_run(f"file://{tmp_path}/r") == run == RunFolder(tmp_path / "r")
+    with runs.kept(run):
         pass
-    assert runs.needed(tmp_path / "r" / "best.safetensors") == tmp_path / "r" / "best.safetensors"
-    assert runs.tune_storage(tmp_path / "r") == {"storage_path": str(tmp_path / "r")}
-    assert runs.uri_of(tmp_path / "r") == runs.store_of(tmp_path / "r" / "refit") == ""
+    assert runs.needed(run, tmp_path / "r" / "best.safetensors") == tmp_path / "r" / "best.safetensors"
+    runs.refreshed(run, tmp_path / "r" / "refit")
+    assert runs.tune_storage(run) == {"storage_path": str(tmp_path / "r")}
+    assert (run.uri, run.uri_of(tmp_path / "r" / "refit"), run.place) == ("", "", str(tmp_path / "r"))
     assert [file.name for file in (tmp_path / "r").iterdir()] == ["search.yaml"]
     assert not (tmp_path / "here").exists()

@@ -8,7 +8,9 @@ import time
 import pytest
 from pyarrow import fs
 
+from fer_tune.run_folder import RunFolder
 from fer_tune.storage import patient, runs
+from fer_tune.storage.mirror import Mirror
 from fer_tune.storage.outage import Outage
 from fer_tune.storage.patient import patient_filesystem
 from fer_tune.storage.removal import Removals
@@ -96,7 +98,7 @@ def test_what_is_no_checkpoint_or_belongs_to_nobody_is_removed_at_once(bucket, t
 
 def test_a_command_ends_when_the_old_checkpoints_are_gone(bucket, trial, removals):
     uri = f"{bucket}/r"
-    with runs.kept(uri):
+    with runs.kept(RunFolder(Mirror(uri).folder, uri)):
         gate = threading.Event()
         removals.add(gate.wait)  # one that takes long
         patient_filesystem(uri).delete_dir(f"{trial}/checkpoint_000000")
@@ -110,7 +112,7 @@ def test_a_command_says_how_many_it_leaves(store, bucket, removals, monkeypatch,
     monkeypatch.setattr(runs, "outage", Outage(lambda line: None, patience=1.0, first=0.05))
     uri = f"{bucket}/r"
     gate = threading.Event()
-    with runs.kept(uri):
+    with runs.kept(RunFolder(Mirror(uri).folder, uri)):
         for _ in NUMBERS:
             removals.add(gate.wait)
     gate.set()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fer_tune.errors import UserError
+from fer_tune.run_folder import RunFolder
 from fer_tune.search.cluster import shared_folder
 from fer_tune.search.cluster.shared_folder import check_shared
 from fer_tune.storage.runs import new_run
@@ -48,24 +49,24 @@ def nodes(monkeypatch):
 def test_a_node_that_does_not_see_the_folder_is_named(nodes, tmp_path):
     said = re.escape(f"--storage {tmp_path}: 1 of the cluster's other 2 nodes (10.0.0.2) do not see this folder")
     with pytest.raises(UserError, match=said):
-        check_shared(tmp_path / "r")
+        check_shared(RunFolder(tmp_path / "r"))
     assert nodes == [["b", "c"]]
     assert not list(tmp_path.iterdir())
 
 
 def test_one_node_is_asked_nothing(nodes, tmp_path, monkeypatch):
     monkeypatch.setattr(shared_folder.ray, "nodes", lambda: NODES[:1] + NODES[3:])
-    check_shared(tmp_path / "r")
+    check_shared(RunFolder(tmp_path / "r"))
     assert nodes == []
 
 
 def test_a_node_that_cannot_write_to_the_store_is_named(nodes, bucket, monkeypatch):
     run = new_run(f"{bucket}/runs", "r")
     with pytest.raises(UserError, match=r"/runs/r: cannot be written from 1 of .* \(10\.0\.0\.2\): it cannot; give"):
-        check_shared(run.path)
+        check_shared(run)
     monkeypatch.setattr(shared_folder, "check_writable", _refuse)
     with pytest.raises(UserError, match=r"2 of the cluster's other 2 nodes .*AccessDenied"):
-        check_shared(run.path)
+        check_shared(run)
 
 
 def _refuse(storage: str) -> None:
@@ -77,14 +78,15 @@ import os, sys
 from pathlib import Path
 import ray
 from fer_tune.errors import UserError
+from fer_tune.run_folder import RunFolder
 from fer_tune.search.cluster.shared_folder import check_shared
 address, folder = sys.argv[1:]
 ray.init(address=address, log_to_driver=False)
-check_shared(Path(folder) / "r")
+check_shared(RunFolder(Path(folder) / "r"))
 print("seen by all")
 os.chdir(folder)
 try:
-    check_shared(Path("/proc/self/cwd/r"))
+    check_shared(RunFolder(Path("/proc/self/cwd/r")))
 except UserError as error:
     print(error)
 """

@@ -20,7 +20,7 @@ from analysis.refits.training import Ending, RefitTask, train_one_away
 from fer_tune.cli.main import app
 from fer_tune.errors import UserError
 from fer_tune.storage.mirror import Mirror
-from fer_tune.storage.runs import refreshed, store_of
+from fer_tune.storage.runs import refreshed
 
 
 class Pool:
@@ -34,8 +34,8 @@ class Pool:
 
     def wait(self, seconds: float) -> list[Ending]:
         task = self._tasks.pop(0)
-        result = train_one_away(task, self._data, store=store_of(task.folder), device="cpu", threads=0)
-        refreshed(task.folder)
+        result = train_one_away(task, self._data, device="cpu", threads=0)
+        refreshed(task.run, task.folder)
         return [Ending(task, result)]
 
     def cancel(self) -> None:

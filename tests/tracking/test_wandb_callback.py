@@ -14,7 +14,7 @@ import pytest
 import wandb
 from wandb_reader import read_run, read_runs
 
-from fer_tune.run_folder import METRICS
+from fer_tune.run_folder import METRICS, RunFolder
 from fer_tune.tracking.sync import sync_hint
 from fer_tune.tracking.wandb_callback import WandbCallback, run_id
 
@@ -134,7 +134,7 @@ def test_disabled_writes_and_starts_nothing(run_folder: Path, monkeypatch: pytes
     tracker.on_experiment_end([one])
     assert list(run_folder.iterdir()) == []
     assert tracker.warning is None
-    assert sync_hint(run_folder) == ""
+    assert sync_hint(RunFolder(run_folder)) == ""
 
 
 def test_a_wandb_that_always_fails_warns_once_and_breaks_nothing(
@@ -169,7 +169,7 @@ def test_an_address_that_does_not_answer_falls_back_to_offline(
     assert [record.levelname for record in caplog.records].count("WARNING") == 1
     assert tracker.warning is not None
     assert f"recording offline in {run_folder / 'wandb'}" in tracker.warning
-    assert sync_hint(run_folder) == f"W&B: recorded offline; upload with: fer-tune sync {run_folder}"
+    assert sync_hint(RunFolder(run_folder)) == f"W&B: recorded offline; upload with: fer-tune sync {run_folder}"
 
 
 def test_online_without_a_key_never_asks_at_the_terminal(run_folder: Path) -> None:

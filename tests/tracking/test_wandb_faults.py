@@ -29,6 +29,7 @@ from analysis.recording.record import record_refit
 from analysis.refits.training import RefitTask
 from fer_tune.config import TrialConfig
 from fer_tune.errors import UserError
+from fer_tune.run_folder import RunFolder
 from fer_tune.tracking import service
 from fer_tune.tracking.mode import finish_seconds, resolve_mode
 from fer_tune.tracking.session import UNFINISHED, Session
@@ -126,7 +127,7 @@ def test_a_server_that_takes_connections_and_says_nothing_falls_back_to_offline(
         session.close()
     assert epochs(run_folder) == {"a": [1, 2], "b": [1, 2]}
     assert warnings(caplog) == [session.warning]
-    assert sync_hint(run_folder)
+    assert sync_hint(RunFolder(run_folder))
 
 
 def test_a_server_that_falls_silent_is_left_in_time_and_the_run_is_uploaded_later(

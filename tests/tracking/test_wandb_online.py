@@ -7,6 +7,7 @@ import pytest
 from wandb_server import serving
 
 from fer_tune.errors import UserError
+from fer_tune.run_folder import RunFolder
 from fer_tune.tracking.sync import sync_hint, upload
 from fer_tune.tracking.wandb_callback import WandbCallback
 
@@ -32,7 +33,7 @@ def test_online_the_server_gets_every_epoch_and_the_end(run_folder: Path, monkey
     assert tracker.warning is None
     assert rows == {"smoke-good": [(1, 0.25), (2, 0.5)], "smoke-bad": [(1, 0.25), (2, 0.5)]}
     assert server.exit_codes == {"smoke-good": 0, "smoke-bad": 1}
-    assert sync_hint(run_folder) == ""
+    assert sync_hint(RunFolder(run_folder)) == ""
     assert [file for file in run_folder.rglob("*") if file.is_file() and KEY.encode() in file.read_bytes()] == []
 
 
@@ -48,7 +49,7 @@ def record_offline(run_folder: Path) -> None:
 
 def test_what_was_recorded_offline_is_uploaded_once(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record_offline(run_folder)
-    assert sync_hint(run_folder) == f"W&B: recorded offline; upload with: fer-tune sync {run_folder}"
+    assert sync_hint(RunFolder(run_folder)) == f"W&B: recorded offline; upload with: fer-tune sync {run_folder}"
     with pytest.raises(UserError, match="no W&B API key"):
         upload(run_folder)
     with serving() as server:
@@ -60,7 +61,7 @@ def test_what_was_recorded_offline_is_uploaded_once(run_folder: Path, monkeypatc
     assert [(row["epoch"], row["val_accuracy"]) for row in sent["smoke-t"]] == [(1, 0.25), (2, 0.5)]
     assert server.history == sent
     assert list(Path.cwd().glob("wandb")) == []  # nothing where the user happens to be
-    assert sync_hint(run_folder) == ""
+    assert sync_hint(RunFolder(run_folder)) == ""
 
 
 def test_a_run_that_the_server_does_not_take_is_kept_and_named(

@@ -124,7 +124,7 @@ def test_what_is_pinned_stays_what_it_was_and_needs_no_network_again(store):
     store.away = True
     assert holds(on_this_machine(kept, "cnn_simpler")) == 0.5
     shutil.rmtree(remote.cache_folder())
-    with pytest.raises(UserError, match=r"best\.safetensors\?region=here: cannot be read: no route to the store"):
+    with pytest.raises(UserError, match=r"best\.safetensors\?region=here: cannot be reached: no route to the store"):
         on_this_machine(kept, "cnn_simpler")
     store.away = False
     with pytest.raises(UserError, match="its content was replaced since this run began"):

@@ -14,7 +14,9 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,46 +25,13 @@ from filelock import FileLock
 
 from fer_tune.data.prepared.card import CARD_FILE, LOOKED_FOR, SPLITS, DatasetCard, parse_card, read_card, split_file
 from fer_tune.errors import UserError
+from fer_tune.uris import below, parted
 
-_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)")  # pathlib makes s3:/bucket of s3://bucket
-_PINNED = re.compile(r"(.+)#([0-9a-f]{64})")
 _CHUNK = 8 << 20  # bytes copied at once
+_ATTEMPTS = 5  # of one request to S3, 7 s in the mean
+_SECONDS = 5.0  # that one request to Google's storage is tried
 
 Verify = Callable[[Path, DatasetCard], None]
-
-
-def as_uri(text: str) -> str:
-    """Return the URI that ``text`` is, or an empty string where it is a path on this machine.
-
-    >>> as_uri("s3:/bucket/fer2013"), as_uri("data/fer2013"), as_uri("file:///data/fer2013")
-    ('s3://bucket/fer2013', '', '')
-    """
-    match = _URI.fullmatch(text)
-    if match is None or match[1].lower() == "file":
-        return ""
-    return (text if "://" in text else f"{match[1]}://{match[2]}").rstrip("/")
-
-
-def without_file_scheme(text: str) -> str:
-    """Return the path that ``file:///path`` or ``path`` names."""
-    match = _URI.fullmatch(text)
-    return text if match is None else f"/{match[2]}"
-
-
-def refuse_password(uri: str) -> None:
-    """Raise a UserError if a password stands in ``uri``: it would end in files and on screens."""
-    scheme, _, rest = uri.partition("://")
-    user, _, host = rest.partition("/")[0].rpartition("@")
-    if ":" in user:
-        raise UserError(
-            f"{scheme}://...@{host}: leave user and password out of the URI, which is kept in files; name them in the "
-            "environment, as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        )
-
-
-def pinned(uri: str, content_hash: str) -> str:
-    """Return the URI that stands for the content of that hash alone."""
-    return f"{parted(uri)[0]}#{content_hash}"
 
 
 def cache_folder() -> Path:
@@ -85,42 +54,28 @@ def fetch(uri: str, verify: Verify) -> Path:
 
     Raises:
         UserError: it cannot be reached or read, is no prepared dataset, a damaged one or not the pinned one, or the
-            cache is full, or a password stands in the URI.
+            cache is full.
     """
-    refuse_password(uri)
     uri, wanted = parted(uri)
     if wanted and (kept := _kept(wanted)):
         return kept
     filesystem, path = filesystem_of(uri)
-    try:
-        with filesystem.open_input_stream(f"{path}/{CARD_FILE}") as stream:
-            content = stream.read()
-    except FileNotFoundError:
-        raise UserError(f"{uri}: no {CARD_FILE} there; {LOOKED_FOR}, and copy DIR there") from None
-    except OSError as error:
-        raise UserError(f"{uri}: cannot be read: {error}") from None
-    card = parse_card(content, f"{uri}/{CARD_FILE}")
+    with reached(uri):
+        try:
+            with filesystem.open_input_stream(f"{path}/{CARD_FILE}") as stream:
+                content = stream.read()
+        except FileNotFoundError:
+            raise UserError(f"{uri}: no {CARD_FILE} there; {LOOKED_FOR}, and copy DIR there") from None
+    card = parse_card(content, below(uri, CARD_FILE))
     if wanted and card.content_hash != wanted:
         raise UserError(f"{uri}: its content was replaced since this run began; put the same dataset there again")
     cache = cache_folder()
     folder = cache / f"{re.sub(r'[^A-Za-z0-9._-]', '_', card.name)}-{card.content_hash[:16]}"
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f".{folder.name}.lock"):  # let go of by the system too, when a process dies
-            if not _is_whole(folder, card):
-                _fetch(filesystem, path, uri, card, content, folder, verify)
-    except OSError as error:
-        raise UserError(
-            f"{cache}: {uri} cannot be kept there: {error.strerror or error}; free some space, or name another folder "
-            "in FER_TUNE_CACHE"
-        ) from None
+    # The lock is let go of by the system too, when a process dies.
+    with writable(cache, uri), FileLock(cache / f".{folder.name}.lock"):
+        if not _is_whole(folder, card):
+            _fetch(filesystem, path, uri, card, content, folder, verify)
     return folder
-
-
-def parted(uri: str) -> tuple[str, str]:
-    """Return the URI and the content hash it is pinned to, or an empty string."""
-    match = _PINNED.fullmatch(uri)
-    return (match[1], match[2]) if match else (uri, "")
 
 
 def _kept(content_hash: str) -> Path | None:
@@ -142,12 +97,11 @@ def _fetch(
     hidden = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         for name in map(split_file, SPLITS):
-            try:
+            file = below(uri, name)
+            with reached(file):
                 source = filesystem.open_input_stream(f"{path}/{name}")
-            except OSError as error:
-                raise UserError(f"{uri}/{name}: cannot be read: {error}; copy the dataset there again") from None
             with source, (hidden / name).open("wb") as target:
-                shutil.copyfileobj(source, target, _CHUNK)
+                target.writelines(chunks(source, file))
         (hidden / CARD_FILE).write_bytes(content)
         try:
             verify(hidden, card)
@@ -170,13 +124,55 @@ def _is_whole(folder: Path, card: DatasetCard) -> bool:
         return False
 
 
-def filesystem_of(uri: str) -> tuple[Any, str]:
-    """Return a pyarrow filesystem, and the path in it that ``uri`` names."""
+@contextmanager
+def reached(uri: str) -> Iterator[None]:
+    """Tell what is not there, and a store that cannot be reached, or no longer, as a UserError."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(f"{uri}: cannot be read: {error}; copy it there again") from None
+    except OSError as error:
+        raise UserError(f"{uri}: cannot be reached: {error}") from None
+
+
+@contextmanager
+def writable(cache: Path, uri: str) -> Iterator[None]:
+    """Make the folder ``cache``; tell of a full disk, or no right to write, while ``uri`` is fetched into it."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{cache}: {uri} cannot be kept there: {error.strerror or error}; free some space, or name another folder "
+            "in FER_TUNE_CACHE"
+        ) from None
+
+
+def chunks(source: Any, uri: str) -> Iterator[bytes]:
+    """Yield what the open file ``source`` of the store holds; a lost connection is not taken for a full disk."""
+    while True:
+        with reached(uri):
+            chunk: bytes = source.read(_CHUNK)
+        if not chunk:
+            return
+        yield chunk
+
+
+def filesystem_of(uri: str, attempts: int = _ATTEMPTS) -> tuple[Any, str]:
+    """Return the path that ``uri`` names, after its pyarrow filesystem, which itself bridges faults of some seconds.
+
+    Args:
+        uri: where.
+        attempts: of one request to S3, with random pauses that grow.
+
+    Raises:
+        UserError: the store cannot be reached, or nothing here reads the scheme.
+    """
     from pyarrow import fs
 
     try:
         filesystem, path = fs.FileSystem.from_uri(uri)
-        return filesystem, path
+        return _trying_again(filesystem, attempts), path
     except pa.ArrowInvalid:  # a scheme that pyarrow does not know
         pass
     except OSError as error:
@@ -192,3 +188,28 @@ def filesystem_of(uri: str) -> tuple[Any, str]:
             "fsspec and its package for them"
         ) from None
     return fs.PyFileSystem(fs.FSSpecHandler(other)), path
+
+
+def _trying_again(filesystem: Any, attempts: int) -> Any:
+    """Have Arrow bridge short faults, such as a connection that is cut or a store that is busy, and no long ones.
+
+    As a URI alone opens it, Google's storage is tried for 15 minutes, without a word and whoever asks for the end, and
+    S3 five times a second, which is no help to a store that many nodes ask at once (Arrow 26).
+    """
+    from pyarrow import fs
+
+    if filesystem.type_name not in ("s3", "gcs"):
+        return filesystem
+    make, (settings,) = filesystem.__reduce__()  # the one way to the settings that the URI and the environment gave
+    if filesystem.type_name == "gcs":
+        return make({**settings, "retry_time_limit": settings["retry_time_limit"] or timedelta(seconds=_SECONDS)})
+    return make(
+        {
+            **settings,
+            "retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=attempts),
+            # Ray copies files on Arrow's own threads. Writes in the background would wait for one of the same threads,
+            # for ever once all of them wait (apache/arrow#32372).
+            "background_writes": False,
+            "allow_delayed_open": True,  # a small file is one request instead of three
+        }
+    )

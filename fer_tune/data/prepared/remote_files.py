@@ -9,28 +9,25 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from fer_tune.data.prepared import remote
 from fer_tune.errors import UserError
-
-_CHUNK = 8 << 20  # bytes copied at once
+from fer_tune.uris import below as uri_below
+from fer_tune.uris import last_name, parted, pinned
 
 
 class RemoteFolder:
     """What lies at a URI; its methods raise a UserError where the store cannot be reached.
 
     Raises:
-        UserError: nothing here reads the scheme, or a password stands in the URI.
+        UserError: nothing here reads the scheme.
     """
 
     def __init__(self, uri: str) -> None:
-        remote.refuse_password(uri)
         self.uri = uri
         self._filesystem, path = remote.filesystem_of(uri)
         self._path = path.rstrip("/")
@@ -44,13 +41,13 @@ class RemoteFolder:
         from pyarrow import fs
 
         selector = fs.FileSelector(self._at(below), allow_not_found=True, recursive=bool(below))
-        with _reached(self.uri):
+        with remote.reached(self.uri):
             infos = self._filesystem.get_file_info(selector)
         return [info.path.removeprefix(self._path).lstrip("/") for info in infos if info.is_file]
 
     def read(self, name: str) -> bytes:
         """Return what a file below the URI holds."""
-        with _reached(self.uri), self._filesystem.open_input_stream(self._at(name)) as stream:
+        with remote.reached(self.uri), self._filesystem.open_input_stream(self._at(name)) as stream:
             content: bytes = stream.read()
         return content
 
@@ -59,16 +56,16 @@ class RemoteFolder:
 
         A file of which size and time are those of one that was fetched before is not fetched again.
         """
-        uri = _below(self.uri, name)
+        uri = uri_below(self.uri, name)
         info = self._info(name)
         seen = _cache() / f".{_digest(f'{uri} {info.size} {info.mtime_ns}')}"
-        with _writable(uri), FileLock(f"{seen}.lock"):
+        with remote.writable(_cache(), uri), FileLock(f"{seen}.lock"):
             known = seen.read_text(encoding="utf-8") if info.mtime_ns is not None and seen.is_file() else ""
             file = kept(known) if known else None
             if file is None:
-                file, known = self._copied(name, PurePosixPath(uri.partition("?")[0]).name)
+                file, known = self._copied(name, last_name(uri))
                 seen.write_text(known, encoding="utf-8")
-        return file, remote.pinned(uri, known)
+        return file, pinned(uri, known)
 
     def _copied(self, name: str, plain: str) -> tuple[Path, str]:
         """Copy a file into the cache; return it and its SHA-256."""
@@ -76,10 +73,10 @@ class RemoteFolder:
         with tempfile.NamedTemporaryFile(dir=_cache(), prefix=".", delete=False) as target:
             hidden = Path(target.name)
             try:
-                with _reached(self.uri):
+                with remote.reached(self.uri):
                     source = self._filesystem.open_input_stream(self._at(name))
                 with source:
-                    while chunk := self._chunk(source):
+                    for chunk in remote.chunks(source, self.uri):
                         digest.update(chunk)
                         target.write(chunk)
                 hidden.chmod(0o644)  # it was made private
@@ -88,16 +85,11 @@ class RemoteFolder:
             finally:
                 hidden.unlink(missing_ok=True)
 
-    def _chunk(self, source: Any) -> bytes:
-        with _reached(self.uri):
-            chunk: bytes = source.read(_CHUNK)
-        return chunk
-
     def _at(self, name: str) -> str:
         return f"{self._path}/{name}" if name else self._path
 
     def _info(self, name: str) -> Any:
-        with _reached(self.uri):
+        with remote.reached(self.uri):
             return self._filesystem.get_file_info(self._at(name))
 
 
@@ -112,14 +104,14 @@ def fetched(uri: str) -> Path:
     Raises:
         UserError: it is not there or cannot be reached, or its content is not the pinned one any more.
     """
-    uri, wanted = remote.parted(uri)
+    uri, wanted = parted(uri)
     if wanted and (file := kept(wanted)):
         return file
     place = RemoteFolder(uri)
     if not place.is_file():
         raise UserError(f"{uri}: no such file")
     file, found = place.fetch()
-    if wanted and remote.parted(found)[1] != wanted:
+    if wanted and parted(found)[1] != wanted:
         raise UserError(f"{uri}: its content was replaced since this run began; put the same file there again")
     return file
 
@@ -128,30 +120,5 @@ def _cache() -> Path:
     return remote.cache_folder() / "files"
 
 
-def _below(uri: str, name: str) -> str:
-    base, mark, query = uri.partition("?")
-    return f"{base.rstrip('/')}/{name}{mark}{query}" if name else uri
-
-
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-@contextmanager
-def _reached(uri: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{uri}: cannot be read: {error}") from None
-
-
-@contextmanager
-def _writable(uri: str) -> Iterator[None]:
-    try:
-        _cache().mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise UserError(
-            f"{_cache()}: {uri} cannot be kept there: {error.strerror or error}; free some space, or name another "
-            "folder in FER_TUNE_CACHE"
-        ) from None

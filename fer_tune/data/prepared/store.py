@@ -18,6 +18,7 @@ from fer_tune.data.prepared import remote
 from fer_tune.data.prepared.card import CARD_FILE, SPLITS, DatasetCard, read_card, split_file
 from fer_tune.data.prepared.writer import batch_digest
 from fer_tune.errors import UserError
+from fer_tune.uris import as_uri, local_path, pinned
 
 
 class Split:
@@ -114,10 +115,8 @@ class PreparedDataset:
         Raises:
             UserError: there is none (with what was looked for), it is damaged, or a newer fer-tune wrote it.
         """
-        uri = remote.as_uri(str(path))
-        folder = (
-            remote.fetch(uri, _verified) if uri else Path(remote.without_file_scheme(str(path))).expanduser().resolve()
-        )
+        uri = as_uri(path)
+        folder = remote.fetch(uri, _verified) if uri else local_path(path).expanduser().resolve()
         card = read_card(folder)
         for split in SPLITS:
             file = folder / split_file(split)
@@ -126,7 +125,7 @@ class PreparedDataset:
             size, expected = file.stat().st_size, card.split_bytes.get(split)
             if size != expected:
                 raise _damaged(file, f"{size} bytes, but {CARD_FILE} says {expected}")
-        return cls(folder, card, remote.pinned(uri, card.content_hash) if uri else str(folder))
+        return cls(folder, card, pinned(uri, card.content_hash) if uri else str(folder))
 
     def train(self) -> Split:
         """Map the training split."""

@@ -11,19 +11,20 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from fer_tune.errors import UserError
+from fer_tune.run_folder import RunFolder
 from fer_tune.search.cluster.hardware import NO_LABELS, living
-from fer_tune.storage.runs import check_writable, store_of
+from fer_tune.storage.runs import check_writable
 
 _PATIENCE = 90.0  # seconds for a node's answer: it may have to start a process and import pyarrow first
 
 
-def check_shared(run: Path, labels: Mapping[str, str] = NO_LABELS) -> None:
+def check_shared(run: RunFolder, labels: Mapping[str, str] = NO_LABELS) -> None:
     """Ask each other node that can train whether it sees where ``run`` is; on one node or without Ray, ask nobody.
 
     A node that does not answer in time is taken to see it: trials there would tell.
 
     Args:
-        run: the run folder, made or not yet made, or the local copy of a run in a store.
+        run: made or not yet made.
         labels: of the nodes that can train, see :mod:`fer_tune.search.cluster.node_labels`.
 
     Raises:
@@ -39,11 +40,11 @@ def check_shared(run: Path, labels: Mapping[str, str] = NO_LABELS) -> None:
     }
     if not others:
         return
-    uri = store_of(run)
-    if uri:
-        answers = _ask(others, uri, "")
+    if run.uri:
+        answers = _ask(others, run.uri, "")
     else:
-        marker = next(path for path in (run, *run.parents) if path.is_dir()) / f".seen-by-all-{uuid.uuid4().hex}"
+        there = next(path for path in (run.path, *run.path.parents) if path.is_dir())
+        marker = there / f".seen-by-all-{uuid.uuid4().hex}"
         marker.touch()
         try:
             answers = _ask(others, "", str(marker))
@@ -53,15 +54,15 @@ def check_shared(run: Path, labels: Mapping[str, str] = NO_LABELS) -> None:
     if not blind:
         return
     nodes = ", ".join(sorted(blind))
-    if uri:
+    if run.uri:
         raise UserError(
-            f"{uri}: cannot be written from {len(blind)} of the cluster's other {len(others)} nodes ({nodes}): "
+            f"{run.uri}: cannot be written from {len(blind)} of the cluster's other {len(others)} nodes ({nodes}): "
             f"{next(iter(blind.values()))}; give those nodes the credentials and the address too"
         )
     raise UserError(
-        f"--storage {run.parent}: {len(blind)} of the cluster's other {len(others)} nodes ({nodes}) do not see this "
-        "folder, so their trials could save nothing; name a folder that all nodes mount at this path, or a URI such "
-        "as s3://bucket/runs"
+        f"--storage {run.path.parent}: {len(blind)} of the cluster's other {len(others)} nodes ({nodes}) do not see "
+        "this folder, so their trials could save nothing; name a folder that all nodes mount at this path, or a URI "
+        "such as s3://bucket/runs"
     )
 
 

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
 from fer_tune.objectives import METRIC, Objective
-from fer_tune.run_folder import Candidate, Sampler, Scheduler
+from fer_tune.run_folder import Candidate, RunFolder, Sampler, Scheduler
 from fer_tune.search.cluster.room import Room
 from fer_tune.search.proposing.grid import LOST, grid_trials
 from fer_tune.search.proposing.objectives import told, value_of
@@ -29,7 +29,6 @@ from fer_tune.search.proposing.optuna_internals import mark, report
 from fer_tune.search.proposing.samplers import blind_trials, make_sampler
 from fer_tune.search.spaces.space import SearchSpace, origin
 from fer_tune.storage.moved import where_now
-from fer_tune.storage.runs import store_of
 
 
 def open_studies(
@@ -77,7 +76,7 @@ class StudySearcher(Searcher):
         trials: most trials per backbone.
         epochs: most epochs of one trial.
         seed: of the samplers, and of every trial's training.
-        journal: the journal file.
+        run: the run folder, with the journal in it.
         sampler: what draws, see :func:`make_sampler`.
         scheduler: what stops trials.
         second: the objective beside validation accuracy, if any, see :mod:`fer_tune.search.proposing.objectives`.
@@ -91,7 +90,7 @@ class StudySearcher(Searcher):
         trials: int,
         epochs: int,
         seed: int,
-        journal: Path,
+        run: RunFolder,
         sampler: Sampler = "tpe",
         scheduler: Scheduler = "asha",
         second: Objective | None = None,
@@ -99,7 +98,7 @@ class StudySearcher(Searcher):
     ) -> None:
         super().__init__(metric=METRIC, mode="max")
         self._sampler, self._scheduler, self._second = sampler, scheduler, second
-        self._spaces, self._epochs, self._seed, self._journal = spaces, epochs, seed, journal
+        self._spaces, self._epochs, self._seed, self._run = spaces, epochs, seed, run
         self._trials = planned_trials(spaces, first, trials, sampler)
         self._room = room
         blind = blind_trials(sampler)  # and those that are tried first, as they are known
@@ -168,16 +167,17 @@ class StudySearcher(Searcher):
         """
         names = ("_suggested", "_numbers", "_told", "_seconds")
         state = {name.removeprefix("_"): getattr(self, name) for name in names}
-        if store_of(self._journal.parent):
-            state["journal_lines"] = self._journal.read_bytes()
+        if self._run.uri:
+            state["journal_lines"] = self._run.study_file.read_bytes()
         Path(checkpoint_path).write_bytes(pickle.dumps(state))
 
     def restore(self, checkpoint_path: str) -> None:
         """Go on from a snapshot; trials that the study started after it are failed, published ones tried again."""
         state = pickle.loads(Path(checkpoint_path).read_bytes())
         lines = state.pop("journal_lines", b"")
-        if len(lines) > (self._journal.stat().st_size if self._journal.is_file() else 0):
-            self._journal.write_bytes(lines)
+        journal = self._run.study_file
+        if len(lines) > (journal.stat().st_size if journal.is_file() else 0):
+            journal.write_bytes(lines)
             self._studies = None  # to be read anew
         self.__dict__.update({f"_{name}": value for name, value in state.items()})
         for backbone, space in self._spaces.items():
@@ -193,8 +193,7 @@ class StudySearcher(Searcher):
         return {**self.__dict__, "_studies": None}  # opened again from the journal where it is unpickled
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._journal = where_now(self._journal.parent) / self._journal.name
+        self.__dict__.update(state, _run=where_now(state["_run"]))
 
     def _turn(self, open_ones: list[str]) -> str:
         """Return whose trial is next: of the first of those that have fewest."""
@@ -208,7 +207,7 @@ class StudySearcher(Searcher):
     def _open_studies(self) -> dict[str, optuna.Study]:
         """Open the studies with their samplers, whose random numbers go on from the number of trials drawn."""
         second = {name: self._second_of(name) for name in self._spaces}
-        studies = open_studies(self._journal, self._spaces, self._seed, second=second)
+        studies = open_studies(self._run.study_file, self._spaces, self._seed, second=second)
         for index, (name, study) in enumerate(studies.items()):
             seed = self._seed + 1_000 * index + len(study.get_trials(deepcopy=False))
             study.sampler = make_sampler(self._sampler, seed, self._spaces[name], self._scheduler)

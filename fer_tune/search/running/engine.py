@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +25,6 @@ from fer_tune.search.running.tuner import new_tuner, restored_tuner, trial_setup
 from fer_tune.search.watching.output import output
 from fer_tune.storage.moved import moved_to
 from fer_tune.storage.runs import kept, new_run, open_run
-from fer_tune.storage.uris import local_path, run_uri
 from fer_tune.tracking.mode import Mode, resolve_mode
 
 
@@ -55,10 +53,10 @@ def search(options: SearchOptions) -> Ended:
     with ray_session(dashboard=options.workers_per_trial > 1) as joined:
         settings = _settings(run.name, plan, plan.resources(joined=joined), wandb)
         _look_for_room(run, settings, joined=joined)
-        check_shared(run.path, settings.node_labels)
+        check_shared(run, settings.node_labels)
         run.path.mkdir(parents=True)
         run.write_settings(settings)
-        with kept(run.path, when_lost=ask_to_stop):
+        with kept(run, when_lost=ask_to_stop):
             return _fit(new_tuner(run, settings), run, settings)
 
 
@@ -101,13 +99,13 @@ def _settings(name: str, plan: Plan, resources: Resources, wandb: Mode) -> Searc
     )
 
 
-def resume(path: Path | str) -> Ended:
+def resume(address: Path | str) -> Ended:
     """Go on with a search that was interrupted, from Tune's last snapshot and the trials' last checkpoints.
 
     Raises:
         UserError: no such run, its dataset is gone or changed, or it never got as far as a snapshot.
     """
-    run = open_run(path)
+    run = open_run(address)
     settings = run.settings()
     data = PreparedDataset.open(settings.dataset.path)
     data.verify()
@@ -121,9 +119,9 @@ def resume(path: Path | str) -> Ended:
     with ray_session(dashboard=settings.workers_per_trial > 1) as joined:
         if _ended(run) < settings.total:
             _look_for_room(run, settings, joined=joined)
-        check_shared(run.path, settings.node_labels)
+        check_shared(run, settings.node_labels)
         # Tune's state names the folder where the search began
-        with kept(run.path, when_lost=ask_to_stop), moved_to(run.path):
+        with kept(run, when_lost=ask_to_stop), moved_to(run):
             return _fit(restored_tuner(run, settings, setup), run, settings)
 
 
@@ -132,22 +130,7 @@ def _new_run_folder(options: SearchOptions, data: PreparedDataset) -> RunFolder:
     name = options.name or f"{data.card.name}-{'-'.join(options.backbones[:2])}-{stamp}"
     if "/" in name or name in (".", ".."):
         raise UserError(f"--name {name}: a run's name is the name of a folder; take the slashes out")
-    if uri := run_uri(options.storage):
-        return new_run(uri, name)
-    storage = local_path(options.storage).expanduser().resolve()
-    try:
-        storage.mkdir(parents=True, exist_ok=True)
-        probe = storage / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"--storage {options.storage}: not writable ({error.strerror}); choose another") from None
-    if (storage / name).exists():
-        raise UserError(
-            f"run {name} exists in {options.storage}: go on with it by `fer-tune resume {options.storage / name}`, or "
-            "choose another --name"
-        )
-    return RunFolder(storage / name)
+    return new_run(options.storage, name)
 
 
 def _look_for_room(run: RunFolder, settings: SearchSettings, *, joined: bool) -> None:

@@ -51,7 +51,7 @@ def new_tuner(run: RunFolder, settings: SearchSettings) -> tune.Tuner:
     per_trial = (settings.cpus_per_trial * workers, settings.gpus_per_trial * workers)
     callbacks: list[tune.Callback] = [
         Limits(settings.target_accuracy),
-        Recorder(run.path),
+        Recorder(run),
         Progress(total, settings.epochs, settings.concurrent, settings.time_budget_seconds, per_trial),
         *keepers,
     ]
@@ -68,7 +68,7 @@ def new_tuner(run: RunFolder, settings: SearchSettings) -> tune.Tuner:
                 settings.trials,
                 settings.epochs,
                 settings.seed,
-                run.study_file,
+                run,
                 settings.sampler,
                 settings.scheduler,
                 second_of(settings.objectives),
@@ -85,7 +85,7 @@ def new_tuner(run: RunFolder, settings: SearchSettings) -> tune.Tuner:
         ),
         run_config=tune.RunConfig(
             name=TUNE,
-            **tune_storage(run.path),
+            **tune_storage(run),
             callbacks=callbacks,
             checkpoint_config=tune.CheckpointConfig(num_to_keep=checkpoint.KEPT),
             failure_config=tune.FailureConfig(max_failures=3),
@@ -96,7 +96,7 @@ def new_tuner(run: RunFolder, settings: SearchSettings) -> tune.Tuner:
 
 def restored_tuner(run: RunFolder, settings: SearchSettings, setup: TrialSetup) -> tune.Tuner:
     """Return the Tuner of a search that goes on; a new one where it died before Tune's first snapshot."""
-    storage = tune_storage(run.path)
+    storage = tune_storage(run)
     place, filesystem = f"{storage['storage_path']}/{TUNE}", storage.get("storage_filesystem")
     if tune.Tuner.can_restore(place, filesystem):
         trainable = _trainable(settings, setup)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
@@ -27,15 +26,15 @@ class Recorder(Callback):
     Its rows are part of Tune's snapshots, so after a resume the tables agree with what Tune goes on with.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
         self._trials: dict[str, dict[str, Any]] = {}
         self._epochs: dict[str, dict[int, dict[str, Any]]] = {}
         self._written = 0.0
         self._changed = False
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _folder=where_now(state["_folder"]))
+        self.__dict__.update(state, _run=where_now(state["_run"]))
 
     def get_state(self) -> dict[str, Any]:
         """What Tune saves."""
@@ -95,11 +94,10 @@ class Recorder(Callback):
 
     def write(self) -> None:
         """Write both tables, each in one step."""
-        run = RunFolder(self._folder)
         rows = [self._summary(trial_id) for trial_id in self._trials]
-        write_table(rows, TRIAL_COLUMNS, run.trials_file)
+        write_table(rows, TRIAL_COLUMNS, self._run.trials_file)
         epochs = [by_epoch[epoch] for by_epoch in self._epochs.values() for epoch in sorted(by_epoch)]
-        write_table(epochs, EPOCH_COLUMNS, run.epochs_file)
+        write_table(epochs, EPOCH_COLUMNS, self._run.epochs_file)
         self._written, self._changed = time.monotonic(), False
 
     def _row(self, trial: Trial) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from fer_tune.run_folder import RunFolder
 from fer_tune.search.watching.board import Best, Running, Snapshot, clock
-from fer_tune.storage.runs import shown
 from fer_tune.tables import read_table
 
 _SILENT = 600.0  # seconds without a word, while trials run, after which a person should look
@@ -68,9 +67,9 @@ def read_snapshot(run: RunFolder) -> Snapshot:
 
 def _notes(run: RunFolder, ended: int, total: int, running: list[dict[str, Any]], quiet: float) -> list[str]:
     if ended >= total:
-        return [f"the search has ended; next: fer-tune refit {shown(run.path)}"]
+        return [f"the search has ended; next: fer-tune refit {run.place}"]
     if quiet > _SILENT:
-        again = f"fer-tune resume {shown(run.path)}"
+        again = f"fer-tune resume {run.place}"
         return [f"nothing written for {clock(quiet)}; if it was interrupted, go on with: {again}"]
     return [] if running or ended else ["no trial has reported yet"]
 

@@ -1,6 +1,9 @@
+import errno
+import os
 import shutil
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import fsspec
@@ -189,3 +192,95 @@ def test_the_cache_is_where_caches_are(monkeypatch, tmp_path):
 def test_a_folder_that_this_machine_does_not_see(tmp_path):
     with pytest.raises(UserError, match=r"nowhere: no such folder on .*every node must see it.*s3://bucket/folder"):
         PreparedDataset.open(tmp_path / "nowhere")
+
+
+class Lost:
+    """An open file of a store that is gone after its first bytes."""
+
+    def __init__(self) -> None:
+        self._chunks = [b"some of it"]
+
+    def __enter__(self) -> "Lost":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        pass
+
+    def read(self, size: int) -> bytes:
+        if not self._chunks:
+            raise OSError(5, "Connection reset by peer")
+        return self._chunks.pop()
+
+
+def test_a_connection_that_is_lost_is_not_taken_for_a_full_disk(store, tmp_path, monkeypatch):
+    filesystem_of = remote.filesystem_of
+
+    class Losing:
+        def __init__(self, filesystem) -> None:
+            self._filesystem = filesystem
+
+        def open_input_stream(self, path):
+            return Lost() if path.endswith("val.arrow") else self._filesystem.open_input_stream(path)
+
+    def losing(uri):
+        filesystem, path = filesystem_of(uri)
+        return Losing(filesystem), path
+
+    monkeypatch.setattr(remote, "filesystem_of", losing)
+    with pytest.raises(UserError, match=rf"^{URI}/val\.arrow: cannot be reached: .*Connection reset by peer$"):
+        PreparedDataset.open(URI)
+    assert cached(tmp_path) == []
+
+
+def test_a_full_disk_is_told_as_one(store, tmp_path, monkeypatch):
+    chunks = remote.chunks
+
+    def filling(source, uri):
+        yield from chunks(source, uri)
+        if uri.endswith("val.arrow"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as a write does
+
+    monkeypatch.setattr(remote, "chunks", filling)
+    with pytest.raises(UserError, match=rf"cache: {URI} cannot be kept there: No space left on device; free some"):
+        PreparedDataset.open(URI)
+    assert cached(tmp_path) == []
+
+
+class Busy(BaseHTTPRequestHandler):
+    """A store that asks for patience twice, as S3 does of many nodes at once, and then answers."""
+
+    asked = 0
+
+    def do_HEAD(self) -> None:
+        type(self).asked += 1
+        self.send_response(503 if self.asked < 3 else 200)
+        self.send_header("Content-Length", "7")
+        self.send_header("Last-Modified", "Mon, 02 Jan 2023 03:04:05 GMT")
+        self.end_headers()
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+def test_a_busy_store_is_asked_again(monkeypatch):
+    monkeypatch.setattr(Busy, "asked", 0)
+    server = HTTPServer(("127.0.0.1", 0), Busy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    where = f"scheme=http&region=us-east-1&endpoint_override=127.0.0.1:{server.server_port}"
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    try:
+        filesystem, path = remote.filesystem_of(f"s3://bucket/x?{where}")
+        assert filesystem.get_file_info(path).size == 7
+        assert Busy.asked == 3
+    finally:
+        server.shutdown()
+
+
+def test_googles_storage_gives_up_in_time(monkeypatch):
+    monkeypatch.setattr(remote, "_SECONDS", 0.5)
+    began = time.monotonic()
+    filesystem, path = remote.filesystem_of("gs://anonymous@bucket/x?scheme=http&endpoint_override=127.0.0.1:9")
+    with pytest.raises(OSError, match="connect"):
+        filesystem.get_file_info(path)
+    assert time.monotonic() - began < 30

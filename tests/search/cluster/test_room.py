@@ -10,7 +10,7 @@ import pytest
 import ray
 from ray.tune.search import Searcher
 
-from fer_tune.run_folder import Candidate, Sampler
+from fer_tune.run_folder import Candidate, RunFolder, Sampler
 from fer_tune.search.cluster.room import MOST_WAITING, Room
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.spaces.loading import from_resolved
@@ -126,7 +126,7 @@ def test_the_searcher_waits_for_room(tmp_path, sampler: Sampler, published: int,
     spaces = {"cnn_simpler": from_resolved(SPACE)}
     first = {"cnn_simpler": [PAPER.model_copy(update={"name": f"paper/{i}"}) for i in range(published)]}
     room: Any = Asked(11)
-    search = StudySearcher(spaces, first, 12, 5, 0, tmp_path / "study.journal", sampler, room=room)
+    search = StudySearcher(spaces, first, 12, 5, 0, RunFolder(tmp_path), sampler, room=room)
     for index in range(11):
         assert isinstance(search.suggest(f"t{index}"), dict)
     assert search.suggest("late") is None
@@ -136,7 +136,7 @@ def test_the_searcher_waits_for_room(tmp_path, sampler: Sampler, published: int,
 def test_a_full_room_does_not_hide_that_all_are_suggested(tmp_path):
     spaces = {"cnn_simpler": from_resolved(SPACE)}
     room: Any = Asked(1)
-    search = StudySearcher(spaces, {}, 1, 5, 0, tmp_path / "study.journal", room=room)
+    search = StudySearcher(spaces, {}, 1, 5, 0, RunFolder(tmp_path), room=room)
     assert isinstance(search.suggest("a"), dict)
     assert search.suggest("b") == Searcher.FINISHED
 
@@ -144,6 +144,6 @@ def test_a_full_room_does_not_hide_that_all_are_suggested(tmp_path):
 def test_the_searcher_and_tune_s_callback_are_one_room_after_a_resume(tmp_path):
     spaces = {"cnn_simpler": from_resolved(SPACE)}
     room = Room(1, 0)
-    search = StudySearcher(spaces, {}, 1, 5, 0, tmp_path / "study.journal", room=room)
+    search = StudySearcher(spaces, {}, 1, 5, 0, RunFolder(tmp_path), room=room)
     again, callback = pickle.loads(pickle.dumps((search, room)))
     assert again._room is callback

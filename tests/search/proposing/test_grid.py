@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 import fer_tune.search.proposing.grid as grid
-from fer_tune.run_folder import Candidate
+from fer_tune.run_folder import Candidate, RunFolder
 from fer_tune.search.proposing.grid import grid_points, grid_size, grid_trials, grid_values
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.spaces.loading import from_resolved
@@ -33,7 +33,7 @@ OUTSIDE = Candidate(name="paper/outside", config={"optimizer": "adam", "learning
 
 def searcher(folder, trials=100, first=(), seed=0) -> StudySearcher:
     name = SPACE.backbone
-    return StudySearcher({name: SPACE}, {name: list(first)}, trials, 5, seed, folder / "study.journal", "grid")
+    return StudySearcher({name: SPACE}, {name: list(first)}, trials, 5, seed, RunFolder(folder), "grid")
 
 
 def suggested(search: StudySearcher, start: int = 0) -> list[dict]:

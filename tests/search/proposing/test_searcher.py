@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from fer_tune.config import trial_config
-from fer_tune.run_folder import Published
+from fer_tune.run_folder import Published, RunFolder
 from fer_tune.search.proposing.searcher import StudySearcher, open_studies
 from fer_tune.search.spaces.loading import from_resolved
 
@@ -26,9 +26,7 @@ PAPER = Published(
 
 def searcher(tmp_path, trials=3, published=(), backbones=("cnn_residual",), seed=0) -> StudySearcher:
     spaces = {name: from_resolved({**SPACE, "backbone": name}) for name in backbones}
-    return StudySearcher(
-        spaces, {name: list(published) for name in backbones}, trials, 5, seed, tmp_path / "study.journal"
-    )
+    return StudySearcher(spaces, {name: list(published) for name in backbones}, trials, 5, seed, RunFolder(tmp_path))
 
 
 def study(tmp_path, name="cnn_residual"):
@@ -136,8 +134,8 @@ def test_an_epoch_is_told_once(tmp_path, epoch):
 def with_second(tmp_path, second, sampler="tpe", scheduler="asha"):
     searched = {**SPACE["search"], "image_size": {"choice": [24, 48]}}
     space = from_resolved({**SPACE, "search": searched})
-    journal = tmp_path / "study.journal"
-    return StudySearcher({"cnn_residual": space}, {}, 40, 5, 0, journal, sampler, scheduler, second)
+    run = RunFolder(tmp_path)
+    return StudySearcher({"cnn_residual": space}, {}, 40, 5, 0, run, sampler, scheduler, second)
 
 
 def test_a_second_objective_is_told_with_the_accuracy(tmp_path):
@@ -197,7 +195,7 @@ def test_a_small_grid_ends_before_the_other_backbone_does(tmp_path):
     small = {"backbone": "cnn_residual", "search": {"optimizer": {"choice": ["adamw", "sgd"]}}}
     large = {**small, "backbone": "cnn_baseline", "search": {"batch_size": {"choice": [8, 16, 32, 64, 128]}}}
     spaces = {each["backbone"]: from_resolved(each) for each in (small, large)}
-    search = StudySearcher(spaces, {}, 4, 5, 0, tmp_path / "study.journal", "grid")
+    search = StudySearcher(spaces, {}, 4, 5, 0, RunFolder(tmp_path), "grid")
     names = [search.suggest(str(index))["backbone"] for index in range(6)]
     assert names == ["cnn_residual", "cnn_baseline"] * 2 + ["cnn_baseline"] * 2
     assert search.suggest("x") == Searcher.FINISHED

@@ -68,7 +68,7 @@ def test_the_best_come_first_and_failed_ones_not_at_all(earlier):
 def test_they_are_the_first_trials_of_the_new_search(earlier, tmp_path):
     space = from_resolved({"backbone": "cnn_residual", "search": {"learning_rate": {"log_uniform": [1e-4, 1e-1]}}})
     searcher = StudySearcher(
-        {"cnn_residual": space}, best_of(earlier, ["cnn_residual"], 2), 3, 5, 0, tmp_path / "study.journal"
+        {"cnn_residual": space}, best_of(earlier, ["cnn_residual"], 2), 3, 5, 0, RunFolder(tmp_path)
     )
     drawn = [searcher.suggest(name) for name in "abc"]
     assert [(settings["origin"], settings["learning_rate"]) for settings in drawn[:2]] == [  # type: ignore[index]

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from fer_tune.run_folder import RunFolder
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.spaces.loading import from_resolved
 
@@ -36,7 +37,7 @@ def get(address: str, seconds: float = 60) -> Any:
 def journal(tmp_path: Path) -> Path:
     space = from_resolved({"backbone": "cnn_residual", "search": {"learning_rate": {"log_uniform": [1e-4, 1e-1]}}})
     file = tmp_path / "study.journal"
-    searcher = StudySearcher({"cnn_residual": space}, {}, 3, 2, 0, file)
+    searcher = StudySearcher({"cnn_residual": space}, {}, 3, 2, 0, RunFolder(tmp_path))
     for name in ("done", "stopped", "dead"):
         searcher.suggest(name)
     ended = {"epoch": 2, "best_val_accuracy": 0.6, "finished": True}

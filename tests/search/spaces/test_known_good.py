@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fer_tune.errors import UserError
+from fer_tune.run_folder import RunFolder
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.proposing.warm_start import starts
@@ -112,7 +113,7 @@ def test_a_list_is_asked_for(tmp_path):
 def test_they_come_after_an_earlier_run_and_before_anything_drawn(tmp_path):
     space = space_of(tmp_path, "extends: shared.yaml\n")
     first = starts(options(tmp_path), {"cnn_simpler": space})
-    searcher = StudySearcher({"cnn_simpler": space}, first, 3, 5, 0, tmp_path / "study.journal")
+    searcher = StudySearcher({"cnn_simpler": space}, first, 3, 5, 0, RunFolder(tmp_path))
     drawn = [searcher.suggest(name) for name in "abc"]
     assert [(each["origin"], each["learning_rate"]) for each in drawn[:2]] == [  # type: ignore[index]
         ("us/first", 8e-3),

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
-from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, RECALLS, TRIAL_COLUMNS
+from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, RECALLS, TRIAL_COLUMNS, RunFolder
 from fer_tune.search.watching.recorder import Recorder
 
 
@@ -34,7 +34,7 @@ def result(epoch, accuracy, finished=False):
 
 @pytest.fixture
 def tables(tmp_path):
-    recorder = Recorder(tmp_path)
+    recorder = Recorder(RunFolder(tmp_path))
 
     def read():
         recorder.write()
@@ -125,7 +125,7 @@ def test_what_a_trial_was_computed_in_is_kept(tables):
 def test_rows_survive_a_snapshot(tables, tmp_path):
     recorder, _ = tables
     recorder.on_trial_result(0, [], trial("one"), result(1, 0.4))
-    resumed = Recorder(tmp_path / "resumed")
+    resumed = Recorder(RunFolder(tmp_path / "resumed"))
     resumed.set_state(pickle.loads(pickle.dumps(recorder.get_state())))
     resumed.write()
     assert pq.read_table(tmp_path / "resumed" / "trials.parquet").column("trial_id").to_pylist() == ["one"]
