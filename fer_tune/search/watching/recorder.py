@@ -129,7 +129,7 @@ class Recorder(Callback):
             row |= {"best_val_accuracy": best["val_accuracy"], "best_epoch": best["epoch"]}
             row["seconds"] = sum(epoch["seconds"] for epoch in epochs)
             row["epoch_seconds"] = typical_seconds([epoch["seconds"] for epoch in epochs])
-            row["computed_in"] = epochs[-1].get("computed_in")  # Tune's snapshot of an older version has none
+            row["computed_in"] = epochs[-1]["computed_in"]
             row["images_per_second"] = sum(epoch["images_per_second"] for epoch in epochs) / len(epochs)
         return row
 
