@@ -14,19 +14,18 @@ The door for notebooks is :func:`load_run`, which needs neither Ray nor Weights 
     compare(["runs/resnet18-fer2013", "runs/vgg16-fer2013"]).table
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from analysis.result import Run, load_run
 
 if TYPE_CHECKING:
     from analysis.across import compare
+    from analysis.result import Run, load_run
 
 __all__ = ["Run", "compare", "load_run"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "compare":  # it draws, and drawing takes a second to import that reading a run should not cost
-        from analysis.across import compare
-
-        return compare
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Reading takes pyarrow, and comparing draws: seconds that who wants another part of this should not wait for.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("analysis.across" if name == "compare" else "analysis.result"), name)

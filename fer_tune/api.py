@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 from annotated_types import Ge, Le
 from typing_extensions import Doc
 
-from analysis.result import Run
 from fer_tune.door import GaveUpError, Interrupted, checked, door
 from fer_tune.errors import UserError
+from fer_tune.kinds import Sampler
 from fer_tune.objectives import Objective
-from fer_tune.run_folder import Sampler
 from fer_tune.search.watching.output import Output, showing
 from fer_tune.tracking.mode import Choice
 
 if TYPE_CHECKING:
+    from analysis.result import Run
     from fer_tune.data.prepared.card import DatasetCard
     from fer_tune.search.options import SearchOptions
     from fer_tune.search.running.engine import Ended
@@ -209,7 +209,7 @@ def search_options(**given: Any) -> SearchOptions:
     Raises:
         UserError: one is out of its bounds, or cannot be read.
     """
-    from fer_tune.run_folder import Scheduler
+    from fer_tune.kinds import Scheduler
     from fer_tune.search.cluster.node_labels import parse_labels
     from fer_tune.search.options import SearchOptions
     from fer_tune.search.stopping_early.not_offered import NOT_OFFERED
@@ -249,10 +249,12 @@ def resume(
     from fer_tune.search.running.engine import resume as run_resume
 
     with showing(output):
-        return _run_of(run_resume(run.place if isinstance(run, Run) else run))
+        return _run_of(run_resume(run if isinstance(run, str | Path) else run.place))
 
 
 def _run_of(ended: Ended) -> Run:
+    from analysis.result import Run
+
     run = Run(ended.run, ended.run.settings(), ended.reason)
     if ended.interrupted:
         raise Interrupted(f"interrupted; nothing finished is lost. Go on with: fer-tune resume {run.place}", run)

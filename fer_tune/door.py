@@ -89,7 +89,9 @@ def signature(function: Callable[..., Any]) -> inspect.Signature:
     found = inspect.signature(function)
     names = inspect.unwrap(function).__globals__
     evaluated = [
-        each.replace(annotation=eval(each.annotation, names)) if isinstance(each.annotation, str) else each
+        each.replace(annotation=eval(each.annotation, names))
+        if isinstance(each.annotation, str) and each.name not in _UNCHECKED
+        else each
         for each in found.parameters.values()
     ]
     return found.replace(parameters=evaluated)

@@ -17,12 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fer_tune import layout
 from fer_tune.errors import UserError
 from fer_tune.files import replacing
+from fer_tune.kinds import Sampler, Scheduler
 from fer_tune.objectives import OBJECTIVES, Objective
 from fer_tune.uris import below
 
 Status = Literal["completed", "stopped", "failed", "running"]
-Sampler = Literal["tpe", "random", "gp", "cmaes", "grid"]
-Scheduler = Literal["asha", "median", "none"]
 TrainedOn = Literal["train", "train+val"]
 
 SEARCHED = "searched"

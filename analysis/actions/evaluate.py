@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from typing_extensions import Doc
 
-from analysis.run import RunRecord
 from fer_tune.door import door
 
 if TYPE_CHECKING:
     from analysis.results import TestResult
+    from analysis.run import RunRecord
 
 
 @door

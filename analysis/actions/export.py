@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from typing_extensions import Doc
 
-from analysis.run import RunRecord
 from fer_tune.door import door
+
+if TYPE_CHECKING:
+    from analysis.run import RunRecord
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from analysis.run import RunRecord
 from fer_tune.door import door
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from analysis.run import RunRecord
 
 
 @door

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Gt
 from typing_extensions import Doc
 
-from analysis.run import RunRecord
 from fer_tune.door import Interrupted, door
 from fer_tune.errors import UserError
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from analysis.refits.training import RefitTask
+    from analysis.run import RunRecord
     from fer_tune.run_folder import FinalPlan, RefitPlan
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis.run import RunRecord
 from fer_tune.door import door
 
 if TYPE_CHECKING:
     from analysis.report.writing import Written
+    from analysis.run import RunRecord
 
 
 @door

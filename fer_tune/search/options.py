@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fer_tune.kinds import Sampler, Scheduler
     from fer_tune.objectives import Objective
-    from fer_tune.run_folder import Sampler, Scheduler
     from fer_tune.tracking.mode import Choice
 
 

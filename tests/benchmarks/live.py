@@ -29,7 +29,7 @@ from surrogate import EPOCHS, HERE, IMAGES
 
 import fer_tune.search.running.engine as engine
 from fer_tune.data.synthetic.synthesize import synthesize
-from fer_tune.run_folder import Sampler, Scheduler
+from fer_tune.kinds import Sampler, Scheduler
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.spaces.loading import load_space
 from fer_tune.training.ray_worker import TrialSetup

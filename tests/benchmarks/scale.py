@@ -35,7 +35,7 @@ from ray.tune.result import RESULT_DUPLICATE
 from ray.tune.schedulers import ASHAScheduler
 
 import fer_tune.search.running.engine as engine
-from fer_tune.run_folder import Sampler
+from fer_tune.kinds import Sampler
 from fer_tune.search.options import SearchOptions
 
 DEFAULTS = (1_000, 64, 3, 1, 8)

@@ -11,7 +11,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler
 from optuna.trial import FrozenTrial
 
 from fer_tune.errors import UserError
-from fer_tune.run_folder import Sampler, Scheduler
+from fer_tune.kinds import Sampler, Scheduler
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.proposing.grid import POINTS, GridSampler, grid_size, grid_values
 from fer_tune.search.proposing.optuna_internals import ToleratesOthers

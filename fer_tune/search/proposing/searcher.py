@@ -20,8 +20,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
+from fer_tune.kinds import Sampler, Scheduler
 from fer_tune.objectives import METRIC, Objective
-from fer_tune.run_folder import Candidate, RunFolder, Sampler, Scheduler
+from fer_tune.run_folder import Candidate, RunFolder
 from fer_tune.search.cluster.room import Room
 from fer_tune.search.proposing.grid import LOST, grid_trials
 from fer_tune.search.proposing.objectives import told, value_of

@@ -10,7 +10,8 @@ import pytest
 import ray
 from ray.tune.search import Searcher
 
-from fer_tune.run_folder import Candidate, RunFolder, Sampler
+from fer_tune.kinds import Sampler
+from fer_tune.run_folder import Candidate, RunFolder
 from fer_tune.search.cluster.room import MOST_WAITING, Room
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.spaces.loading import from_resolved

@@ -8,7 +8,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from fer_tune.run_folder import Candidate, Sampler
+from fer_tune.kinds import Sampler
+from fer_tune.run_folder import Candidate
 from fer_tune.search.proposing.samplers import lasting_ranges, make_sampler
 from fer_tune.search.spaces.loading import from_resolved
 from fer_tune.search.spaces.space import SearchSpace

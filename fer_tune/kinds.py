@@ -1,0 +1,11 @@
+"""The names by which a user asks for a sampler or a scheduler."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Sampler = Literal["tpe", "random", "gp", "cmaes", "grid"]
+"""What draws settings, see :func:`fer_tune.search.proposing.samplers.make_sampler`."""
+
+Scheduler = Literal["asha", "median", "none"]
+"""What stops poor trials, see :func:`fer_tune.search.stopping_early.schedulers.make_scheduler`."""
