@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
 from analysis.heldout.image_list import ImageList
 from analysis.refits.plan import seed_config
@@ -20,6 +19,7 @@ from analysis.run.cards import dataset_card
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.card import CARD_FILE, DatasetCard
 from fer_tune.data.prepared.store import PreparedDataset
+from fer_tune.data.preparing.fitting import fitted
 from fer_tune.data.preparing.readers.base import UnreadableError
 from fer_tune.data.preparing.readers.images import SUFFIXES, decode, images_below
 from fer_tune.errors import UserError, nearest
@@ -122,7 +122,7 @@ def _chosen(run: RunRecord, config_id: str | None) -> Chosen:
 def read_source(source: Path, card: DatasetCard, split: str = "val") -> Iterator[ImageList]:
     """Read what is to be predicted: an image, a folder of images with the folders in it, or a prepared dataset.
 
-    Files are decoded and resized as `fer-tune data prepare` does; faces are not looked for or cropped.
+    Files are decoded, turned upright and fitted as `fer-tune data prepare` does; faces are not looked for or cropped.
 
     Args:
         source: where the images are.
@@ -174,10 +174,7 @@ def _image(file: Path, card: DatasetCard) -> NDArray[np.uint8]:
         pixels = decode(file, card.channels)
     except UnreadableError as error:
         raise UserError(f"{file}: cannot be read as an image: {error}; {_kinds()}") from None
-    if pixels.shape[:2] != (card.height, card.width):
-        resized = Image.fromarray(pixels).resize((card.width, card.height), Image.Resampling.LANCZOS)
-        pixels = np.asarray(resized)
-    return pixels.reshape(card.shape)
+    return fitted(pixels, card.height, card.width, card.fit).reshape(card.shape)
 
 
 def _kinds() -> str:

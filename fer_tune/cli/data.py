@@ -19,9 +19,18 @@ Out = Annotated[Path, typer.Option("--out", help="Folder for the prepared datase
 @app.command("prepare")
 def prepare(
     path: Annotated[
-        Path, typer.Argument(help="Raw dataset: FER2013, RAF-DB, FERG-DB, or any SPLIT/CLASS or CLASS tree of images.")
+        Path,
+        typer.Argument(
+            help="Raw dataset, a folder, file, zip or tar: FER2013, FER+, RAF-DB, AffectNet, CK+, JAFFE, KDEF, ExpW, "
+            "FERG-DB, any table (csv, tsv, Parquet) or any tree of images with SPLIT, PERSON and CLASS folders."
+        ),
     ],
-    out: Out,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the prepared dataset; must not exist, or be empty.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what would be read, dropped and ignored, and write nothing.")
+    ] = False,
     name: Annotated[
         str | None, typer.Option(help="Name of the dataset in results; the format's own if left out.")
     ] = None,
@@ -29,14 +38,27 @@ def prepare(
         str | None,
         typer.Option(
             "--format",
-            help="fer2013-csv, fer2013-folders, raf-db, raf-db-folders, ferg-db or folders; recognised if left out.",
+            help="fer2013-csv, fer2013-folders, ferplus, raf-db, raf-db-folders, raf-db-csv, affectnet, affectnet-csv, "
+            "affectnet-folders, ckplus, ck48, ckextended, jaffe, kdef, expw, ferg-db, persons, folders or table; "
+            "recognised if left out.",
         ),
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What a table's columns hold, if their names do not tell: label=emotion,path=file; also image, "
+            "pixels, split, group, box_xywh, box_xyxy."
+        ),
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(help="Rename, merge or drop classes: joy=happy,contempt= (nothing drops); 0=angry names numbers."),
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
-            help="Where nothing is published: random images, or leave a character (group) out; the latter "
-            "where there are any."
+            help="Where nothing is published: random images, or leave a character (group, person) out; the latter "
+            "where there are any. If said, character divides published parts anew."
         ),
     ] = None,
     test_characters: Annotated[
@@ -44,7 +66,10 @@ def prepare(
     ] = None,
     group: Annotated[
         str | None,
-        typer.Option(help="Regular expression that finds an image's group in its path; no group crosses splits."),
+        typer.Option(
+            help="Regular expression that finds an image's group (person) in its path, if the layout does not tell; no "
+            "group crosses splits."
+        ),
     ] = None,
     test_fraction: Annotated[
         float | None, typer.Option(help="Share of all for the test where nothing is published; 0.2 if left out.")
@@ -64,20 +89,25 @@ def prepare(
     ] = None,
     seed: Annotated[int, typer.Option(help="Which images become the validation and test parts that are missing.")] = 0,
     size: Annotated[int | None, typer.Option(help="Resize all images to this many pixels a side, antialiased.")] = None,
+    fit: Annotated[
+        str, typer.Option(help="How images that are not square come to --size: pad (black), crop (middle) or stretch.")
+    ] = "pad",
     channels: Annotated[int | None, typer.Option(help="Make all images grey (1) or RGB (3).")] = None,
 ) -> None:
     """Prepare a raw dataset: recognise it, split it, clean it, write it as memory-mapped arrays."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from fer_tune.data.preparing.classes import parsed_classes
     from fer_tune.data.preparing.prepare import prepare as run
+    from fer_tune.data.preparing.readers.columns import parsed
     from fer_tune.data.preparing.splits import SplitOptions
 
     characters = tuple(name.strip() for text in test_characters or () for name in text.split(","))
     splits = SplitOptions(split, characters, group, test_fraction, val_fraction, seed)
-    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    shown = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(*columns, transient=True, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*shown, transient=True, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("reading", total=None)
 
         def advance(done: int, total: int) -> None:
@@ -89,15 +119,19 @@ def prepare(
             out,
             name=name,
             format_name=format_name,
+            columns=parsed(columns or ()),
+            classes=parsed_classes(classes or ()),
             splits=splits,
             keep_duplicates=keep_duplicates,
             drop_near_duplicates=drop_near_duplicates,
             skip_unreadable=skip_unreadable,
             size=size,
+            fit=fit,
             channels=channels,
+            dry_run=dry_run,
             progress=advance,
         )
-    _print_written(card, out)
+    _print_written(card, None if dry_run else out)
 
 
 @app.command("synthesize")
@@ -160,9 +194,9 @@ def _checked(transforms: str) -> str:
     return checked
 
 
-def _print_written(card: DatasetCard, out: Path) -> None:
+def _print_written(card: DatasetCard, out: Path | None) -> None:
     _print_card(card)
-    typer.echo(f"written to {out}")
+    typer.echo("nothing is written (--dry-run)" if out is None else f"written to {out}")
 
 
 def _print_card(card: DatasetCard) -> None:

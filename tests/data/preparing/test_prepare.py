@@ -145,7 +145,9 @@ def test_size_out_of_bounds(folders, tmp_path, size):
 
 def test_format_can_be_forced_and_unknown_ones_are_hinted(folders, tmp_path):
     draw_fer2013_csv(folders / "fer2013.csv", 2)
-    assert prepare(folders, tmp_path / "a").images("train") == 14  # the csv, which is asked first
+    with pytest.raises(UserError, match=r"(?s)several ways.*--format fer2013-csv: .*--format fer2013-folders: "):
+        prepare(folders, tmp_path / "a")
+    assert prepare(folders, tmp_path / "a", format_name="fer2013-csv").images("train") == 14
     assert prepare(folders, tmp_path / "b", format_name="fer2013-folders").images("train") == 63
     with pytest.raises(UserError, match="did you mean 'fer2013-folders'"):
         prepare(folders, tmp_path / "c", format_name="fer2013-folder")

@@ -1,0 +1,103 @@
+"""Never nonsense: classes that look like splits, persons, sessions, lighting or codes are refused, with the cure.
+
+A dataset of the classes "train_set" and "val_set" would train, and mean nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from itertools import islice
+from pathlib import Path
+
+from fer_tune.data.labels import EIGHT, canonical
+from fer_tune.data.preparing.readers.base import RawDataset, Sample
+from fer_tune.data.preparing.readers.levels import tree_at
+from fer_tune.data.preparing.readers.roles import role_of
+from fer_tune.data.preparing.readers.trees import parts_among, split_of
+from fer_tune.errors import UserError, nearest
+
+_SHOWN = 4  # names in a message
+_PROBED = 200  # file names that are looked at for emotions
+_CODES = (
+    "fer2013's are 0 angry, 1 disgust, 2 fear, 3 happy, 4 sad, 5 surprise, 6 neutral; RAF-DB's 1 surprise, 2 fear, "
+    "3 disgust, 4 happy, 5 sad, 6 angry, 7 neutral (--format raf-db-folders); AffectNet's 0 neutral, 1 happy, 2 sad, "
+    "3 surprise, 4 fear, 5 disgust, 6 angry, 7 contempt (--format affectnet-folders)"
+)
+
+
+def refuse_nonsense(path: Path, raw: RawDataset, said: Collection[str] = ()) -> None:
+    """Raise a UserError where the classes of ``raw`` are no emotions, nor anything else that a face could show.
+
+    Args:
+        path: what the user named.
+        raw: what a reader found there.
+        said: classes whose meaning was said, with ``--classes``; they are taken as they are.
+    """
+    names = [name for name in raw.classes if name not in said]
+    if not names:
+        return
+    role = role_of(names)
+    splits = [name for name in names if split_of(name) and not canonical(name)]
+    if role == "codes":
+        raise UserError(
+            f"{path}: the classes are numbers, {_listed(names)}, and nothing says whose codes they are; {_CODES}; "
+            f"or say what each means with --classes {names[0]}=angry,{names[-1]}=..."
+        )
+    if role or splits:
+        found = f"{_listed(splits)}: names of splits" if splits else f"{_listed(names)}: these look like {role}"
+        raise UserError(
+            f"{path}: the classes would be {found}, not emotions; {_levels(path, raw)}. Name the folder whose folders "
+            "are emotions, say --format where it is a published dataset, or, if these are classes after all, say so "
+            f"with --classes {names[0]}={names[0]},..."
+        )
+
+
+def spelling_warnings(raw: RawDataset) -> list[str]:
+    """Return a warning for each class whose name is almost an emotion's."""
+    return [
+        f"class {name!r} is read as it is; {hint} then say --classes {name}=..."
+        for name in raw.classes
+        if not canonical(name) and (hint := nearest(name.lower(), EIGHT, 1))
+    ]
+
+
+def _levels(path: Path, raw: RawDataset) -> str:
+    """Say what each level of folders holds, and where emotions may be."""
+    if not path.is_dir():
+        return "emotions are in no column that was found"
+    tree = tree_at(path)
+    told = []
+    for level in range(tree.depth):
+        names = list(tree.names(level))
+        emotions = [name for name in names if canonical(name)]
+        parts = parts_among(names)
+        what = "emotions" if len(emotions) > 1 else "splits" if parts else role_of(names) or "no emotions"
+        told.append(f"level {level + 1} holds {_listed(sorted(names))} ({what})")
+    named = _emotions_in_names(raw.samples)
+    if named:
+        told.append(
+            f"the file names hold emotions, as {named}: a table of path and label would say so (--format table)"
+        )
+    elif not any("(emotions)" in one for one in told):
+        told.append("no level holds emotions")
+    return "; ".join(told)
+
+
+def _emotions_in_names(samples: list[Sample]) -> str:
+    """Return one file name where most tell one emotion each, and at least two are told."""
+    found: dict[str, str] = {}
+    count = hits = 0
+    for sample in islice(samples, _PROBED):
+        count += 1
+        name = sample.source.rpartition("/")[2]
+        emotions = {emotion for word in re.split(r"[\W\d_]+", name) if word and (emotion := canonical(word))}
+        if len(emotions) == 1:
+            hits += 1
+            found[emotions.pop()] = name
+    return next(iter(found.values())) if len(found) > 1 and hits > count / 2 else ""
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
