@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from fer_tune.data.prepared.card import CARD_FILE, DatasetCard
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.data.preparing.fitting import fitted
 from fer_tune.data.preparing.readers.base import UnreadableError
-from fer_tune.data.preparing.readers.images import SUFFIXES, decode, images_below
+from fer_tune.data.preparing.readers.images import SUFFIXES, decode, images_below, in_channels
+from fer_tune.data.preparing.readers.table_images import table_images
+from fer_tune.data.preparing.readers.tables import SUFFIXES as TABLES
 from fer_tune.errors import UserError, nearest
 from fer_tune.run_folder import TrainedOn
 from fer_tune.storage.runs import needed
@@ -120,7 +123,7 @@ def _chosen(run: RunRecord, config_id: str | None) -> Chosen:
 
 
 def read_source(source: Path, card: DatasetCard, split: str = "val") -> Iterator[ImageList]:
-    """Read what is to be predicted: an image, a folder of images with the folders in it, or a prepared dataset.
+    """Read what is to be predicted: an image, a folder of images and folders, a table, or a prepared dataset.
 
     Files are decoded, turned upright and fitted as `fer-tune data prepare` does; faces are not looked for or cropped.
 
@@ -138,6 +141,9 @@ def read_source(source: Path, card: DatasetCard, split: str = "val") -> Iterator
     if (source / CARD_FILE).is_file():
         yield _dataset(source, card, split)
         return
+    if source.is_file() and source.suffix.lower() in TABLES:
+        yield from _table(source, card)
+        return
     if source.is_dir():
         files = images_below(source)[0]
         if not files:
@@ -149,6 +155,13 @@ def read_source(source: Path, card: DatasetCard, split: str = "val") -> Iterator
     for start in range(0, len(files), AT_ONCE):
         part = files[start : start + AT_ONCE]
         yield ImageList(np.stack([_image(file, card) for file in part]), None, [str(file) for file in part])
+
+
+def _table(source: Path, card: DatasetCard) -> Iterator[ImageList]:
+    rows = table_images(source)
+    while part := list(islice(rows, AT_ONCE)):
+        images = [_shaped(in_channels(pixels, card.channels), card) for _, pixels in part]
+        yield ImageList(np.stack(images), None, [name for name, _ in part])
 
 
 def _dataset(source: Path, card: DatasetCard, split: str) -> ImageList:
@@ -174,6 +187,10 @@ def _image(file: Path, card: DatasetCard) -> NDArray[np.uint8]:
         pixels = decode(file, card.channels)
     except UnreadableError as error:
         raise UserError(f"{file}: cannot be read as an image: {error}; {_kinds()}") from None
+    return _shaped(pixels, card)
+
+
+def _shaped(pixels: NDArray[np.uint8], card: DatasetCard) -> NDArray[np.uint8]:
     return fitted(pixels, card.height, card.width, card.fit).reshape(card.shape)
 
 

@@ -11,7 +11,9 @@ from fer_tune.cli.refit import RUN
 
 def command(
     run: Path = RUN,
-    source: Path = typer.Argument(..., help="An image, a folder of images, or a prepared dataset.", metavar="SOURCE"),
+    source: Path = typer.Argument(
+        ..., help="An image, a folder of images, a table of images, or a prepared dataset.", metavar="SOURCE"
+    ),
     top_k: int = typer.Option(3, "--top-k", min=1, help="Classes to name for each image."),
     out: Path | None = typer.Option(
         None, "--out", help="Write every probability to this .csv, .parquet or .md.", metavar="FILE"

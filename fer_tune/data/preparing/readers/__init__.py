@@ -100,8 +100,6 @@ def _recognised(path: Path) -> Reader:
             return fitting[0]
         if fitting:
             listed = "\n".join(f"  --format {reader.FORMAT}: {reader.NEEDS}" for reader in fitting)
-            raise UserError(
-                f"{path}: may be read in {len(fitting)} ways; say which, or name one file or folder:\n{listed}"
-            )
+            raise UserError(f"{path}: may be read in several ways; say which, or name one file or folder:\n{listed}")
     looked_for = "\n".join(f"  {reader.FORMAT}: {reader.NEEDS}" for reader in READERS)
     raise UserError(f"{path}: not a dataset that fer-tune knows; it looked for\n{looked_for}")

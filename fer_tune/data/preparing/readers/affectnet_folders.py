@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from fer_tune.data.preparing.readers import affectnet_csv
 from fer_tune.data.preparing.readers.affectnet_codes import CODES, EMPTY, NAME
 from fer_tune.data.preparing.readers.base import Fault, RawDataset, Sample
 from fer_tune.data.preparing.readers.by_name import load_file
@@ -27,7 +28,7 @@ def recognises(path: Path) -> bool:
         return False
     tree = tree_at(path)
     named = any("affect" in part.lower() for part in (*path.resolve().parts[-2:], tree.root.name))
-    return named and _fits(tree)
+    return named and _fits(tree) and not affectnet_csv.recognises(path)
 
 
 def read(path: Path) -> RawDataset:
