@@ -19,7 +19,7 @@ from fer_tune.data.preparing.ignored import passed_over
 from fer_tune.data.preparing.readers import read_raw
 from fer_tune.data.preparing.readers.base import Fault, Pixels, RawDataset, Sample, UnreadableError
 from fer_tune.data.preparing.readers.images import in_channels, readable
-from fer_tune.data.preparing.sensible import refuse_nonsense, spelling_warnings
+from fer_tune.data.preparing.sensible import refuse_nonsense, spelling_warnings, strange_classes
 from fer_tune.data.preparing.splits import Found, SplitOptions, assign
 from fer_tune.data.preparing.vanished import check_left
 from fer_tune.errors import UserError
@@ -121,7 +121,7 @@ def prepare(
                 hygiene={
                     **report,
                     "unreadable_rows": len(raw.faults),
-                    "notes": raw.notes,
+                    "notes": [*raw.notes, *strange_classes(raw)],
                     "warnings": [*raw.warnings, *spelling_warnings(raw), *lost, *frames],
                     "ignored": ignored,
                     "unlabelled": [_below(path, folder) for path in raw.unlabelled],

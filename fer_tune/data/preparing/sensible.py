@@ -6,6 +6,7 @@ A dataset of the classes "train_set" and "val_set" would train, and mean nothing
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
@@ -60,6 +61,16 @@ def spelling_warnings(raw: RawDataset) -> list[str]:
         for name in raw.classes
         if not canonical(name) and (hint := nearest(name.lower(), EIGHT, 1))
     ]
+
+
+def strange_classes(raw: RawDataset) -> list[str]:
+    """Return a note where most classes are emotions and some are not: a folder of leftovers would be one of these."""
+    strange = [name for name in raw.classes if not canonical(name)]
+    if not strange or len(strange) >= len(raw.classes) / 2:
+        return []
+    counts = Counter(raw.classes[sample.label] for sample in raw.samples)
+    told = ", ".join(f"{name!r} ({counts[name]:,} images)" for name in strange)
+    return [f"read as a class, though no basic emotion: {told}; --classes {strange[0]}= leaves it out"]
 
 
 def _levels(path: Path, raw: RawDataset) -> str:

@@ -167,7 +167,10 @@ def stratified(samples: list[Sample], classes: tuple[str, ...], fraction: float,
     chosen: set[str] = set()
     for label, sources in by_class.items():
         if len(sources) < 2:
-            raise UserError(f"class {classes[label]!r} has one training image; a validation part needs at least two")
+            raise UserError(
+                f"class {classes[label]!r} has one training image; a validation part needs at least two; "
+                f"--classes {classes[label]}= leaves the class out"
+            )
         ordered = _drawn(sources, seed)
         chosen.update(ordered[: min(max(1, round(fraction * len(sources))), len(sources) - 1)])
     return chosen

@@ -308,3 +308,12 @@ def test_a_link_to_a_folder_of_images_is_no_ignored_folder(tmp_path, prepared):
     os.symlink(tmp_path / "elsewhere" / "angry", root / "angry")
     card, _ = prepared(root)
     assert (card.classes, card.hygiene["ignored"]) == (["angry", "happy", "sad"], [])
+
+
+def test_a_class_that_is_no_emotion_among_emotions_is_told(tmp_path, prepared):
+    root = tree(tmp_path / "faces", ["happy", "sad", "angry", "old stuff"], 10)
+    card, _ = prepared(root)
+    assert card.classes == ["angry", "happy", "old stuff", "sad"]
+    told = "read as a class, though no basic emotion: 'old stuff' (10 images); --classes old stuff= leaves it out"
+    assert card.hygiene["notes"] == [told]
+    assert prepared(root, classes={"old stuff": ""})[0].classes == ["angry", "happy", "sad"]

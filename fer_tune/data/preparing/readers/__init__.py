@@ -93,7 +93,11 @@ def read_raw(
 
 
 def _recognised(path: Path) -> Reader:
-    """Return the only reader that fits; a published dataset's goes before the general ones."""
+    """Return the only reader that fits; a published dataset's goes before the general ones.
+
+    Raises:
+        UserError: several fit, or none.
+    """
     for asked in ([reader for reader in READERS if reader not in GENERAL], GENERAL):
         fitting = [reader for reader in asked if reader.recognises(path)]
         if len(fitting) == 1:
@@ -101,5 +105,7 @@ def _recognised(path: Path) -> Reader:
         if fitting:
             listed = "\n".join(f"  --format {reader.FORMAT}: {reader.NEEDS}" for reader in fitting)
             raise UserError(f"{path}: may be read in several ways; say which, or name one file or folder:\n{listed}")
+    if folders.holds_images(path):
+        return folders  # says what it misses
     looked_for = "\n".join(f"  {reader.FORMAT}: {reader.NEEDS}" for reader in READERS)
     raise UserError(f"{path}: not a dataset that fer-tune knows; it looked for\n{looked_for}")

@@ -19,8 +19,7 @@ def mostly_named(path: Path, pattern: re.Pattern[str]) -> bool:
     """Tell whether most images below ``path`` have file names that ``pattern`` matches."""
     if not path.is_dir():
         return False
-    tree = tree_at(path)
-    names = [file.name for folder in tree.holding for file in image_files(tree.path(folder))[0]]
+    names = [name for images in tree_at(path).holding.values() for name in images]
     return bool(names) and sum(bool(pattern.match(name)) for name in names) >= _MOST * len(names)
 
 

@@ -6,10 +6,10 @@ person in the file name is the group.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
+from fer_tune.data.labels import canonical
 from fer_tune.data.preparing.readers.base import RawDataset
 from fer_tune.data.preparing.readers.by_name import mostly_named
 from fer_tune.data.preparing.readers.ck import FRAME, NAME
@@ -32,7 +32,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path) -> RawDataset:
-    """Scan the folders; a frame whose name tells no person is a group of its own.
+    """Scan the folders of emotions; images that are not named as frames are not read.
 
     Raises:
         UserError: it is no tree of emotions.
@@ -40,9 +40,10 @@ def read(path: Path) -> RawDataset:
     if not recognises(path):
         raise UserError(f"{path}: not {FORMAT}; it needs {NEEDS}")
     raw = read_tree(tree_at(path))
-    people = [re.match(FRAME, sample.place.name) for sample in raw.samples]
+    classes = tuple(name for name in raw.classes if canonical(name))
     samples = [
-        sample._replace(group=person["person"].upper() if person else sample.source)
-        for sample, person in zip(raw.samples, people, strict=True)
+        sample._replace(group=frame["person"].upper(), label=classes.index(raw.classes[sample.label]))
+        for sample in raw.samples
+        if (frame := FRAME.match(sample.place.name)) and raw.classes[sample.label] in classes
     ]
-    return replace(raw, name=NAME, samples=samples, people="the file names (S010 is a person)")
+    return replace(raw, name=NAME, classes=classes, samples=samples, people="the file names (S010 is a person)")

@@ -14,7 +14,7 @@ from pathlib import Path
 from fer_tune.data.labels import EMOTIONS, canonical
 from fer_tune.data.preparing.readers.base import Pixels, RawDataset, Sample
 from fer_tune.data.preparing.readers.fer2013 import COUNTS, NAME, official_parts, unlike
-from fer_tune.data.preparing.readers.images import decode, image_files
+from fer_tune.data.preparing.readers.images import decode
 from fer_tune.data.preparing.readers.labelled import read_tree
 from fer_tune.data.preparing.readers.levels import Tree, tree_at, understood
 from fer_tune.data.preparing.readers.pixel_rows import PARTS
@@ -71,5 +71,4 @@ def _has_counts(tree: Tree) -> bool:
 
 def _has_names(tree: Tree) -> bool:
     """Tell whether every image of the folder that comes first is named officially."""
-    first = min(tree.holding)
-    return all(_OFFICIAL.match(file.name) for file in image_files(tree.path(first))[0])
+    return all(_OFFICIAL.match(name) for name in tree.holding[min(tree.holding)])

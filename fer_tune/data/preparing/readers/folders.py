@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fer_tune.data.preparing.readers import persons
 from fer_tune.data.preparing.readers.base import RawDataset
-from fer_tune.data.preparing.readers.labelled import read_tree
+from fer_tune.data.preparing.readers.labelled import classes_in, read_tree
 from fer_tune.data.preparing.readers.levels import tree_at
 from fer_tune.errors import UserError
 
@@ -18,8 +18,18 @@ NEEDS = "a folder with <split>/<class>/ (train, val, test) or <class>/, at least
 
 
 def recognises(path: Path) -> bool:
-    """Tell whether two folders with images stand below ``path``, and no people above emotions."""
-    return path.is_dir() and len(tree_at(path).holding) > 1 and not persons.recognises(path)
+    """Tell whether folders of two classes with images stand below ``path``, and no people above emotions."""
+    if not path.is_dir() or persons.recognises(path):
+        return False
+    try:
+        return len(classes_in(tree_at(path))) > 1
+    except UserError:  # told when it is read
+        return True
+
+
+def holds_images(path: Path) -> bool:
+    """Tell whether there are images below ``path`` at all."""
+    return path.is_dir() and bool(tree_at(path).holding)
 
 
 def read(path: Path) -> RawDataset:

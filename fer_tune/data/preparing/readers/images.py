@@ -101,17 +101,19 @@ def image_files(folder: Path) -> tuple[list[Path], list[Fault], int]:
         The files, the links that lead nowhere, and the number of other files passed over.
     """
     files, faults, others = [], [], 0
-    for name in sorted(os.listdir(folder)):
-        path = folder / name
-        if name.startswith("."):
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        path = folder / entry.name
+        if entry.name.startswith("."):
             continue
-        if path.suffix.lower() not in SUFFIXES:
-            others += not path.is_dir()
-        elif path.is_file():
+        if os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
+            others += not entry.is_dir()
+        elif entry.is_file():
             files.append(path)
-        elif path.is_dir():
+        elif entry.is_dir():
             continue
-        elif path.is_symlink():
+        elif entry.is_symlink():
             faults.append(Fault(readable(path), "a link that leads nowhere"))
         else:
             others += 1
@@ -140,8 +142,8 @@ def images_below(folder: Path, above: tuple[str, ...] = ()) -> tuple[list[Path],
 
 def folders_in(folder: Path) -> list[Path]:
     """List the folders in ``folder`` by name, sorted, but not the hidden ones, and not ``__MACOSX`` or ``@eaDir``."""
-    found = [folder / name for name in sorted(os.listdir(folder)) if not is_junk(name)]
-    return [path for path in found if path.is_dir()]
+    with os.scandir(folder) as entries:
+        return sorted(folder / entry.name for entry in entries if not is_junk(entry.name) and entry.is_dir())
 
 
 def readable(path: Path | str) -> str:

@@ -61,6 +61,16 @@ def read_tree(tree: Tree) -> RawDataset:
     )
 
 
+def classes_in(tree: Tree) -> set[str]:
+    """Return the names of the classes of ``tree``, as far as its folders tell them.
+
+    Raises:
+        UserError: the levels contradict each other.
+    """
+    levels = understood(tree)
+    return {_class(names, levels) for names in _with_labels(tree, levels)[1]}
+
+
 def _load(sample: Sample) -> Pixels:
     return decode(sample.place)
 
