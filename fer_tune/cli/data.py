@@ -105,14 +105,14 @@ def prepare(
 
     characters = tuple(name.strip() for text in test_characters or () for name in text.split(","))
     splits = SplitOptions(split, characters, group, test_fraction, val_fraction, seed)
-    shown = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    shown = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*shown, transient=True, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("reading", total=None)
 
-        def advance(done: int, total: int) -> None:
-            if done % 100 == 0 or done == total:
-                bar.update(task, completed=done, total=total)
+        def advance(stage: str, done: int, total: int) -> None:
+            if done % 100 == 0 or done == total or stage != "reading":
+                bar.update(task, description=stage, completed=done, total=total)
 
         card = run(
             path,

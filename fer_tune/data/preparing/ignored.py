@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fer_tune.data.preparing.readers.base import RawDataset
 from fer_tune.data.preparing.readers.images import SUFFIXES, is_junk, readable
+from fer_tune.data.preparing.readers.trees import roots
 
 _NAMED = 3  # files of one kind in one folder that are named one by one
 _ENTRIES = 20  # more than these are summed up by their kind
@@ -25,7 +26,7 @@ def passed_over(top: Path, raw: RawDataset) -> list[str]:
         return []
     used = {str(place) for sample in raw.samples if (place := file_of(sample.place))}
     used |= {str(path) for path in (*raw.files, *raw.unlabelled)}
-    faulty = {fault.source for fault in raw.faults}
+    faulty = {f"{readable(root)}/{fault.source}" for root in roots(top) for fault in raw.faults}
     folders: list[str] = []
     files: dict[tuple[str, str], list[str]] = defaultdict(list)  # folder, kind -> paths
     junk: dict[str, int] = defaultdict(int)
@@ -65,7 +66,6 @@ def _folders(top: str, used: set[str], faulty: set[str]) -> Iterator[tuple[str, 
 
     A folder of which nothing was used comes once, with all that is below it.
     """
-    faulty_below = {os.path.join(top, fault) for fault in faulty}
 
     def seen(folder: str) -> tuple[bool, list[str], list[tuple[str, bool, list[str]]]]:
         own: list[str] = []
@@ -86,7 +86,7 @@ def _folders(top: str, used: set[str], faulty: set[str]) -> Iterator[tuple[str, 
                     unused.append((path, paths))
             elif os.path.isdir(path) and any(file.startswith(path + os.sep) for file in used):
                 is_used = True  # a link to a folder, whose files were read through it
-            elif readable(path) in faulty_below or any(readable(path).endswith("/" + fault) for fault in faulty):
+            elif readable(path) in faulty:
                 is_used = True
             else:
                 own.append(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fer_tune.data.prepared.card import DatasetCard
@@ -24,6 +25,7 @@ from fer_tune.data.preparing.splits import Found, SplitOptions, assign
 from fer_tune.data.preparing.vanished import check_left
 from fer_tune.errors import UserError
 
+Progress = Callable[[str, int, int], None]
 _LISTED = 20  # unreadable files named in an error message
 
 
@@ -52,7 +54,7 @@ def prepare(
     fit: str = "pad",
     channels: int | None = None,
     dry_run: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> DatasetCard:
     """Prepare the raw dataset at ``source`` as ``out`` and return its card.
 
@@ -74,7 +76,7 @@ def prepare(
         fit: how images that are not square come to ``size``: ``pad``, ``crop`` or ``stretch``; kept for predicting.
         channels: make all images grey (1) or RGB (3); as the dataset has them where None.
         dry_run: write nothing; the card then has no hashes.
-        progress: called with images done and images in all.
+        progress: called with what is done ("reading", "comparing"), parts of it done, and parts in all.
 
     Raises:
         UserError: ``source`` is no known dataset, its classes are none, images cannot be read (with a list), they
@@ -109,7 +111,7 @@ def prepare(
             if faults and not skip_unreadable:
                 raise _unreadable(source, faults, sum(map(len, divided.values())) + len(raw.faults))
             lost = check_left(source, raw.classes, divided, hygiene)
-            near_twins = hygiene.near_groups()
+            near_twins = hygiene.near_groups(None if progress is None else partial(progress, "comparing"))
             report = hygiene.report(near_twins)
             frames = warn_of_frames(about_splits, report, near_twins, raw.samples)
             if writer.folder is not None:
@@ -136,7 +138,7 @@ def _stream(
     hygiene: Hygiene,
     writer: DatasetWriter | DryWriter,
     pixels: _Pixels,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> list[Fault]:
     """Give every image to ``hygiene`` and what stays to ``writer``; return what could not be read."""
     faults = list(raw.faults)
@@ -156,7 +158,7 @@ def _stream(
                         image = fitted(image, pixels.size, pixels.size, pixels.fit)
                     writer.add(split, Record(image, sample.label, sample.source, sample.group, sample.votes))
             if progress is not None:
-                progress(done, total)
+                progress("reading", done, total)
     return faults
 
 

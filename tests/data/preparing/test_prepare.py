@@ -170,8 +170,10 @@ def test_out_that_cannot_be_written(folders, tmp_path):
 
 def test_progress_reaches_the_total(folders, tmp_path):
     seen = []
-    prepare(folders, tmp_path / "out", progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(i, 105) for i in range(1, 106)]
+    prepare(folders, tmp_path / "out", progress=lambda stage, done, total: seen.append((stage, done, total)))
+    assert seen[:105] == [("reading", i, 105) for i in range(1, 106)]
+    assert {stage for stage, _, _ in seen[105:]} == {"comparing"}
+    assert seen[-1][1] == seen[-1][2]
 
 
 def test_split_of_which_nothing_is_left_is_told(tmp_path):

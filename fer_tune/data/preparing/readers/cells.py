@@ -90,7 +90,10 @@ def most_voted(votes: Mapping[str, int]) -> str | None:
 def _image(value: Any) -> Pixels:
     """Return the image in a cell: bytes, a struct with bytes, or numbers as text or a list."""
     if isinstance(value, dict):
-        value = next((part for part in value.values() if isinstance(part, bytes)), None)
+        held = next((part for part in value.values() if isinstance(part, bytes)), None)
+        if held is None:
+            raise UnreadableError(f"no bytes, only the path {value.get('path')}; save the images into the table")
+        value = held
     if isinstance(value, bytes):
         return decode(value)
     if value is None or (isinstance(value, str) and not value):

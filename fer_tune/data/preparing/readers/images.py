@@ -94,6 +94,11 @@ def is_junk(name: str) -> bool:
     return name.startswith(".") or name.lower() in _JUNK or name.lower() in ("thumbs.db", "desktop.ini")
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether ``entry`` is a folder or a link to one; a link that leads in a circle is none."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
 def image_files(folder: Path) -> tuple[list[Path], list[Fault], int]:
     """List the image files in ``folder`` by name, sorted; folders in it are not looked into.
 
@@ -108,10 +113,10 @@ def image_files(folder: Path) -> tuple[list[Path], list[Fault], int]:
         if entry.name.startswith("."):
             continue
         if os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
-            others += not entry.is_dir()
-        elif entry.is_file():
+            others += not is_folder(entry)
+        elif os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file():
             files.append(path)
-        elif entry.is_dir():
+        elif is_folder(entry):
             continue
         elif entry.is_symlink():
             faults.append(Fault(readable(path), "a link that leads nowhere"))
@@ -143,7 +148,7 @@ def images_below(folder: Path, above: tuple[str, ...] = ()) -> tuple[list[Path],
 def folders_in(folder: Path) -> list[Path]:
     """List the folders in ``folder`` by name, sorted, but not the hidden ones, and not ``__MACOSX`` or ``@eaDir``."""
     with os.scandir(folder) as entries:
-        return sorted(folder / entry.name for entry in entries if not is_junk(entry.name) and entry.is_dir())
+        return sorted(folder / entry.name for entry in entries if not is_junk(entry.name) and is_folder(entry))
 
 
 def readable(path: Path | str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fer_tune.data.labels import canonical
 from fer_tune.data.preparing.readers.base import Fault
-from fer_tune.data.preparing.readers.images import SUFFIXES, folders_in, is_junk, readable
+from fer_tune.data.preparing.readers.images import SUFFIXES, folders_in, is_folder, is_junk, readable
 from fer_tune.data.preparing.readers.roles import role_of
 from fer_tune.data.preparing.readers.trees import parts_among, roots, split_of
 from fer_tune.errors import UserError
@@ -87,7 +87,7 @@ def _fill(tree: Tree, names: Names, above: tuple[str, ...]) -> None:
         for entry in entries:  # one pass: a folder of 30,000 images is asked about often
             if is_junk(entry.name):
                 continue
-            if entry.is_dir():
+            if is_folder(entry):
                 inner.append(entry.name)
             elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
                 images.append(entry.name)
