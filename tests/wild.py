@@ -201,3 +201,19 @@ def parquet(
     file.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(found, file, row_group_size=5)
     return file
+
+
+def tree(root: Path, folders: Iterable[str], count: int = 4, **options: object) -> Path:
+    """Draw ``count`` images in each of the folders; return ``root``."""
+    pen = Pen()
+    for folder in folders:
+        pen.images(root / folder, count, **options)
+    return root
+
+
+def grown(*levels: Iterable[str]) -> list[str]:
+    """Return all paths through the levels."""
+    paths = [""]
+    for level in levels:
+        paths = [f"{path}/{name}".lstrip("/") for path in paths for name in level]
+    return paths

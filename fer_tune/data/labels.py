@@ -46,6 +46,15 @@ def canonical(name: str) -> str | None:
     return _KNOWN.get(words[0]) if len(words) == 1 else None
 
 
+def emotions_within(name: str) -> set[str]:
+    """Return the emotions that single words of ``name`` mean.
+
+    >>> emotions_within("S01_happy_3.png"), emotions_within("cat")
+    ({'happy'}, set())
+    """
+    return {emotion for word in re.split(r"[\W\d_]+", name) if (emotion := canonical(word))}
+
+
 def spelt(name: str) -> str:
     """Return the emotion that ``name`` means, or the name as it is.
 

@@ -5,17 +5,16 @@ A dataset of the classes "train_set" and "val_set" would train, and mean nothing
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
 
-from fer_tune.data.labels import EIGHT, canonical
+from fer_tune.data.labels import EIGHT, canonical, emotions_within
 from fer_tune.data.preparing.readers.base import RawDataset, Sample
 from fer_tune.data.preparing.readers.levels import tree_at
 from fer_tune.data.preparing.readers.roles import role_of
-from fer_tune.data.preparing.readers.trees import parts_among, split_of
+from fer_tune.data.preparing.readers.trees import mentions_split, parts_among, split_of
 from fer_tune.errors import UserError, nearest
 
 _SHOWN = 4  # names in a message
@@ -39,11 +38,18 @@ def refuse_nonsense(path: Path, raw: RawDataset, said: Collection[str] = ()) -> 
     if not names:
         return
     role = role_of(names)
-    splits = [name for name in names if split_of(name) and not canonical(name)]
+    splits = [name for name in names if not canonical(name) and (split_of(name) or mentions_split(name))]
+    mixed = [name for name in names if not canonical(name) and len(emotions_within(name)) == 1]
     if role == "codes":
         raise UserError(
             f"{path}: the classes are numbers, {_listed(names)}, and nothing says whose codes they are; {_CODES}; "
             f"or say what each means with --classes {names[0]}=angry,{names[-1]}=..."
+        )
+    if len(mixed) > 1 and len({emotion for name in mixed for emotion in emotions_within(name)}) > 1 and not splits:
+        raise UserError(
+            f"{path}: the classes would be {_listed(mixed)}: names of emotions and of something more, such as persons; "
+            "make folders <person>/<emotion>/ of them, or say with --classes what each is, such as "
+            f"--classes {mixed[0]}={emotions_within(mixed[0]).pop()},..."
         )
     if role or splits:
         found = f"{_listed(splits)}: names of splits" if splits else f"{_listed(names)}: these look like {role}"
@@ -102,7 +108,7 @@ def _emotions_in_names(samples: list[Sample]) -> str:
     for sample in islice(samples, _PROBED):
         count += 1
         name = sample.source.rpartition("/")[2]
-        emotions = {emotion for word in re.split(r"[\W\d_]+", name) if word and (emotion := canonical(word))}
+        emotions = emotions_within(name)
         if len(emotions) == 1:
             hits += 1
             found[emotions.pop()] = name

@@ -42,9 +42,10 @@ def check_left(
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in gone[label].items()) or "unreadable"
             told = f"class {classes[label]!r} loses all its {found[label]:,} images in {split} ({reasons})"
             if split == "train":
+                keep = "--keep-duplicates keeps what stands elsewhere too, " if gone[label] else ""
                 raise UserError(
-                    f"{source}: {told}, so that it cannot be learnt; --keep-duplicates keeps what stands elsewhere "
-                    f"too, --classes {classes[label]}= leaves the class out"
+                    f"{source}: {told}, so that it cannot be learnt; {keep}--classes {classes[label]}= leaves the class "
+                    "out"
                 )
             warnings.append(f"{told}: no figure of {split} says anything of it")
         none = [classes[label] for label in range(len(classes)) if not found[label]]

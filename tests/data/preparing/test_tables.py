@@ -191,6 +191,7 @@ CODES = [number % 7 for number in range(42)]
     ("layout", "labels", "options"),
     [
         ("data/{}-00000-of-00001.parquet", CODES, {"names": SEVEN}),
+        ("data/{}-00000-of-00001-3f2a9cfe10b7d845.parquet", CODES, {"names": SEVEN}),
         ("{}/0000.parquet", CODES, {"names": SEVEN, "image": "img", "label": "labels"}),
         ("{}.parquet", [SEVEN[code] for code in CODES], {}),
         ("default/{}/0000.parquet", [SEVEN[code].upper() for code in CODES], {"label": "emotion", "plain": True}),

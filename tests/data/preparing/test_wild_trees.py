@@ -3,30 +3,11 @@
 import os
 import shutil
 
-import numpy as np
 import pytest
-from data.preparing.conftest import sides
-from PIL import Image
-from wild import EIGHT, SEVEN, Pen, turned
+from wild import EIGHT, SEVEN, Pen, grown, tree, turned
 
 from fer_tune.data.preparing.readers import read_raw
-from fer_tune.data.preparing.splits import SplitOptions
 from fer_tune.errors import UserError
-
-
-def tree(root, folders, count=4, **options):
-    pen = Pen()
-    for folder in folders:
-        pen.images(root / folder, count, **options)
-    return root
-
-
-def grown(*levels):
-    """Return all paths through the levels."""
-    paths = [""]
-    for level in levels:
-        paths = [f"{path}/{name}".lstrip("/") for path in paths for name in level]
-    return paths
 
 
 def images(card):
@@ -134,55 +115,6 @@ def test_a_test_folder_beside_the_classes_is_something_to_predict(tmp_path, prep
     assert card.hygiene["unlabelled"] == ["test"]
 
 
-PEOPLE = ["P001", "P002", "P003", "P004", "P005"]
-
-
-@pytest.mark.parametrize(
-    "levels",
-    [
-        (PEOPLE, SEVEN),
-        (["NI", "VL"], ["Strong", "Weak", "Dark"], PEOPLE, ["Anger", "Fear", "Happiness"]),
-        (SEVEN, PEOPLE),
-        (["subject 1", "subject 2", "subject 3"], ["session1", "session2"], ["Joy", "Sad"]),
-        (["anna", "bert", "carla", "dora"], ["happy", "sad", "angry"]),
-        (["01", "02", "03", "04"], ["happy", "sad", "angry"]),
-    ],
-    ids=lambda levels: "/".join(level[0] for level in levels),
-)
-def test_people_in_folders_stay_on_one_side(tmp_path, prepared, levels):
-    card, splits = prepared(tree(tmp_path / "Oulu", grown(*levels), 2))
-    people = next(level for level in levels if level is PEOPLE or level[0] in ("subject 1", "anna", "01"))
-    assert set(sides(splits)) == set(people)
-    assert all(len(places) == 1 for places in sides(splits).values())
-    assert sum(images(card).values()) == 2 * len(grown(*levels))
-    assert not set(card.classes) - set(EIGHT)
-    assert people[0] in card.splits["people"]
-
-
-def test_people_in_published_splits_are_kept_in_one(tmp_path, prepared):
-    folders = [*grown(["train"], PEOPLE, ["happy", "sad"]), *grown(["test"], PEOPLE[4:], ["happy", "sad"])]
-    card, splits = prepared(tree(tmp_path / "faces", folders))
-    assert all(len(places) == 1 for places in sides(splits).values())
-    assert sides(splits)["P005"] == {"test"}
-    assert card.splits["dropped_as_group_of_another_split"] == {"train": 8, "val": 0}
-    everybody = tree(tmp_path / "all", grown(["train", "test"], PEOPLE, ["happy", "sad"]))
-    with pytest.raises(
-        UserError, match=r"every group \(person\) of train stands in val or test too.*--split character"
-    ):
-        prepared(everybody)
-    assert sum(images(prepared(everybody, splits=SplitOptions("character"))[0]).values()) == 80
-
-
-def test_people_in_file_names_stay_on_one_side(tmp_path, prepared):
-    pen, root = Pen(), tmp_path / "faces"
-    for emotion in ("happy", "sad"):
-        for person in range(10, 16):
-            pen.images(root / emotion, 3, f"subject{person}_{{}}.png")
-    _, splits = prepared(root)
-    assert set(sides(splits)) == {f"subject{person}" for person in range(10, 16)}
-    assert all(len(places) == 1 for places in sides(splits).values())
-
-
 @pytest.mark.parametrize(
     ("levels", "told"),
     [
@@ -192,6 +124,8 @@ def test_people_in_file_names_stay_on_one_side(tmp_path, prepared):
         ((["images", "annotations"],), "these look like kinds of files"),
         ((["FER2013Train", "FER2013Valid", "odd"],), "names of splits|no train folder|only one class|no class"),
         ((["cat", "dog", "test"],), "test: names of splits"),
+        ((["train_happy", "train_sad", "test_happy", "test_sad"],), "test_happy.*: names of splits"),
+        ((["S01_happy", "S01_sad", "S02_happy", "S02_sad"],), "S01_happy.*: names of emotions and of something more"),
         ((["3", "4", "5"],), "the classes are numbers"),
     ],
 )
@@ -240,6 +174,44 @@ def test_a_class_that_loses_all_its_images_in_train_is_refused(tmp_path, prepare
     assert prepared(root, keep_duplicates=True)[0].counts["train"]["fear"] == 3
 
 
+def test_a_class_that_cannot_be_read_in_train_is_refused(tmp_path, prepared):
+    root = tree(tmp_path / "faces", grown(["train", "test"], ["happy", "sad"]), 10)
+    tree(root, ["test/fear"], 3)
+    for number in range(4):
+        Pen().image(root / "train" / "fear" / f"{number}.png").write_bytes(b"")
+    with pytest.raises(UserError, match="4 of 47 images cannot be read"):
+        prepared(root)
+    told = r"'fear' loses all its 3 images in train \(unreadable\), so that it cannot be learnt; --classes fear= leaves"
+    with pytest.raises(UserError, match=told):
+        prepared(root, skip_unreadable=True)
+
+
+def test_a_folder_of_images_without_classes_is_told_what_it_misses(tmp_path, prepared):
+    Pen().images(tmp_path / "flat", 5, "happy_{}.png")
+    with pytest.raises(
+        UserError, match=r"no class; there must be two or more.*hold emotions \(happy_0\.png\): a table"
+    ):
+        prepared(tmp_path / "flat")
+    with pytest.raises(UserError, match="only one class, 'happy'"):
+        prepared(tree(tmp_path / "one", ["train/joy", "test/joy"]))
+
+
+def test_a_split_folder_in_another_of_the_same_name_is_one(tmp_path, prepared):
+    card, _ = prepared(
+        tree(tmp_path / "faces", ["train/train/happy", "train/train/sad", "test/test/happy", "test/test/sad"])
+    )
+    assert images(card) == {"train": 6, "val": 2, "test": 8}
+    assert card.hygiene["warnings"] == []
+
+
+def test_two_folders_that_may_be_anything_are_read_as_one_and_told(tmp_path, prepared):
+    card, _ = prepared(tree(tmp_path / "faces", grown(["lab", "web"], ["happy", "sad"]), 9))
+    assert sum(images(card).values()) == 36
+    assert card.hygiene["warnings"] == [
+        "the folders lab, web above the emotions are read as one; if they tell people apart, say so with --group"
+    ]
+
+
 def test_a_class_that_loses_all_its_images_in_val_is_warned_of(tmp_path, prepared):
     root = tree(tmp_path / "faces", grown(["train", "val", "test"], ["happy", "sad", "fear"]), 6)
     for file in sorted((root / "val" / "fear").iterdir()):
@@ -267,39 +239,6 @@ def test_damaged_exif_is_as_it_is_stored(tmp_path, prepared):
             path = turned(tmp_path / "photos" / name / f"{number}.jpg", 6, 5 * number + 60 * (name == "sad"))
             path.write_bytes(path.read_bytes().replace(b"MM\x00*", b"XX\x00*").replace(b"II*\x00", b"XX*\x00"))
     assert prepared(tmp_path / "photos")[0].shape == (30, 40, 3)
-
-
-def frames(root, names):
-    """Draw frames of clips, three nearly equal ones each, for two classes."""
-    rng = np.random.default_rng(0)
-    for emotion in ("happy", "sad"):
-        for clip in range(12):
-            base = rng.integers(0, 256, (32, 32)).astype(np.int16)
-            for frame in range(3):
-                path = root / emotion / names.format(clip="abcdefghijkl"[clip], frame=frame, emotion=emotion)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(np.clip(base + rng.integers(-3, 4, base.shape), 0, 255).astype(np.uint8)).save(path)
-    return root
-
-
-@pytest.mark.parametrize(
-    ("names", "group"),
-    [("{clip}_{emotion}_{frame}.png", "a"), ("clip-{clip}/{frame}.png", "clip-a"), ("{clip}x{frame}.png", "ax")],
-)
-def test_neighbouring_frames_on_both_sides_are_warned_of_with_the_cure(tmp_path, prepared, names, group):
-    root = frames(tmp_path / "films", names)
-    card, _ = prepared(root)
-    warning = next(one for one in card.hygiene["warnings"] if "of test, which was drawn by chance" in one)
-    assert "nearly the same as one of train" in warning
-    expression = warning.split("--group ")[1].split("' finds")[0].strip("'").encode().decode("unicode_escape")
-    cured, splits = prepared(root, splits=SplitOptions(group=expression))
-    assert cured.hygiene["warnings"] == []
-    assert group in sides(splits)
-    assert all(len(places) == 1 for places in sides(splits).values())
-
-
-def test_images_that_come_one_by_one_are_not_warned_of(tmp_path, prepared):
-    assert prepared(tree(tmp_path / "faces", ["happy", "sad"], 20))[0].hygiene["warnings"] == []
 
 
 def test_a_link_to_a_folder_of_images_is_no_ignored_folder(tmp_path, prepared):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fer_tune.data.labels import canonical, spelt
+from fer_tune.data.labels import canonical, emotions_within, spelt
 from fer_tune.data.preparing.readers.base import Fault, Pixels, RawDataset, Sample
 from fer_tune.data.preparing.readers.images import coloured, decode, folders_in, image_files, readable
 from fer_tune.data.preparing.readers.levels import Levels, Names, Tree, told, understood
@@ -154,5 +154,7 @@ def _classes(tree: Tree, levels: Levels, held: list[Names], used: dict[str, str]
     if len(named) < 2:
         found = next(iter(named), None)
         one = f"only one class, {found!r}" if found else "no class"
-        raise UserError(f"{tree.root}: {one}; there must be two or more folders of images, one a class")
+        told = [image for images in tree.holding.values() for image in images if emotions_within(image)]
+        hint = f". Some file names hold emotions ({told[0]}): a table of path and label tells them" if told else ""
+        raise UserError(f"{tree.root}: {one}; there must be two or more folders of images, one a class{hint}")
     return sorted(named)

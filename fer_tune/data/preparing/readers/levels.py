@@ -110,7 +110,13 @@ def understood(tree: Tree) -> Levels:
     emotions = _emotion_level(tree, names)
     split, parts = _split_level(tree, names, emotions)
     classes = Levels(emotions, split, parts, None, []).classes
-    others = [level for level in range(tree.depth) if level not in (classes, split) and len(names[level]) > 1]
+    others = [
+        level
+        for level in range(tree.depth)
+        if level not in (classes, split)
+        and len(names[level]) > 1
+        and len(parts_among(names[level])) < len(names[level])
+    ]
     roles = {level: role_of(names[level]) for level in others}
     people = next((level for level, role in roles.items() if role == "persons"), None)
     if people is None and emotions is not None:

@@ -16,7 +16,7 @@ from fer_tune.data.preparing.readers.trees import split_of
 from fer_tune.errors import UserError
 
 _DEPTH = 3  # folders below the one that is named
-_SHARD = re.compile(r"(?:[-_.]?\d+-of-\d+|[-_.]?\d{2,})$", re.ASCII)  # train-00000-of-00002, 0001, part-00000
+_SHARD = re.compile(r"(?:[-_.]?\d+-of-\d+(?:-[0-9a-f]{16})?|[-_.]?\d{2,})$", re.ASCII)  # train-00000-of-00002, 0001
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ def choose_tables(path: Path, said: Mapping[str, str] | None = None) -> tuple[li
     labelled: list[Chosen] = []
     unlabelled: list[Path] = []
     for file in _files(path):
+        if path.is_dir() and "submission" in file.stem.lower():  # a form for guesses, as competitions have it
+            continue
         table = open_table(file)
         columns = find_columns(table.names, said, binary=table.binary) if _all_there(table, said) else None
         if columns is not None and columns.has_image and columns.has_label:

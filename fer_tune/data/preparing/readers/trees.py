@@ -77,6 +77,13 @@ def split_of(name: str, *, loosely: bool = False) -> str | None:
     return found.pop()
 
 
+def mentions_split(name: str) -> bool:
+    """Tell whether one of the words of ``name`` means a split, as in ``train_happy``."""
+    return any(
+        _word(word) for word in re.split(r"[\W\d_]+", re.sub(r"(?<=[a-z\d])(?=[A-Z])", " ", name).lower()) if word
+    )
+
+
 def _word(word: str) -> str | None:
     """Return the split that one word means; ``trainset`` and ``testdata`` are two words in one."""
     short = re.sub(r"(set|data|images|imgs|faces)$", "", word)
