@@ -44,8 +44,8 @@ def check_left(
             if split == "train":
                 keep = "--keep-duplicates keeps what stands elsewhere too, " if gone[label] else ""
                 raise UserError(
-                    f"{source}: {told}, so that it cannot be learnt; {keep}--classes {classes[label]}= leaves the class "
-                    "out"
+                    f"{source}: {told}, so that it cannot be learnt; {keep}--classes {classes[label]}= leaves the "
+                    "class out"
                 )
             warnings.append(f"{told}: no figure of {split} says anything of it")
         none = [classes[label] for label in range(len(classes)) if not found[label]]

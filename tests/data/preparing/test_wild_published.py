@@ -52,6 +52,14 @@ def test_ferplus_beside_the_csv_of_the_challenge(tmp_path, prepared):
     for source, label in zip(splits["train"].sources, splits["train"].labels, strict=True):
         assert card.classes[label] == names[(int(source.rpartition(":")[2]) - 2) % 8]
     assert read_raw(root, "fer2013-csv")[1].classes == SEVEN
+    lines = (root / "fer2013new.csv").read_text().splitlines()
+    for changed, told in (
+        (lines[:-1], "62 rows of votes, but fer2013.csv has 63"),
+        ([*lines[:1], *lines[2:], lines[1]], "Usage"),
+    ):
+        (root / "fer2013new.csv").write_text("\n".join(changed))
+        with pytest.raises(UserError, match=f"{told}.*row for row, as published"):
+            read_raw(root)
 
 
 def test_faulty_votes_are_told_by_line(tmp_path):

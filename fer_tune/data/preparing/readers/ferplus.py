@@ -66,6 +66,8 @@ def read(path: Path) -> RawDataset:
         rows = list(_whole_rows(whole, faults))
         table = _pixels(whole)
         files = [whole, *([table.file] if table else [])]
+        if table:
+            _check_rows(whole, rows, table)
     else:
         raise UserError(f"{path}: not {FORMAT}; it needs {NEEDS}")
     images = {} if table else {file.name: file for file in _images(path if path.is_dir() else path.parent)}
@@ -189,6 +191,23 @@ def _pixels(votes: Path) -> PixelTable | None:
     """Return the table with the pixels that the votes are about: the one beside that has as many rows."""
     tables = [scanned(file, CODES) for file in pixel_tables(votes.parent)[0] if file.parent == votes.parent]
     return tables[0] if tables else None
+
+
+def _check_rows(votes: Path, rows: list[Voted], table: PixelTable) -> None:
+    """Raise a UserError where the votes are not about the rows of ``table``: those of one line must be of one part."""
+    parts = {row.line - 2: row.part for row in table.rows}
+    found = len(table.rows) + len(table.faults)
+    if len(rows) != found:
+        raise UserError(
+            f"{votes}: {len(rows):,} rows of votes, but {table.file.name} has {found:,} rows; they belong together row "
+            "for row, as published"
+        )
+    for row in rows:
+        if isinstance(row.at, int) and (part := parts.get(row.at, row.part)) != row.part:
+            raise UserError(
+                f"{row.source}: Usage {row.part}, but {part} in the same row of {table.file.name}; they belong "
+                "together row for row, as published"
+            )
 
 
 def _images(folder: Path) -> Iterator[Path]:

@@ -12,12 +12,14 @@ from typing import NamedTuple
 import numpy as np
 
 from fer_tune.data.preparing.readers.base import Fault, Pixels, UnreadableError
+from fer_tune.data.preparing.readers.images import is_junk
 from fer_tune.data.preparing.readers.trees import split_of
 from fer_tune.errors import UserError
 
 PARTS: tuple[str, ...] = ("Training", "PublicTest", "PrivateTest")
 """What FER2013's Usage says, and that of tables made after it."""
 SIDE = 48
+_DEPTH = 3  # the folder itself and two below: fer2013.tar.gz holds fer2013/fer2013.csv, and archives add one more
 _SPLITS = ("train", "val", "test")
 
 
@@ -130,11 +132,12 @@ def _pixel_fault(text: str) -> str:
 
 
 def pixel_tables(path: Path) -> tuple[list[Path], list[Path]]:
-    """Return the csv files at ``path``, or one folder below, with emotion and pixels; and those with pixels alone."""
+    """Return the csv files at ``path``, or two folders below, with emotion and pixels; and those with pixels alone."""
     if path.is_file():
         files = [path]
     elif path.is_dir():
-        files = sorted(file for file in [*path.glob("*.csv"), *path.glob("*/*.csv")] if not file.name.startswith("."))
+        found = (file for depth in range(_DEPTH) for file in path.glob("*/" * depth + "*.csv"))
+        files = sorted(file for file in found if not any(map(is_junk, file.relative_to(path).parts)))
     else:
         return [], []
     headers = {file: header_of(file) for file in files if file.is_file()}
