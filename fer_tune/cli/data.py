@@ -39,7 +39,7 @@ def prepare(
         typer.Option(
             "--format",
             help="fer2013-csv, fer2013-folders, ferplus, raf-db, raf-db-folders, raf-db-csv, affectnet, affectnet-csv, "
-            "affectnet-folders, ckplus, ck48, ckextended, jaffe, kdef, expw, ferg-db, persons, folders or table; "
+            "affectnet-folders, ckplus, ck48, ckextended, jaffe, kdef, expw, ferg-db, yolo, persons, folders or table; "
             "recognised if left out.",
         ),
     ] = None,

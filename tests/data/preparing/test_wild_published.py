@@ -335,3 +335,28 @@ def test_raf_db_as_a_csv_a_split(tmp_path, prepared):
     assert images(card) == {"train": 28, "val": 7, "test": 14}
     for source, label in zip(splits["test"].sources, splits["test"].labels, strict=True):
         assert card.classes[label] == codes[int(source[-9:-4]) % 7 + 1]
+
+
+@pytest.mark.parametrize("layout", ["{split}/{kind}", "{kind}/{split}"])
+def test_object_detection_exports_with_one_face(tmp_path, prepared, layout):
+    root = tmp_path / "AffectNet-YOLO"
+    names = ["Anger", "Contempt", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise"]
+    for split, count in (("train", 16), ("valid", 8), ("test", 8)):
+        pictures, labels = (root / layout.format(split=split, kind=kind) for kind in ("images", "labels"))
+        labels.mkdir(parents=True)
+        for number in range(count + 2):
+            picture = np.zeros((50, 100), np.uint8)
+            picture[20:40, 50:90] = 20 + 7 * number + ord(split[-1]) % 5
+            pictures.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(pictures / f"ffhq_{number}.png")
+            box = f"{number % 8} 0.7 0.6 0.4 0.4\n"
+            (labels / f"ffhq_{number}.txt").write_text({count: "", count + 1: 2 * box}.get(number, box))
+    (root / "data.yaml").write_text(f"train: ../train/images\nnc: 8\nnames: {names}\n")
+    card, splits = prepared(root)
+    assert (tuple(card.classes), card.shape, images(card)) == (EIGHT, (24, 48, 1), {"train": 16, "val": 8, "test": 8})
+    assert card.hygiene["notes"][1:] == ["left out: 3 pictures with no box", "left out: 3 pictures with several boxes"]
+    assert (splits["train"].images[:, 3:-3, 5:-5] > 0).all()
+    for source, label in zip(splits["val"].sources, splits["val"].labels, strict=True):
+        assert card.classes[label] == canonical(names[int(source[-5])])
+    (root / layout.format(split="test", kind="labels") / "ffhq_0.txt").write_text("9 0.5 0.5 1 1")
+    assert read_raw(root)[1].faults[0].reason == "labels/ffhq_0.txt:1: class 9, but data.yaml names 8"

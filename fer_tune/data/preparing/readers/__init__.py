@@ -29,6 +29,7 @@ from fer_tune.data.preparing.readers import (
     raf_folders,
     raf_official,
     table,
+    yolo,
 )
 from fer_tune.data.preparing.readers.base import RawDataset, Reader
 from fer_tune.errors import UserError, nearest
@@ -52,6 +53,7 @@ READERS: tuple[Reader, ...] = (
     kdef,
     expw,
     ferg,
+    yolo,
     *GENERAL,
 )
 
