@@ -346,7 +346,7 @@ def test_object_detection_exports_with_one_face(tmp_path, prepared, layout):
         labels.mkdir(parents=True)
         for number in range(count + 2):
             picture = np.zeros((50, 100), np.uint8)
-            picture[20:40, 50:90] = 20 + 7 * number + ord(split[-1]) % 5
+            picture[20:40, 50:90] = 20 + 7 * number + ("train", "valid", "test").index(split)
             pictures.mkdir(parents=True, exist_ok=True)
             Image.fromarray(picture).save(pictures / f"ffhq_{number}.png")
             box = f"{number % 8} 0.7 0.6 0.4 0.4\n"
