@@ -171,7 +171,7 @@ def _dataset(source: Path, card: DatasetCard, split: str) -> ImageList:
     if data.card.shape != card.shape:
         raise UserError(
             f"{source}: its images are {data.card.shape}, the run's {card.shape} (height, width, channels); "
-            f"prepare it with --size {card.height} --channels {card.channels}"
+            f"prepare it with --size {card.height} --fit {card.fit} --channels {card.channels}"
         )
     if data.card.classes != card.classes:
         raise UserError(

@@ -38,9 +38,7 @@ def prepare(
         str | None,
         typer.Option(
             "--format",
-            help="fer2013-csv, fer2013-folders, ferplus, raf-db, raf-db-folders, raf-db-csv, affectnet, affectnet-csv, "
-            "affectnet-folders, ckplus, ck48, ckextended, jaffe, kdef, expw, ferg-db, yolo, persons, folders or table; "
-            "recognised if left out.",
+            help="Name of the format, such as kdef, folders or table; recognised if left out; an unknown one lists all.",
         ),
     ] = None,
     columns: Annotated[

@@ -21,12 +21,14 @@ def run(*arguments):
     return result.output
 
 
-def test_help_names_every_option_and_every_format():
+def test_help_names_every_option_and_an_unknown_format_lists_all(tmp_path):
     text = re.sub(r"[\s│]+", " ", run("prepare", "--help"))
     for option in ("--dry-run", "--columns", "--classes", "--fit", "--group", "--split"):
         assert option in text
+    with pytest.raises(UserError, match=r"--format \?: no such format; the formats are") as caught:
+        run("prepare", tmp_path, "--dry-run", "--format", "?")
     for reader in READERS:
-        assert re.search(rf"\b{re.escape(reader.FORMAT)}\b", text), reader.FORMAT
+        assert re.search(rf"\b{re.escape(reader.FORMAT)}\b", str(caught.value)), reader.FORMAT
 
 
 def test_dry_run_tells_all_and_writes_nothing(tmp_path):

@@ -26,7 +26,7 @@ _EXPRESSIONS = (
 def warn_of_frames(
     splits: dict[str, Any], report: dict[str, Any], near_twins: tuple[list[Group], Nearest], samples: list[Sample]
 ) -> list[str]:
-    """Return a warning where a part drawn by chance has near-duplicates in train, and samples have no groups.
+    """Return a warning for val and test where many have near-duplicates in train, and samples have no groups.
 
     Args:
         splits: what the card says of how samples were divided.
@@ -34,17 +34,20 @@ def warn_of_frames(
         near_twins: of :meth:`~fer_tune.data.preparing.hygiene.Hygiene.near_groups`.
         samples: all of them.
     """
-    drawn = ["test", "val"] if splits.get("split") == "random" else []
-    if not drawn and str(splits.get("validation", "")).startswith("stratified"):
-        drawn = ["val"]
+    is_divided = splits.get("split") == "random"  # by chance, though there may be groups
+    if any(sample.group for sample in samples) and not is_divided:
+        return []
+    by_chance = {"test": is_divided, "val": str(splits.get("validation", "")).startswith("stratified")}
     warnings = []
-    for split in drawn:
+    for split, is_drawn in by_chance.items():
         kept = report["splits"][split]["kept"]
         count = report["near_duplicates"]["across"][f"{split} with a near twin in train"]
+        how = "which was drawn by chance" if is_drawn else "as published"
         if count > SHARE * kept:
             warnings.append(
-                f"{count:,} of {kept:,} images of {split}, which was drawn by chance, are nearly the same as one of "
-                f"train, as frames of one film are: figures on {split} will be too good. {_cure(near_twins, samples)}"
+                f"{count:,} of {kept:,} images of {split}, {how}, "
+                f"are nearly the same as one of train, as frames of one film are: figures on {split} will be too good. "
+                f"{_cure(near_twins, samples)}"
             )
     return warnings
 

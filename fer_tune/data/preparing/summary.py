@@ -55,7 +55,8 @@ def hygiene_sentences(card: DatasetCard) -> list[str]:
         lines.append(f"ignored: {'; '.join(ignored)}")
     if unlabelled := report.get("unlabelled"):
         lines.append(f"without labels: {', '.join(unlabelled)}; not read, `fer-tune predict` takes it")
-    lines.append(f"every one of these images is listed in {LIST_FILE}")
+    if card.content_hash:  # nothing is listed in a dry run
+        lines.append(f"every one of these images is listed in {LIST_FILE}")
     return lines
 
 

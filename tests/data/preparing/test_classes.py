@@ -1,5 +1,6 @@
 import pytest
 from raw_trees import draw_tree
+from wild import ferplus
 
 from fer_tune.data.preparing.classes import parsed_classes
 from fer_tune.errors import UserError
@@ -46,3 +47,14 @@ def test_unknown_classes_and_too_few(faces, prepared):
         prepared(faces, classes={"borde": "x"})
     with pytest.raises(UserError, match="--classes: leaves sad; there must be two or more"):
         prepared(faces, classes={"bored": "", "happy": "", "contempt": ""})
+
+
+def test_votes_follow_their_classes(tmp_path, prepared):
+    root = ferplus(tmp_path / "FERPlus", 2)
+    card, splits = prepared(root, classes={"contempt": "", "disgust": "angry"})
+    assert card.classes == ["angry", "fear", "happy", "neutral", "sad", "surprise"]
+    votes = splits["train"].votes
+    assert votes.shape == (14, 6)
+    assert (votes.argmax(axis=1) == splits["train"].labels).all()
+    angry = votes[splits["train"].labels == 0, 0]
+    assert sorted(angry.tolist()) == [7, 7, 10, 10]  # seven for anger and three for disgust are ten for both

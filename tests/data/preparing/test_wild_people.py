@@ -84,7 +84,7 @@ def test_neighbouring_frames_on_both_sides_are_warned_of_with_the_cure(tmp_path,
     root = frames(tmp_path / "films", names)
     card, _ = prepared(root)
     warning = next(one for one in card.hygiene["warnings"] if "of test, which was drawn by chance" in one)
-    assert "nearly the same as one of train" in warning
+    assert "are nearly the same as one of train" in warning
     expression = warning.split("--group ")[1].split("' finds")[0].strip("'").encode().decode("unicode_escape")
     cured, splits = prepared(root, splits=SplitOptions(group=expression))
     assert cured.hygiene["warnings"] == []
@@ -94,3 +94,57 @@ def test_neighbouring_frames_on_both_sides_are_warned_of_with_the_cure(tmp_path,
 
 def test_images_that_come_one_by_one_are_not_warned_of(tmp_path, prepared):
     assert prepared(tree(tmp_path / "faces", ["happy", "sad"], 20))[0].hygiene["warnings"] == []
+
+
+def test_frames_on_both_sides_as_published_are_warned_of_too(tmp_path, prepared):
+    root = frames(tmp_path / "films", "{clip}_{emotion}_{frame}.png")
+    for file in sorted(root.rglob("*.png")):
+        part = "test" if file.stem.endswith("2") else "train"
+        (root / part / file.parent.name).mkdir(parents=True, exist_ok=True)
+        file.rename(root / part / file.parent.name / file.name)
+    (root / "happy").rmdir()
+    (root / "sad").rmdir()
+    warnings = prepared(root)[0].hygiene["warnings"]
+    assert warnings[0].startswith("24 of 24 images of test, as published, are nearly the same as one of train")
+
+
+NAMES = {
+    "Rafd090_{person:02}_Caucasian_female_{emotion}_frontal.png": "01",
+    "S{person:03}_{emotion}.png": "S001",
+    "{emotion}-subject{person:02}.png": "subject01",
+    "P{person:03}/img_{emotion}.png": "P001",
+    "{initials}_{emotion}_1.png": "ab",
+}
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_emotions_and_people_in_file_names(tmp_path, prepared, names):
+    pen, root = Pen(), tmp_path / "lab"
+    emotions = {"angry": "angry", "contemptuous": "contempt", "fearful": "fear", "Happy": "happy", "sad": "sad"}
+    for person in range(1, 8):
+        for emotion in emotions:
+            initials = "abcdefgh"[person - 1 : person + 1]
+            pen.image(root / names.format(person=person, emotion=emotion, initials=initials))
+    (root / "Thumbs.db").write_text("")
+    card, splits = prepared(root)
+    assert (card.name, card.classes) == ("lab", sorted(emotions.values()))
+    assert card.source.startswith("names")
+    assert sum(images(card).values()) == 35
+    assert len(sides(splits)) == 7
+    assert NAMES[names] in sides(splits)
+    assert all(len(places) == 1 for places in sides(splits).values())
+    for split in splits.values():
+        for source, label in zip(split.sources, split.labels, strict=True):
+            (told,) = [name for word, name in emotions.items() if word in source]
+            assert card.classes[label] == told
+
+
+def test_emotions_in_file_names_in_folders_of_splits(tmp_path, prepared):
+    pen, root = Pen(), tmp_path / "lab"
+    for split, count in (("Train", 12), ("Test", 4)):
+        for emotion in ("happy", "sad"):
+            pen.images(root / split, count, f"{emotion}_{{}}.png")
+    pen.image(root / "Test" / "unknown_1.png")
+    card, _ = prepared(root)
+    assert images(card) == {"train": 22, "val": 2, "test": 8}
+    assert card.hygiene["ignored"] == ["Test/unknown_1.png"]

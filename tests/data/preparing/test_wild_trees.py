@@ -142,15 +142,6 @@ def test_classes_that_were_said_are_taken(tmp_path, prepared):
     assert prepared(root, classes={"Strong": "Strong", "Weak": "Weak"})[0].classes == ["Strong", "Weak"]
 
 
-def test_emotions_in_file_names_are_pointed_at(tmp_path, prepared):
-    root = tmp_path / "data"
-    for person in ("S01", "S02", "S03"):
-        Pen().images(root / person, 4, "img_happy_{}.png")
-        Pen(1).images(root / person, 4, "img_sad_{}.png")
-    with pytest.raises(UserError, match=r"look like persons.*the file names hold emotions, as img_"):
-        prepared(root)
-
-
 def test_emotions_at_two_levels_are_refused(tmp_path):
     root = tree(tmp_path / "faces", [*grown(["train"], SEVEN), *grown(["copy", "train"][:1], ["train"], SEVEN)])
     with pytest.raises(UserError, match=r"emotions stand at two levels, such as train/\w+ and copy/train/\w+"):

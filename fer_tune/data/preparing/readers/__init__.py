@@ -24,6 +24,7 @@ from fer_tune.data.preparing.readers import (
     folders,
     jaffe,
     kdef,
+    names,
     persons,
     raf_csv,
     raf_folders,
@@ -34,7 +35,7 @@ from fer_tune.data.preparing.readers import (
 from fer_tune.data.preparing.readers.base import RawDataset, Reader
 from fer_tune.errors import UserError, nearest
 
-GENERAL: tuple[Reader, ...] = (persons, folders, table)
+GENERAL: tuple[Reader, ...] = (persons, names, folders, table)
 """Asked where no published dataset is recognised."""
 READERS: tuple[Reader, ...] = (
     fer2013_csv,

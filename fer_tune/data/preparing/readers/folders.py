@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fer_tune.data.preparing.readers import persons
+from fer_tune.data.preparing.readers import names, persons
 from fer_tune.data.preparing.readers.base import RawDataset
 from fer_tune.data.preparing.readers.labelled import classes_in, read_tree
 from fer_tune.data.preparing.readers.levels import tree_at
@@ -18,8 +18,8 @@ NEEDS = "a folder with <split>/<class>/ (train, val, test) or <class>/, at least
 
 
 def recognises(path: Path) -> bool:
-    """Tell whether folders of two classes with images stand below ``path``, and no people above emotions."""
-    if not path.is_dir() or persons.recognises(path):
+    """Tell whether folders of two classes stand below ``path``, and no people above emotions or emotions in names."""
+    if not path.is_dir() or persons.recognises(path) or names.recognises(path):
         return False
     try:
         return len(classes_in(tree_at(path))) > 1
