@@ -38,7 +38,7 @@ def prepare(
         str | None,
         typer.Option(
             "--format",
-            help="Name of the format, such as kdef, folders or table; recognised if left out; an unknown one lists all.",
+            help="Name of the format, such as kdef, folders or table; recognised if left out, all listed if unknown.",
         ),
     ] = None,
     columns: Annotated[
