@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from annotated_types import Ge, Le
 from typing_extensions import Doc
@@ -34,27 +34,47 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 @door
 def prepare(
     source: Annotated[
-        str | Path, Doc("Raw dataset: FER2013, RAF-DB, FERG-DB, or any SPLIT/CLASS or CLASS tree of images.")
+        str | Path,
+        Doc(
+            "Raw dataset, a folder, file, zip or tar: FER2013, FER+, RAF-DB, AffectNet, CK+, JAFFE, KDEF, ExpW, "
+            "FERG-DB, any table (csv, tsv, Parquet) or any tree of images with SPLIT, PERSON and CLASS folders."
+        ),
     ],
-    out: Annotated[str | Path, Doc("Folder for the prepared dataset; must not exist, or be empty.")],
+    out: Annotated[str | Path | None, Doc("Folder for the prepared dataset; must not exist, or be empty.")] = None,
     *,
+    dry_run: Annotated[bool, Doc("Tell what would be read, dropped and ignored, and write nothing.")] = False,
     name: Annotated[str | None, Doc("Name of the dataset in results; the format's own if left out.")] = None,
     format: Annotated[
         str | None,
-        Doc("Which reader reads it; recognised if left out."),
+        Doc("Name of the format, such as kdef, folders or table; recognised if left out; an unknown one lists all."),
+    ] = None,
+    columns: Annotated[
+        Mapping[str, str] | Sequence[str] | None,
+        Doc(
+            "What a table's columns hold, if their names do not tell: label=emotion,path=file; also image, pixels, "
+            "split, group, box_xywh, box_xyxy."
+        ),
+    ] = None,
+    classes: Annotated[
+        Mapping[str, str] | Sequence[str] | None,
+        Doc("Rename, merge or drop classes: joy=happy,contempt= (nothing drops); 0=angry names numbers."),
     ] = None,
     split: Annotated[
         str | None,
         Doc(
-            "Where nothing is published: random images, or leave a character (group) out; the latter where there are "
-            "any."
+            "Where nothing is published: random images, or leave a character (group, person) out; the latter where "
+            "there are any. If said, character divides published parts anew."
         ),
     ] = None,
     test_characters: Annotated[
         str | Sequence[str] | None, Doc("Characters (groups) of the test; drawn if left out. May be repeated.")
     ] = None,
     group: Annotated[
-        str | None, Doc("Regular expression that finds an image's group in its path; no group crosses splits.")
+        str | None,
+        Doc(
+            "Regular expression that finds an image's group (person) in its path, if the layout does not tell; no "
+            "group crosses splits."
+        ),
     ] = None,
     test_fraction: Annotated[
         float | None, Doc("Share of all for the test where nothing is published; 0.2 if left out.")
@@ -68,6 +88,10 @@ def prepare(
     ] = None,
     seed: Annotated[int, Doc("Which images become the validation and test parts that are missing.")] = 0,
     size: Annotated[int | None, Doc("Resize all images to this many pixels a side, antialiased.")] = None,
+    fit: Annotated[
+        Literal["pad", "crop", "stretch"],
+        Doc("How images that are not square come to --size: padded (black), cropped (middle) or stretched."),
+    ] = "pad",
     channels: Annotated[int | None, Doc("Make all images grey (1) or RGB (3).")] = None,
 ) -> DatasetCard:
     """Prepare a raw dataset: recognise it, split it, clean it, write it as memory-mapped arrays.
@@ -81,31 +105,37 @@ def prepare(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from fer_tune.data.preparing.classes import parsed_classes
     from fer_tune.data.preparing.prepare import prepare as run
+    from fer_tune.data.preparing.readers.columns import parsed
     from fer_tune.data.preparing.splits import SplitOptions
 
     characters = tuple(each.strip() for text in _several(test_characters) for each in text.split(","))
     splits = SplitOptions(split, characters, group, test_fraction, val_fraction, seed)
-    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    shown = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(*columns, transient=True, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*shown, transient=True, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("reading", total=None)
 
-        def advance(done: int, total: int) -> None:
-            if done % 100 == 0 or done == total:
-                bar.update(task, completed=done, total=total)
+        def advance(stage: str, done: int, total: int) -> None:
+            if done % 100 == 0 or done == total or stage != "reading":
+                bar.update(task, description=stage, completed=done, total=total)
 
         return run(
             Path(source),
-            Path(out),
+            None if out is None else Path(out),
             name=name,
             format_name=format,
+            columns=dict(columns) if isinstance(columns, Mapping) else parsed(columns or ()),
+            classes=dict(classes) if isinstance(classes, Mapping) else parsed_classes(classes or ()),
             splits=splits,
             keep_duplicates=keep_duplicates,
             drop_near_duplicates=drop_near_duplicates,
             skip_unreadable=skip_unreadable,
             size=size,
+            fit=fit,
             channels=channels,
+            dry_run=dry_run,
             progress=advance,
         )
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def predict(
     run: RunRecord,
     source: Annotated[
-        Any, Doc("An image, a folder of images, or a prepared dataset; in Python also images in memory, uint8 arrays.")
+        Any,
+        Doc("An image, a folder or a table of images, or a prepared dataset; in Python also uint8 arrays in memory."),
     ],
     *,
     top_k: Annotated[int, Doc("Classes to name for each image."), Ge(1)] = 3,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
 from analysis.heldout.image_list import ImageList
 from analysis.refits.plan import seed_config
@@ -20,8 +20,11 @@ from analysis.run.cards import dataset_card
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.card import CARD_FILE, DatasetCard
 from fer_tune.data.prepared.store import PreparedDataset
+from fer_tune.data.preparing.fitting import fitted
 from fer_tune.data.preparing.readers.base import UnreadableError
 from fer_tune.data.preparing.readers.images import SUFFIXES, decode, images_below, in_channels
+from fer_tune.data.preparing.readers.table_images import table_images
+from fer_tune.data.preparing.readers.tables import SUFFIXES as TABLES
 from fer_tune.errors import UserError, nearest
 from fer_tune.layout import BEST
 from fer_tune.run_folder import TrainedOn
@@ -126,9 +129,9 @@ def _chosen(run: RunRecord, config_id: str | None) -> Chosen:
 
 
 def read_source(source: Path, card: DatasetCard, split: str = "val") -> Iterator[ImageList]:
-    """Read what is to be predicted: an image, a folder of images with the folders in it, or a prepared dataset.
+    """Read what is to be predicted: an image, a folder of images and folders, a table, or a prepared dataset.
 
-    Files are decoded and resized as `fer-tune data prepare` does; faces are not looked for or cropped.
+    Files are decoded, turned upright and fitted as `fer-tune data prepare` does; faces are not looked for or cropped.
 
     Args:
         source: where the images are.
@@ -143,6 +146,9 @@ def read_source(source: Path, card: DatasetCard, split: str = "val") -> Iterator
     """
     if (source / CARD_FILE).is_file():
         yield _dataset(source, card, split)
+        return
+    if source.is_file() and source.suffix.lower() in TABLES:
+        yield from _table(source, card)
         return
     if source.is_dir():
         files = images_below(source)[0]
@@ -185,7 +191,14 @@ def _fitted(pixels: NDArray[Any], name: str, card: DatasetCard) -> NDArray[np.ui
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3)):
         raise UserError(f"{name}: {pixels.dtype} {pixels.shape}; an image is (H, W), (H, W, 1) or (H, W, 3) of uint8")
     flat = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
-    return _resized(in_channels(flat, card.channels), card)
+    return _shaped(in_channels(flat, card.channels), card)
+
+
+def _table(source: Path, card: DatasetCard) -> Iterator[ImageList]:
+    rows = table_images(source)
+    while part := list(islice(rows, AT_ONCE)):
+        images = [_shaped(in_channels(pixels, card.channels), card) for _, pixels in part]
+        yield ImageList(np.stack(images), None, [name for name, _ in part])
 
 
 def _dataset(source: Path, card: DatasetCard, split: str) -> ImageList:
@@ -195,7 +208,7 @@ def _dataset(source: Path, card: DatasetCard, split: str) -> ImageList:
     if data.card.shape != card.shape:
         raise UserError(
             f"{source}: its images are {data.card.shape}, the run's {card.shape} (height, width, channels); "
-            f"prepare it with --size {card.height} --channels {card.channels}"
+            f"prepare it with --size {card.height} --fit {card.fit} --channels {card.channels}"
         )
     if data.card.classes != card.classes:
         raise UserError(
@@ -211,14 +224,11 @@ def _image(file: Path, card: DatasetCard) -> NDArray[np.uint8]:
         pixels = decode(file, card.channels)
     except UnreadableError as error:
         raise UserError(f"{file}: cannot be read as an image: {error}; {_kinds()}") from None
-    return _resized(pixels, card)
+    return _shaped(pixels, card)
 
 
-def _resized(pixels: NDArray[np.uint8], card: DatasetCard) -> NDArray[np.uint8]:
-    if pixels.shape[:2] != (card.height, card.width):
-        resized = Image.fromarray(pixels).resize((card.width, card.height), Image.Resampling.LANCZOS)
-        pixels = np.asarray(resized)
-    return pixels.reshape(card.shape)
+def _shaped(pixels: NDArray[np.uint8], card: DatasetCard) -> NDArray[np.uint8]:
+    return fitted(pixels, card.height, card.width, card.fit).reshape(card.shape)
 
 
 def _kinds() -> str:

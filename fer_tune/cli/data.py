@@ -20,7 +20,7 @@ app = typer.Typer(help="Prepare datasets.", no_args_is_help=True)
 @app.command("prepare")
 @made_from(api.prepare, arguments=("source",))
 def prepare(given: dict[str, Any]) -> None:
-    _print_written(api.prepare(**given), given["out"])
+    _print_written(api.prepare(**given), None if given.get("dry_run") else given["out"])
 
 
 @app.command("synthesize")
@@ -77,9 +77,9 @@ def _checked(transforms: str) -> str:
     return checked
 
 
-def _print_written(card: DatasetCard, out: str) -> None:
+def _print_written(card: DatasetCard, out: str | None) -> None:
     _print_card(card)
-    typer.echo(f"written to {out}")
+    typer.echo("nothing is written (--dry-run)" if out is None else f"written to {out}")
 
 
 def _print_card(card: DatasetCard) -> None:

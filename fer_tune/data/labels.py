@@ -1,29 +1,64 @@
-"""The names of the seven basic emotions, their order, and what else they are called."""
+"""The names of the basic emotions, their order, and what else they are called: the one place that knows synonyms."""
 
 from __future__ import annotations
 
+import re
+
 EMOTIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 """The classes of the seven-emotion datasets; a label is an index into this, whatever codes the raw dataset uses."""
+CONTEMPT = "contempt"
+EIGHT: tuple[str, ...] = tuple(sorted((*EMOTIONS, CONTEMPT)))
+"""The classes of AffectNet, FER+ and others that know contempt."""
 
 _ALIASES: dict[str, str] = {
     "anger": "angry",
+    "angriness": "angry",
+    "mad": "angry",
+    "contemptuous": CONTEMPT,
+    "disdain": CONTEMPT,
     "disgusted": "disgust",
+    "disgusting": "disgust",
+    "digust": "disgust",  # misspelt so in datasets that are passed on
     "fearful": "fear",
     "afraid": "fear",
     "scared": "fear",
+    "scary": "fear",
     "happiness": "happy",
     "joy": "happy",
     "joyful": "happy",
+    "neutrality": "neutral",
     "sadness": "sad",
     "surprised": "surprise",
+    "suprise": "surprise",  # misspelt so in datasets that are passed on
+    "suprised": "surprise",
 }
+_KNOWN = {name: name for name in EIGHT} | _ALIASES
+_FILLING = frozenset({"class", "emotion", "emotions", "expression", "face", "faces", "images", "label"})
 
 
 def canonical(name: str) -> str | None:
-    """Return the emotion of :data:`EMOTIONS` that ``name`` means, or None.
+    """Return the emotion of :data:`EIGHT` that ``name`` means, or None; numbers and words such as face do not count.
 
-    >>> canonical("Joy"), canonical("SURPRISE "), canonical("bored")
-    ('happy', 'surprise', None)
+    >>> canonical("Joy"), canonical("0_Angry"), canonical("SURPRISE faces"), canonical("bored")
+    ('happy', 'angry', 'surprise', None)
     """
-    key = name.strip().lower()
-    return key if key in EMOTIONS else _ALIASES.get(key)
+    words = [word for word in re.split(r"[\W\d_]+", name.lower()) if word and word not in _FILLING]
+    return _KNOWN.get(words[0]) if len(words) == 1 else None
+
+
+def emotions_within(name: str) -> set[str]:
+    """Return the emotions that single words of ``name`` mean.
+
+    >>> emotions_within("S01_happy_3.png"), emotions_within("cat")
+    ({'happy'}, set())
+    """
+    return {emotion for word in re.split(r"[\W\d_]+", name) if (emotion := canonical(word))}
+
+
+def spelt(name: str) -> str:
+    """Return the emotion that ``name`` means, or the name as it is.
+
+    >>> spelt("Anger"), spelt("bored")
+    ('angry', 'bored')
+    """
+    return canonical(name) or name

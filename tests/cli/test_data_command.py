@@ -79,7 +79,7 @@ def test_val_fraction_and_seed(folders, tmp_path):
 
 def test_format(folders, tmp_path):
     draw_fer2013_csv(folders / "fer2013.csv", 2)
-    assert "source: fer2013-csv" in run("prepare", folders, "--out", tmp_path / "a")
+    assert "source: fer2013-csv" in run("prepare", folders, "--out", tmp_path / "a", "--format", "fer2013-csv")
     assert "source: fer2013-folders" in run("prepare", folders, "--out", tmp_path / "b", "--format", "fer2013-folders")
 
 

@@ -17,11 +17,12 @@ from fake_run import FakeRun
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
+from wild import Pen, table, turned
 
 from analysis import load_run
 from analysis.refits.plan import plan_refits
 from analysis.use import predicting
-from analysis.use.predicting import network
+from analysis.use.predicting import network, read_source
 from fer_tune.cli import compare, export, predict
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
@@ -102,6 +103,27 @@ def test_a_folder_with_folders_in_it(made: FakeRun, faces: Path, tmp_path: Path)
     assert [Path(source).name for source in frame["source"]] == ["a.png", "b.jpg"]
     assert "b.jpg" in shown
     assert frame[[f"p_{name}" for name in made.classes]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_photograph_is_turned_upright_and_padded_as_the_card_says(made: FakeRun, tmp_path: Path) -> None:
+    card = network(load_run(made.path)).card
+    side = card.height
+    [lying] = read_source(turned(tmp_path / "lying.png", 6), card)
+    [upright] = read_source(turned(tmp_path / "upright.png", 1), card)
+    assert (lying.images == upright.images).all()
+    assert lying.images[0, : side // 5, side // 2].mean() > 200  # the white bar is on top
+    assert (lying.images[0, :, 0] == 0).all()  # black beside a tall picture, not squashed
+    [cropped] = read_source(tmp_path / "upright.png", card.model_copy(update={"fit": "crop"}))
+    assert (cropped.images[0, side // 2, 0] > 0).all()
+
+
+def test_the_rows_of_a_table_are_predicted(made: FakeRun, tmp_path: Path) -> None:
+    pen = Pen(3)
+    file = table(tmp_path / "test.csv", "pixels", [(f'"{pen.text()}"',) for _ in range(5)])
+    call("predict", made.path, file, "--out", tmp_path / "found.csv")
+    frame = pd.read_csv(tmp_path / "found.csv")
+    assert list(frame["source"]) == [f"test.csv:{line}" for line in range(2, 7)]
+    assert frame[[f"p_{name}" for name in made.classes]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-4)
 
 
 def test_more_images_than_memory_holds_are_read_in_parts(

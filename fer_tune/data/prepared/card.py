@@ -40,6 +40,7 @@ class DatasetCard(BaseModel):
     height: int = Field(ge=1)  # pixels
     width: int = Field(ge=1)  # pixels
     channels: Literal[1, 3]
+    fit: Literal["pad", "crop", "stretch"] = "pad"  # how pictures of another shape are brought to height x width
     counts: dict[str, dict[str, int]]  # split -> class -> images
     pixel_mean: list[float]  # per channel, of train, in [0, 1]
     pixel_std: list[float]

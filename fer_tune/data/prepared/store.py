@@ -80,6 +80,14 @@ class Split:
         found: list[str] = self._batch.column("group").to_pylist()
         return found
 
+    @property
+    def votes(self) -> npt.NDArray[np.uint16] | None:
+        """How many people saw which class in each image, (N, classes); None where the dataset does not tell."""
+        if "votes" not in self._batch.schema.names:
+            return None
+        flat = np.asarray(self._batch.column("votes").flatten().to_numpy(), np.uint16)
+        return flat.reshape(len(self), len(self._card.classes))
+
     def verify(self) -> None:
         """Read the whole split and compare its SHA-256 with the card's (about a second per gigabyte).
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ class Record(NamedTuple):
     label: int  # index into the classes
     source: str  # where it came from, unique within the dataset
     group: str = ""  # images of one group (person, character) stay in one split
+    votes: tuple[int, ...] = ()  # of several people who labelled it, a number per class; all have them, or none
 
 
 class SplitSummary(NamedTuple):
@@ -63,6 +64,7 @@ class SplitWriter:
         self._labels: list[int] = []
         self._sources: list[str] = []
         self._groups: list[str] = []
+        self._votes: list[tuple[int, ...]] = []
         self._digest = hashlib.sha256()  # of the pixels so far
         self._histogram = np.zeros((shape[2], 256), np.int64)
 
@@ -85,6 +87,8 @@ class SplitWriter:
         self._labels.append(record.label)
         self._sources.append(record.source)
         self._groups.append(record.group)
+        if record.votes:
+            self._votes.append(record.votes)
 
     def finish(self) -> SplitSummary:
         """Write the Arrow file and return its summary."""
@@ -100,6 +104,11 @@ class SplitWriter:
             images = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), rows, [None, pixels])
             labels = pa.Int16Array.from_buffers(pa.int16(), rows, [None, pa.py_buffer(codes)])
             columns = [images, labels, _strings(self._groups), _strings(self._sources)]
+            if self._votes and len(self._votes) == rows:
+                schema = schema.append(pa.field("votes", pa.list_(pa.uint16(), len(self.classes))))
+                flat = np.asarray(self._votes, np.uint16).ravel()
+                counts_of = pa.UInt16Array.from_buffers(pa.uint16(), flat.size, [None, pa.py_buffer(flat)])
+                columns.append(pa.FixedSizeListArray.from_arrays(counts_of, len(self.classes)))
             batch = pa.record_batch(columns, schema=schema)
             with (
                 self._target.open("wb") as file,
@@ -144,7 +153,7 @@ class _Copying:
 
 
 def batch_digest(batch: pa.RecordBatch) -> str:
-    """Return the SHA-256 (hex) of a split's content: image bytes, labels, groups, sources, in order."""
+    """Return the SHA-256 (hex) of a split's content: image bytes, labels, groups, sources, votes, in order."""
     digest = hashlib.sha256()
     pixels = memoryview(batch.column("image").buffers()[1])
     for start in range(0, len(pixels), _CHUNK):
@@ -159,6 +168,9 @@ def _add_columns(digest: hashlib._Hash, batch: pa.RecordBatch) -> None:
     digest.update(memoryview(labels.buffers()[1])[: 2 * len(labels)])
     for column in ("group", "source"):
         digest.update("\0".join(batch.column(column).to_pylist()).encode())
+    if "votes" in batch.schema.names:
+        votes = batch.column("votes").flatten()
+        digest.update(memoryview(votes.buffers()[1])[: votes.nbytes])
 
 
 class DatasetWriter:
@@ -221,7 +233,15 @@ class DatasetWriter:
             self._writers[split] = SplitWriter(self.folder, split, shape, self.classes)
         self._writers[split].add(record)
 
-    def finish(self, *, name: str, source: str, splits: Mapping[str, Any], hygiene: Mapping[str, Any]) -> DatasetCard:
+    def finish(
+        self,
+        *,
+        name: str,
+        source: str,
+        splits: Mapping[str, Any],
+        hygiene: Mapping[str, Any],
+        fit: Literal["pad", "crop", "stretch"] = "pad",
+    ) -> DatasetCard:
         """Write the card, give the dataset its final name and return the card.
 
         Raises:
@@ -240,6 +260,7 @@ class DatasetWriter:
             height=self._shape[0],
             width=self._shape[1],
             channels=self._shape[2],
+            fit=fit,
             counts={split: dict(zip(self.classes, s.counts, strict=True)) for split, s in done.items()},
             pixel_mean=mean,
             pixel_std=std,

@@ -48,6 +48,9 @@ def without_crossing(found: dict[str, list[Sample]]) -> tuple[dict[str, list[Sam
     later = test | {sample.group for sample in val}
     train = [sample for sample in found["train"] if sample.group not in later]
     if not train:
-        raise UserError("--group: every group of train stands in val or test too; is the expression right?")
+        raise UserError(
+            "every group (person) of train stands in val or test too, so that nothing is left to train on; is --group "
+            "right? --split character puts the published parts together and divides them anew by groups"
+        )
     taken = {"train": len(found["train"]) - len(train), "val": len(found["val"]) - len(val)}
     return {"train": train, "val": val, "test": found["test"]}, taken

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,11 +98,12 @@ class Hygiene:
             self._prints[split] = near.stacked(group.fingerprint for group in groups)
         return self._prints[split]
 
-    def near_groups(self) -> tuple[list[Group], near.Nearest]:
-        """Return the groups that are not blank, and what is near each of them among the others; N² comparisons."""
+    def near_groups(self, progress: Callable[[int, int], None] | None = None) -> tuple[list[Group], near.Nearest]:
+        """Return the groups that are not blank, and what is near each of them among the others."""
         groups = [group for group in self.groups.values() if not group.blank]
         members = np.array([[any(e.split == split for e in g.entries) for split in ORDER] for g in groups], bool)
-        return groups, near.nearest(near.stacked(g.fingerprint for g in groups), members.reshape(-1, len(ORDER)))
+        prints = near.stacked(group.fingerprint for group in groups)
+        return groups, near.nearest(prints, members.reshape(-1, len(ORDER)), progress)
 
     def report(self, near_twins: tuple[list[Group], near.Nearest] | None = None) -> dict[str, Any]:
         """Return the counts for the card, per split, across splits and over all.

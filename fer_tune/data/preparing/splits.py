@@ -31,9 +31,10 @@ class SplitOptions:
     """How to divide what the publisher left undivided; None is the default of the dataset.
 
     Attributes:
-        split: ``random`` (stratified by class) or ``character`` (whole groups); the latter where there are groups.
+        split: ``random`` (stratified by class) or ``character`` (whole groups); the latter where there are groups. With
+            ``character`` said, published parts are put together and divided anew by groups.
         test_characters: the groups of the test split, instead of drawing them.
-        group: regular expression that finds a sample's group in its path.
+        group: regular expression that finds a sample's group in its path; instead of what the layout tells.
         test_fraction: share of all images for testing, 0.2 where None.
         val_fraction: share of the rest for validation; where None, 0.2 if nothing was divided, else 0.1.
         seed: what is drawn.
@@ -65,7 +66,8 @@ def assign(samples: list[Sample], classes: tuple[str, ...], options: SplitOption
     """Return split -> samples, and what the card says of how they were divided.
 
     Published parts are kept. Where there is no validation part, a stratified part of train is taken (see
-    :func:`stratified`), or whole groups where there are any. Where nothing is published, the test is taken first.
+    :func:`stratified`), or whole groups where there are any. Where nothing is published, the test is taken first. A
+    group that stands in two published parts is kept in one of them.
 
     Args:
         samples: with the publisher's parts.
@@ -79,6 +81,11 @@ def assign(samples: list[Sample], classes: tuple[str, ...], options: SplitOption
     options.check()
     if options.group is not None:
         samples = grouped(samples, options.group)
+    has_groups = any(sample.group for sample in samples)
+    if has_groups:  # what has none is a group of its own
+        samples = [sample if sample.group else sample._replace(group=sample.source) for sample in samples]
+    if options.split == "character" and has_groups:
+        samples = [sample._replace(part="") for sample in samples]
     if samples and all(sample.part == "" for sample in samples):
         return _divided(samples, classes, options)
     for option, given in (
@@ -95,7 +102,7 @@ def assign(samples: list[Sample], classes: tuple[str, ...], options: SplitOption
         if not found[split]:
             raise UserError(f"no {split} images found; a dataset needs a train and a test part")
     about: dict[str, Any] = {}
-    if options.group is not None:
+    if has_groups:
         found, crossing = without_crossing(found)
         about = {"group": options.group, "dropped_as_group_of_another_split": crossing}
     if found["val"]:
@@ -103,7 +110,7 @@ def assign(samples: list[Sample], classes: tuple[str, ...], options: SplitOption
             raise UserError("--val-fraction: this dataset has a validation part of its own; leave the option out")
         return found, {**about, "validation": "published"}
     fraction = DEFAULT_VAL_FRACTION if options.val_fraction is None else options.val_fraction
-    if options.group is not None:
+    if has_groups:
         found["train"], found["val"] = _parted(found["train"], whole_groups(found["train"], fraction, options.seed))
         validation = "whole groups of train"
     else:
@@ -160,7 +167,10 @@ def stratified(samples: list[Sample], classes: tuple[str, ...], fraction: float,
     chosen: set[str] = set()
     for label, sources in by_class.items():
         if len(sources) < 2:
-            raise UserError(f"class {classes[label]!r} has one training image; a validation part needs at least two")
+            raise UserError(
+                f"class {classes[label]!r} has one training image; a validation part needs at least two; "
+                f"--classes {classes[label]}= leaves the class out"
+            )
         ordered = _drawn(sources, seed)
         chosen.update(ordered[: min(max(1, round(fraction * len(sources))), len(sources) - 1)])
     return chosen
@@ -179,7 +189,10 @@ def whole_groups(samples: list[Sample], fraction: float, seed: int) -> set[str]:
     for sample in samples:
         counts[sample.group][sample.label] += 1
     if len(counts) < 2:
-        raise UserError(f"only one group left, {next(iter(counts), '')!r}; train, val and test each need a whole group")
+        raise UserError(
+            f"only one group left, {next(iter(counts), '')!r}; train, val and test each need a whole group: people "
+            "told apart by --group, or --split random, which puts everybody on all sides"
+        )
     labels = sorted({sample.label for sample in samples})
     sizes = {group: np.array([count[label] for label in labels], float) for group, count in counts.items()}
     short = fraction * sum(sizes.values(), np.zeros(len(labels)))  # what is still missing of each class

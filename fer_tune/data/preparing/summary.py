@@ -9,8 +9,11 @@ from fer_tune.data.preparing.findings import LIST_FILE
 def hygiene_sentences(card: DatasetCard) -> list[str]:
     """Return one line per fact worth reading: the split policy, what was dropped and why, what was only found."""
     lines = [f"source: {card.source}"]
+    lines += [f"WARNING: {warning}" for warning in card.hygiene.get("warnings", [])]
     if "policy" in card.splits:
         lines.append(f"splits: {card.splits['policy']}{_test(card)}{_validation(card)}")
+    if "people" in card.splits and card.splits.get("split") != "random":
+        lines.append(f"people: each stands on one side; they are told by {card.splits['people']}")
     report = card.hygiene
     if "splits" not in report:
         return lines
@@ -48,7 +51,12 @@ def hygiene_sentences(card: DatasetCard) -> list[str]:
         parts = ", ".join(f"{count:,} of {split}" for split, count in blank.items())
         lines.append(f"blank images: {parts}; kept unless dropped as duplicates")
     lines += [f"note: {note}" for note in report["notes"]]
-    lines.append(f"every one of these images is listed in {LIST_FILE}")
+    if ignored := report.get("ignored"):
+        lines.append(f"ignored: {'; '.join(ignored)}")
+    if unlabelled := report.get("unlabelled"):
+        lines.append(f"without labels: {', '.join(unlabelled)}; not read, `fer-tune predict` takes it")
+    if card.content_hash:  # nothing is listed in a dry run
+        lines.append(f"every one of these images is listed in {LIST_FILE}")
     return lines
 
 

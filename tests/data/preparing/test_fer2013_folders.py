@@ -6,6 +6,7 @@ import pytest
 from drawing import EMOTIONS, draw_fer2013_folders
 from PIL import Image
 
+from fer_tune.data.preparing.ignored import passed_over
 from fer_tune.data.preparing.readers import read_raw
 from fer_tune.data.preparing.readers.base import UnreadableError
 from fer_tune.errors import UserError
@@ -80,7 +81,7 @@ def test_what_is_no_dataset_is_told_with_what_was_looked_for(tmp_path):
     (tmp_path / "photos").mkdir()
     with pytest.raises(UserError) as caught:
         read_raw(tmp_path / "photos")
-    for word in ("fer2013-csv", "fer2013-folders", "train/<class>/", "emotion, pixels and Usage"):
+    for word in ("fer2013-csv", "fer2013-folders", "train/<class>/", "emotion (codes 0 to 6), pixels"):
         assert word in str(caught.value)
 
 
@@ -94,7 +95,7 @@ def test_misspelt_class_folder(tmp_path):
 def test_missing_class_folder(tmp_path):
     root = draw_fer2013_folders(tmp_path / "fer", 2)
     (root / "train" / "fear").rename(tmp_path / "fear")
-    with pytest.raises(UserError, match=r"train: no folder for fear"):
+    with pytest.raises(UserError, match=r"test/fear: train has no class of this name"):
         read_raw(root)
 
 
@@ -110,11 +111,12 @@ def test_empty_class_folder(tmp_path):
 def test_two_names_of_one_class(tmp_path):
     root = draw_fer2013_folders(tmp_path / "fer", 2)
     (root / "train" / "joy").mkdir()
+    next((root / "train" / "happy").iterdir()).rename(root / "train" / "joy" / "Training_1.png")
     with pytest.raises(UserError, match="the same class as happy"):
         read_raw(root)
 
 
-def test_links_that_lead_nowhere_are_faults_and_other_files_are_counted(tmp_path):
+def test_links_that_lead_nowhere_are_faults_and_other_files_are_named(tmp_path):
     root = draw_fer2013_folders(tmp_path / "fer", 2)
     folder = root / "train" / "sad"
     (folder / "loop.png").symlink_to(folder / "loop.png")
@@ -123,7 +125,7 @@ def test_links_that_lead_nowhere_are_faults_and_other_files_are_counted(tmp_path
     (folder / ".DS_Store").write_text("")
     raw = read_raw(root)[1]
     assert {fault.source for fault in raw.faults} == {"train/sad/loop.png", "train/sad/gone.png"}
-    assert raw.notes == ["1 files passed over, not images by their name"]
+    assert passed_over(root, raw) == ["train/sad/readme.txt", ".DS_Store (1)"]
 
 
 def test_file_name_that_is_not_utf8_is_escaped(tmp_path):

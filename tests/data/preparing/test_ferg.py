@@ -93,5 +93,5 @@ def test_misspelt_and_empty_emotions(ferg):
 
 
 def test_other_folders_are_passed_over_and_told(ferg):
-    (ferg / "__MACOSX" / "aia").mkdir(parents=True)
-    assert read_raw(ferg)[1].notes == ["folders passed over, not a character with its emotions: '__MACOSX'"]
+    (ferg / "extras" / "aia").mkdir(parents=True)
+    assert read_raw(ferg)[1].notes == ["folders passed over, not a character with its emotions: 'extras'"]

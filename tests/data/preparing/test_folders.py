@@ -48,7 +48,7 @@ def test_train_folder_alone_is_divided_and_validation_alone_is_the_test(tmp_path
     both = draw_tree(tmp_path / "b", {"train/cat": 20, "train/dog": 20, "Validation/cat": 5, "Validation/dog": 5})
     raw = read_raw(both)[1]
     assert Counter(sample.part for sample in raw.samples) == {"train": 40, "test": 10}
-    assert "the test is val" in raw.policy
+    assert "there is no test, so the test is Validation" in raw.policy
 
 
 def test_groups_by_regular_expression_never_cross_splits(tmp_path):
@@ -133,7 +133,10 @@ def test_faulty_trees(tmp_path, change, message):
 
 def test_class_that_a_split_lacks_is_told(tmp_path):
     root = draw_tree(tmp_path / "pets", {**SPLITS, "train/emu": 3})
-    assert read_raw(root)[1].notes == ["test has no folder for emu", "val has no folder for emu"]
+    assert prepare(root, tmp_path / "out").hygiene["warnings"] == [
+        "val has no image of emu: they do not count in figures of val",
+        "test has no image of emu: they do not count in figures of test",
+    ]
 
 
 def test_grey_and_coloured_images(tmp_path):
@@ -178,7 +181,8 @@ def test_trees_of_emotions_with_other_sizes_are_not_taken_for_fer2013(tmp_path):
     folders = {f"{split}/{name}": 2 for split in ("train", "test") for name in emotions}
     name, raw = read_raw(draw_tree(tmp_path / "big", folders, size=(100, 100)))
     assert (name, raw.channels, raw.classes) == ("folders", 3, emotions)
-    assert read_raw(draw_tree(tmp_path / "small", folders, size=(48, 48), channels=1))[0] == "fer2013-folders"
+    name, raw = read_raw(draw_tree(tmp_path / "small", folders, size=(48, 48), channels=1))
+    assert (name, raw.name) == ("folders", "small")  # the size alone does not make it FER2013
 
 
 def test_folder_that_may_not_be_read(tmp_path):

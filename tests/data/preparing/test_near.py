@@ -3,6 +3,8 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from fer_tune.data.prepared.store import PreparedDataset
@@ -49,7 +51,9 @@ def test_changed_copies_are_near_and_other_images_are_not(change):
     assert (distances(prints(images), prints(copies[1:] + copies[:1])) > 2 * near.NEAR).all()
 
 
-def test_nearest_is_what_comparing_all_pairs_finds(monkeypatch):
+@pytest.mark.parametrize("telling", [0, 1e9], ids=["by blocks", "by segments"])
+def test_nearest_is_what_comparing_all_pairs_finds(monkeypatch, telling):
+    monkeypatch.setattr(near, "_TELLING", telling)
     rng = np.random.default_rng(0)
     centres = rng.integers(0, 256, (8, 32), np.uint8)
     flips = (rng.random((40, 256)) < 0.05).astype(np.uint8)
@@ -65,6 +69,20 @@ def test_nearest_is_what_comparing_all_pairs_finds(monkeypatch):
     np.testing.assert_array_equal(found.index >= 0, close.any(axis=1))
     np.testing.assert_array_equal(found.bits[found.index >= 0], table.min(axis=1)[close.any(axis=1)])
     assert all(table[i, j] == table[i].min() for i, j in enumerate(found.index) if j >= 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.sampled_from([0.02, 0.05, 0.1]))
+def test_segments_miss_no_pair(seed, count, noise):
+    rng = np.random.default_rng(seed)
+    centres = rng.integers(0, 256, (4, 32), np.uint8)
+    prints = centres[rng.integers(0, 4, count)] ^ np.packbits(rng.random((count, 256)) < noise, axis=1)
+    members = rng.random((count, 3)) < 0.5
+    one, other = near._Seen(members), near._Seen(members)
+    assert list(near._by_blocks(prints, one))[-1] == (count, count)
+    assert list(near._by_segments(prints, near._codes(prints), other))[-1] == (21, 21)
+    for field in ("beside", "bits"):
+        np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
 
 
 @pytest.fixture

@@ -145,7 +145,9 @@ def test_size_out_of_bounds(folders, tmp_path, size):
 
 def test_format_can_be_forced_and_unknown_ones_are_hinted(folders, tmp_path):
     draw_fer2013_csv(folders / "fer2013.csv", 2)
-    assert prepare(folders, tmp_path / "a").images("train") == 14  # the csv, which is asked first
+    with pytest.raises(UserError, match=r"(?s)several ways.*--format fer2013-csv: .*--format fer2013-folders: "):
+        prepare(folders, tmp_path / "a")
+    assert prepare(folders, tmp_path / "a", format_name="fer2013-csv").images("train") == 14
     assert prepare(folders, tmp_path / "b", format_name="fer2013-folders").images("train") == 63
     with pytest.raises(UserError, match="did you mean 'fer2013-folders'"):
         prepare(folders, tmp_path / "c", format_name="fer2013-folder")
@@ -168,8 +170,10 @@ def test_out_that_cannot_be_written(folders, tmp_path):
 
 def test_progress_reaches_the_total(folders, tmp_path):
     seen = []
-    prepare(folders, tmp_path / "out", progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(i, 105) for i in range(1, 106)]
+    prepare(folders, tmp_path / "out", progress=lambda stage, done, total: seen.append((stage, done, total)))
+    assert seen[:105] == [("reading", i, 105) for i in range(1, 106)]
+    assert {stage for stage, _, _ in seen[105:]} == {"comparing"}
+    assert seen[-1][1] == seen[-1][2]
 
 
 def test_split_of_which_nothing_is_left_is_told(tmp_path):

@@ -6,40 +6,109 @@ A new format is a module with ``FORMAT``, ``NEEDS``, ``recognises`` and ``read``
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from fer_tune.data.preparing.readers import fer2013_csv, fer2013_folders, ferg, folders, raf_folders, raf_official
+from fer_tune.data.preparing.readers import (
+    affectnet,
+    affectnet_csv,
+    affectnet_folders,
+    ck48,
+    ck_extended,
+    ck_plus,
+    expw,
+    fer2013_csv,
+    fer2013_folders,
+    ferg,
+    ferplus,
+    folders,
+    jaffe,
+    kdef,
+    names,
+    persons,
+    raf_csv,
+    raf_folders,
+    raf_official,
+    table,
+    yolo,
+)
 from fer_tune.data.preparing.readers.base import RawDataset, Reader
 from fer_tune.errors import UserError, nearest
 
-READERS: tuple[Reader, ...] = (fer2013_csv, fer2013_folders, raf_official, raf_folders, ferg, folders)
-"""In the order in which they are asked; the most general comes last."""
+GENERAL: tuple[Reader, ...] = (persons, names, folders, table)
+"""Asked where no published dataset is recognised."""
+READERS: tuple[Reader, ...] = (
+    fer2013_csv,
+    fer2013_folders,
+    ferplus,
+    raf_official,
+    raf_folders,
+    raf_csv,
+    affectnet,
+    affectnet_csv,
+    affectnet_folders,
+    ck_plus,
+    ck48,
+    ck_extended,
+    jaffe,
+    kdef,
+    expw,
+    ferg,
+    yolo,
+    *GENERAL,
+)
 
 
-def read_raw(path: Path, format_name: str | None = None) -> tuple[str, RawDataset]:
+def formats() -> str:
+    """Return the names of all formats, for a message."""
+    return ", ".join(reader.FORMAT for reader in READERS)
+
+
+def read_raw(
+    path: Path, format_name: str | None = None, columns: Mapping[str, str] | None = None
+) -> tuple[str, RawDataset]:
     """Recognise the raw dataset at ``path`` and scan it; return the format's name and the dataset.
 
     Args:
         path: a file or folder.
         format_name: the format, where recognition shall be skipped.
+        columns: what the columns of a table hold, where it was said; the format is then a table.
 
     Raises:
-        UserError: there is nothing at ``path``, no format fits (with what each one looks for), or the dataset has
-            a fault that cannot be skipped.
+        UserError: there is nothing at ``path``, no format fits (with what each one looks for) or several do, or the
+            dataset has a fault that cannot be skipped.
     """
     known = {reader.FORMAT: reader for reader in READERS}
-    looked_for = "\n".join(f"  {name}: {reader.NEEDS}" for name, reader in known.items())
     if format_name is not None and format_name not in known:
-        hint = nearest(format_name, known)
-        raise UserError(f"--format {format_name}: no such format; {hint or 'the formats are ' + ', '.join(known)}")
+        hint = nearest(format_name, known) or f"the formats are {formats()}"
+        raise UserError(f"--format {format_name}: no such format; {hint}")
+    if columns and format_name not in (None, table.FORMAT):
+        raise UserError(f"--columns and --format {format_name} contradict each other: columns are said of a table")
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
     try:
-        if format_name is not None:
-            return format_name, known[format_name].read(path)
-        for reader in READERS:
-            if reader.recognises(path):
-                return reader.FORMAT, reader.read(path)
+        if columns:
+            return table.FORMAT, table.read(path, columns)
+        reader = known[format_name] if format_name is not None else _recognised(path)
+        return reader.FORMAT, reader.read(path)
     except OSError as error:
         raise UserError(f"{error.filename or path}: cannot be read: {error.strerror}") from None
+
+
+def _recognised(path: Path) -> Reader:
+    """Return the only reader that fits; a published dataset's goes before the general ones.
+
+    Raises:
+        UserError: several fit, or none.
+    """
+    for asked in ([reader for reader in READERS if reader not in GENERAL], GENERAL):
+        fitting = [reader for reader in asked if reader.recognises(path)]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            listed = "\n".join(f"  --format {reader.FORMAT}: {reader.NEEDS}" for reader in fitting)
+            raise UserError(f"{path}: may be read in several ways; say which, or name one file or folder:\n{listed}")
+    if folders.holds_images(path):
+        return folders  # says what it misses
+    looked_for = "\n".join(f"  {reader.FORMAT}: {reader.NEEDS}" for reader in READERS)
     raise UserError(f"{path}: not a dataset that fer-tune knows; it looked for\n{looked_for}")

@@ -25,6 +25,7 @@ class Sample(NamedTuple):
     part: str  # train, val or test, as the publisher has it; "" where the dataset is one undivided set
     place: Any  # what the reader's `load` needs: a path, an offset
     group: str = ""  # images of one group (person, character) belong into one split
+    votes: tuple[int, ...] = ()  # of several people who saw it, one number per class; where the dataset tells them
 
 
 class Fault(NamedTuple):
@@ -39,7 +40,8 @@ class RawDataset:
     """A raw dataset as its reader found it.
 
     Attributes:
-        name: short name, such as ``fer2013``.
+        name: short name, such as ``fer2013``; what is compared with published figures goes by it, so that a reader
+            gives a dataset's name by its content alone, and else the folder's.
         classes: a sample's label is an index into it.
         samples: in an order that does not depend on the file system.
         load: sample -> (H, W) or (H, W, C) uint8; raises :class:`UnreadableError`.
@@ -47,6 +49,10 @@ class RawDataset:
         channels: 1 where all images are grey, else 3; a grey image among coloured ones is taken as it is.
         faults: entries that are already known to be unusable.
         notes: anything else that a user should know, one sentence each.
+        warnings: what a user must know before trusting a figure, one sentence each.
+        files: files that were read beside the samples' own (where a sample's place is a path): tables, lists.
+        unlabelled: files and folders with images that have no label, to be predicted.
+        people: what the samples' groups are and how they are known, where the layout tells; "" where it does not.
     """
 
     name: str
@@ -57,6 +63,10 @@ class RawDataset:
     channels: Literal[1, 3] = 1
     faults: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+    unlabelled: list[Path] = field(default_factory=list)
+    people: str = ""
 
 
 class Reader(Protocol):

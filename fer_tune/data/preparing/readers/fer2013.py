@@ -6,7 +6,9 @@ PublicTest and PrivateTest 3,589 each; 48x48 pixels, grey.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+
+from fer_tune.data.preparing.readers.pixel_rows import PARTS
 
 NAME = "fer2013"
 CODES: dict[str, str] = {
@@ -19,18 +21,32 @@ CODES: dict[str, str] = {
     "6": "neutral",
 }
 """The csv's emotion codes, not in alphabetical order."""
-PARTS: tuple[str, ...] = ("Training", "PublicTest", "PrivateTest")
-SIDE = 48
+COUNTS: dict[str, int] = {"Training": 28_709, "PublicTest": 3_589, "PrivateTest": 3_589}
+
+
+def is_whole(counts: Mapping[str, int]) -> bool:
+    """Tell whether published part -> images are those of FER2013, for the parts that are there."""
+    return counts.get("Training") == COUNTS["Training"] and all(COUNTS.get(part) == n for part, n in counts.items())
+
+
+def unlike(counts: Mapping[str, int]) -> list[str]:
+    """Return a warning where what is named as FER2013 has other counts than it."""
+    if is_whole(counts):
+        return []
+    found = ", ".join(f"{counts[part]:,} of {COUNTS[part]:,} {part}" for part in PARTS if part in counts)
+    return [f"this is FER2013 by its names, but not all of it ({found}): published figures are for the whole"]
 
 
 def official_parts(found: Collection[str]) -> tuple[dict[str, str], str]:
     """Return published part -> split for the parts ``found``, and a sentence about it.
 
     PrivateTest is the test and PublicTest the validation, as in the challenge; where only one of them is there, it is
-    the test, and the validation split has to come from Training.
+    the test, and the validation split has to come from Training. Training alone is one undivided set.
     """
     if set(PARTS) <= set(found):
         return dict(zip(PARTS, ("train", "val", "test"), strict=True)), "official: Training, PublicTest, PrivateTest"
+    if not set(found) - {"", "Training"}:
+        return dict.fromkeys(found, ""), f"nothing is published{' but Training' if 'Training' in found else ''}"
     split_of = {part: "train" if part == "Training" else "test" for part in found}
     present = [part for part in PARTS if part in found]
     missing = [part for part in PARTS if part not in found]

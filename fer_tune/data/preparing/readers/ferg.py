@@ -36,7 +36,6 @@ def read(path: Path) -> RawDataset:
         raise UserError(f"{path}: not {FORMAT}; it needs {NEEDS}")
     samples: list[Sample] = []
     faults: list[Fault] = []
-    others = 0
     strangers: list[str] = []
     for character in folders_in(root):
         if not any(_emotion(folder, character.name) for folder in folders_in(character)):
@@ -44,20 +43,21 @@ def read(path: Path) -> RawDataset:
             continue
         for folder in folders_in(character):
             label = _label(folder, character.name)
-            files, broken, passed = image_files(folder)
+            files, broken, _ = image_files(folder)
             if not files:
                 raise UserError(f"{folder}: no images in it; remove the folder if {character.name} has none of these")
             group = readable(Path(character.name))
             samples += [Sample(readable(file.relative_to(root)), label, "", file, group) for file in files]
             faults += [Fault(readable(Path(fault.source).relative_to(root)), fault.reason) for fault in broken]
-            others += passed
     missing = [name for label, name in enumerate(EMOTIONS) if not any(sample.label == label for sample in samples)]
     if missing:
         raise UserError(f"{root}: no folder for {', '.join(missing)}; FERG-DB has seven emotions of each character")
-    notes = [f"{others} files passed over, not images by their name"] if others else []
+    notes: list[str] = []
     if strangers:
         notes.append(f"folders passed over, not a character with its emotions: {', '.join(map(repr, strangers))}")
-    return RawDataset(NAME, EMOTIONS, samples, _load, "nothing is published", 3, faults, notes)
+    return RawDataset(
+        NAME, EMOTIONS, samples, _load, "nothing is published", 3, faults, notes, people="the folders of characters"
+    )
 
 
 def _load(sample: Sample) -> Pixels:

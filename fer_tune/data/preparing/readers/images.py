@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from fer_tune.data.preparing.readers.base import Fault, Pixels, UnreadableError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+_AVIF = frozenset({".avif"}) if features.check("avif") else frozenset()  # Pillow may be built without
+SUFFIXES = _AVIF | {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+_JUNK = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume information", "__pycache__"})  # of systems
+_PROBED = 20  # image files whose headers are tried, until one can be read
 EMPTY = "empty file (0 bytes)"
 """What is said of a file without content."""
 _GREY = frozenset({"1", "L", "LA"})
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})  # 8 bits a channel, or fewer
 
 
-def decode(path: Path, channels: int | None = None) -> Pixels:
-    """Decode an image file; what is transparent turns white.
+def decode(file: Path | bytes, channels: int | None = None) -> Pixels:
+    """Decode an image as a person sees it: turned as its EXIF orientation says, what is transparent white.
 
     Args:
-        path: of the file.
+        file: path of the file, or its content.
         channels: 1 or 3; None leaves grey images grey.
 
     Returns:
@@ -31,19 +38,28 @@ def decode(path: Path, channels: int | None = None) -> Pixels:
         UnreadableError: the file is empty, truncated, no image, or has more than 8 bits a channel.
     """
     try:
-        with Image.open(path) as file:
-            image: Image.Image = file
-            if image.mode not in _MODES:
-                raise UnreadableError(f"image of mode {image.mode}, not 8 bits a channel")
+        with Image.open(BytesIO(file) if isinstance(file, bytes) else file) as opened:
+            if opened.mode not in _MODES:
+                raise UnreadableError(f"image of mode {opened.mode}, not 8 bits a channel")
+            image = _upright(opened)
             if "A" in image.mode or "transparency" in image.info:
                 front = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", front.size, "white"), front)
-            mode = "L" if channels == 1 or (channels is None and file.mode in _GREY) else "RGB"
+            mode = "L" if channels == 1 or (channels is None and opened.mode in _GREY) else "RGB"
             return np.asarray(image if image.mode == mode else image.convert(mode))
     except UnidentifiedImageError:
-        raise UnreadableError("not an image" if path.stat().st_size else EMPTY) from None
+        size = len(file) if isinstance(file, bytes) else file.stat().st_size
+        raise UnreadableError("not an image" if size else EMPTY) from None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise UnreadableError(str(error) or type(error).__name__) from None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()  # what is truncated is told here
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF raises anything; viewers show such a picture as it is stored
+        return image
 
 
 def in_channels(image: Pixels, channels: int) -> Pixels:
@@ -62,6 +78,27 @@ def header(path: Path) -> tuple[int, int, bool] | None:
         return None
 
 
+def coloured(files: Iterable[Path]) -> bool:
+    """Tell whether the first image whose header can be read is coloured."""
+    found = next((info for file in islice(files, _PROBED) if (info := header(file))), None)
+    return found is not None and not found[2]
+
+
+def channels_of(files: Iterable[Path]) -> Literal[1, 3]:
+    """Return 3 where the first image whose header can be read is coloured, else 1."""
+    return 3 if coloured(files) else 1
+
+
+def is_junk(name: str) -> bool:
+    """Tell whether a file or folder is one that operating systems and file servers leave behind, or hidden."""
+    return name.startswith(".") or name.lower() in _JUNK or name.lower() in ("thumbs.db", "desktop.ini")
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether ``entry`` is a folder or a link to one; a link that leads in a circle is none."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
 def image_files(folder: Path) -> tuple[list[Path], list[Fault], int]:
     """List the image files in ``folder`` by name, sorted; folders in it are not looked into.
 
@@ -69,17 +106,19 @@ def image_files(folder: Path) -> tuple[list[Path], list[Fault], int]:
         The files, the links that lead nowhere, and the number of other files passed over.
     """
     files, faults, others = [], [], 0
-    for name in sorted(os.listdir(folder)):
-        path = folder / name
-        if name.startswith("."):
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        path = folder / entry.name
+        if entry.name.startswith("."):
             continue
-        if path.suffix.lower() not in SUFFIXES:
-            others += not path.is_dir()
-        elif path.is_file():
+        if os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
+            others += not is_folder(entry)
+        elif os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file():
             files.append(path)
-        elif path.is_dir():
+        elif is_folder(entry):
             continue
-        elif path.is_symlink():
+        elif entry.is_symlink():
             faults.append(Fault(readable(path), "a link that leads nowhere"))
         else:
             others += 1
@@ -107,9 +146,9 @@ def images_below(folder: Path, above: tuple[str, ...] = ()) -> tuple[list[Path],
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """List the folders in ``folder`` by name, sorted, but not the hidden ones."""
-    found = [folder / name for name in sorted(os.listdir(folder)) if not name.startswith(".")]
-    return [path for path in found if path.is_dir()]
+    """List the folders in ``folder`` by name, sorted, but not the hidden ones, and not ``__MACOSX`` or ``@eaDir``."""
+    with os.scandir(folder) as entries:
+        return sorted(folder / entry.name for entry in entries if not is_junk(entry.name) and is_folder(entry))
 
 
 def readable(path: Path | str) -> str:

@@ -1,5 +1,7 @@
 """RAF-DB as folders: ``train/{1..7}/*_aligned.jpg`` and ``test/{1..7}/*_aligned.jpg``, often in ``DATASET/``.
 
+Some copies have ``valid/`` too. Files without ``_aligned`` are RAF-DB's where a folder around them is called so.
+
 Copies have ``train_labels.csv`` and ``test_labels.csv`` beside (``image,label``); the folders decide, and where the
 csv files say otherwise that is told.
 """
@@ -14,14 +16,14 @@ from fer_tune.data.labels import EMOTIONS
 from fer_tune.data.preparing.readers.base import Fault, Pixels, RawDataset, Sample
 from fer_tune.data.preparing.readers.images import decode, folders_in, image_files, readable
 from fer_tune.data.preparing.readers.raf_db import CODES, NAME, POLICY
-from fer_tune.data.preparing.readers.trees import find_root
+from fer_tune.data.preparing.readers.trees import find_root, published, split_folders
 from fer_tune.errors import UserError
 
 FORMAT = "raf-db-folders"
 NEEDS = "a folder (or DATASET/ in it) with train/1/ to train/7/ and test/1/ to test/7/ of *_aligned.jpg"
 
-_PARTS = ("train", "test")
-_ALIGNED = re.compile(r"(train|test)_\d+_aligned\.\w+", re.ASCII)
+_ALIGNED = re.compile(r"(train|test|val|valid)_\d+_aligned\.\w+", re.ASCII)
+_TITLE = re.compile(r"raf[-_ ]?(db|basic)", re.IGNORECASE)
 
 
 def recognises(path: Path) -> bool:
@@ -41,20 +43,22 @@ def read(path: Path) -> RawDataset:
     samples: list[Sample] = []
     faults: list[Fault] = []
     notes: list[str] = []
-    others = 0
-    for part in _PARTS:
-        for code, folder in _class_folders(root / part).items():
-            files, broken, passed = image_files(folder)
+    lists: list[Path] = []
+    given = split_folders(root)
+    used, policy = published({folder.name: part for folder, part in given.items()})
+    if set(given.values()) == {"train", "test"}:
+        policy = POLICY
+    for split in given:
+        part = used[split.name]
+        for code, folder in _class_folders(split).items():
+            files, broken, _ = image_files(folder)
             if not files:
                 raise UserError(f"{folder}: no images in it; it should hold those of {CODES[code]}")
             label = EMOTIONS.index(CODES[code])
             samples += [Sample(readable(file.relative_to(root)), label, part, file) for file in files]
             faults += [Fault(readable(Path(fault.source).relative_to(root)), fault.reason) for fault in broken]
-            others += passed
-        notes += _contradictions(root, part, samples)
-    if others:
-        notes.append(f"{others} files passed over, not images by their name")
-    return RawDataset(NAME, EMOTIONS, samples, _load, POLICY, 3, faults, notes)
+        notes += _contradictions(root, split.name, samples, lists)
+    return RawDataset(NAME, EMOTIONS, samples, _load, policy, 3, faults, notes, files=lists)
 
 
 def _load(sample: Sample) -> Pixels:
@@ -66,7 +70,13 @@ def _root(path: Path) -> Path | None:
 
 
 def _fits(root: Path) -> bool:
-    return any(_ALIGNED.fullmatch(file.name) for code in CODES for file in _images(root / "train" / code))
+    for split, part in split_folders(root).items():
+        if part == "train":
+            names = [file.name for code in CODES for file in _images(split / code)]
+            is_titled = any(_TITLE.search(name) for name in (root.name, root.resolve().parent.name))
+            if any(_ALIGNED.fullmatch(name) for name in names) or (names and is_titled):
+                return True
+    return False
 
 
 def _images(folder: Path) -> list[Path]:
@@ -74,8 +84,6 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _class_folders(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; RAF-DB has train and test")
     found = {entry.name: entry for entry in folders_in(folder)}
     strange = [name for name in found if name not in CODES]
     if strange:
@@ -86,17 +94,18 @@ def _class_folders(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _contradictions(root: Path, part: str, samples: list[Sample]) -> list[str]:
-    """Compare the folders with the csv of labels beside them, where there is one."""
-    file = next((found for at in (root, root.parent) if (found := at / f"{part}_labels.csv").is_file()), None)
+def _contradictions(root: Path, split: str, samples: list[Sample], lists: list[Path]) -> list[str]:
+    """Compare the folders with the csv of labels beside them, where there is one; add it to ``lists``."""
+    file = next((found for at in (root, root.parent) if (found := at / f"{split}_labels.csv").is_file()), None)
     if file is None:
         return []
+    lists.append(file)
     with file.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
         listed = {row[0].strip(): row[1].strip() for row in csv.reader(stream) if len(row) == 2}
     differing = [
         sample.source
         for sample in samples
-        if sample.part == part
+        if sample.source.startswith(f"{split}/")
         and (code := listed.get(Path(sample.place).name)) is not None
         and CODES.get(code) != EMOTIONS[sample.label]
     ]

@@ -1,7 +1,8 @@
 """RAF-DB as its authors hand it out: a list of labels and a folder of aligned faces.
 
 ``EmoLabel/list_patition_label.txt`` (spelt so) has lines ``train_00001.jpg 5``; that image is
-``Image/aligned/train_00001_aligned.jpg``. Both stand in ``basic/`` or ``raf-basic/``.
+``Image/aligned/train_00001_aligned.jpg``. Both stand in ``basic/`` or ``raf-basic/``. Some copies have the split as a
+third word.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from fer_tune.data.labels import EMOTIONS
 from fer_tune.data.preparing.readers.base import Fault, Pixels, RawDataset, Sample, UnreadableError
 from fer_tune.data.preparing.readers.images import decode, readable
 from fer_tune.data.preparing.readers.raf_db import CODES, NAME, POLICY
-from fer_tune.data.preparing.readers.trees import find_root
+from fer_tune.data.preparing.readers.trees import find_root, published, split_of
 from fer_tune.errors import UserError
 
 FORMAT = "raf-db"
@@ -45,11 +46,14 @@ def read(path: Path) -> RawDataset:
     samples: list[Sample] = []
     faults: list[Fault] = []
     first: dict[str, int] = {}  # image -> line
+    unread = 0
     for line, raw in enumerate(file.read_bytes().splitlines(), start=1):
         if not raw.strip():
             continue
         try:
             name, label, part = parse_line(raw)
+            words = raw.split()
+            unread += len(words) > 2 and split_of(os.fsdecode(words[2])) is None
             plain = PurePosixPath(name)
             image = f"{plain.stem}_aligned{plain.suffix}"
             if name in first:
@@ -63,25 +67,33 @@ def read(path: Path) -> RawDataset:
             present.discard(image)
             samples.append(Sample(readable(Path("Image/aligned", image)), label, part, aligned / image))
     notes = [f"{len(present)} files in Image/aligned are not in {file.name}"] if present else []
-    return RawDataset(NAME, EMOTIONS, samples, _load, POLICY, 3, faults, notes)
+    if unread:
+        notes.append(f"the third column of {file.name} is not read: no split in {unread:,} lines")
+    used, policy = published({sample.part: sample.part for sample in samples})
+    samples = [sample._replace(part=used[sample.part]) for sample in samples]
+    policy = POLICY if set(used) == {"train", "test"} else policy
+    return RawDataset(NAME, EMOTIONS, samples, _load, policy, 3, faults, notes, files=[file])
 
 
 def parse_line(raw: bytes) -> tuple[str, int, str]:
     """Return file name, label (index into EMOTIONS) and part of one line of the label list.
 
+    A third word that means a split, as some copies have it, goes before the part in the file's name.
+
     Raises:
         UnreadableError: it is not a name and a code, the name tells no part, or the code is unknown.
     """
     words = os.fsdecode(raw).split()
-    if len(words) != 2:
+    if len(words) not in (2, 3):
         raise UnreadableError(f"{len(words)} words, expected a file name and a code")
-    name, code = words
+    name, code = words[:2]
     match = _NAME.fullmatch(name)
     if match is None:
         raise UnreadableError(f"{name!r} is not named train_... or test_...")
     if code not in CODES:
         raise UnreadableError(f"unknown emotion {code!r}, the codes are 1 to 7")
-    return name, EMOTIONS.index(CODES[code]), match[1]
+    split = split_of(words[2]) if len(words) == 3 else None
+    return name, EMOTIONS.index(CODES[code]), {"eval": "val"}.get(split or "", split) or match[1]
 
 
 def _load(sample: Sample) -> Pixels:
