@@ -107,7 +107,7 @@ def prepare(
 
     from fer_tune.data.preparing.classes import parsed_classes
     from fer_tune.data.preparing.prepare import prepare as run
-    from fer_tune.data.preparing.readers.columns import parsed
+    from fer_tune.data.preparing.readers.tables.columns import parsed
     from fer_tune.data.preparing.splits import SplitOptions
 
     characters = tuple(each.strip() for text in _several(test_characters) for each in text.split(","))

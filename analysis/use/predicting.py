@@ -22,9 +22,9 @@ from fer_tune.data.prepared.card import CARD_FILE, DatasetCard
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.data.preparing.fitting import fitted
 from fer_tune.data.preparing.readers.base import UnreadableError
-from fer_tune.data.preparing.readers.images import SUFFIXES, decode, images_below, in_channels
-from fer_tune.data.preparing.readers.table_images import table_images
-from fer_tune.data.preparing.readers.tables import SUFFIXES as TABLES
+from fer_tune.data.preparing.readers.tables.files import SUFFIXES as TABLES
+from fer_tune.data.preparing.readers.tables.images_of import table_images
+from fer_tune.data.preparing.readers.trees.images import SUFFIXES, decode, images_below, in_channels
 from fer_tune.errors import UserError, nearest
 from fer_tune.layout import BEST
 from fer_tune.run_folder import TrainedOn

@@ -154,7 +154,7 @@ def test_another_dataset_is_predicted_when_its_shape_fits(made: FakeRun, tmp_pat
     tiny_dataset(tmp_path / "other", n_train=7, n_val=7, n_test=7, seed=3)
     assert "played a part" not in call("predict", made.path, tmp_path / "other")
     tiny_dataset(tmp_path / "larger", n_train=7, n_val=7, n_test=7, size=32)
-    with pytest.raises(UserError, match="prepare it with --size 24 --channels 1"):
+    with pytest.raises(UserError, match="prepare it with --size 24 --fit pad --channels 1"):
         call("predict", made.path, tmp_path / "larger")
 
 

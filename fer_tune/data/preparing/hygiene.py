@@ -17,7 +17,7 @@ import numpy as np
 
 from fer_tune.data.preparing import near
 from fer_tune.data.preparing.readers.base import Fault, Pixels
-from fer_tune.data.preparing.readers.images import EMPTY
+from fer_tune.data.preparing.readers.trees.images import EMPTY
 
 ORDER: tuple[str, ...] = ("test", "val", "train")
 """The order in which splits must be read, so that what a split may not repeat is known when it is read."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fer_tune.data.preparing.readers.base import RawDataset
-from fer_tune.data.preparing.readers.images import SUFFIXES, is_junk, readable
-from fer_tune.data.preparing.readers.trees import roots
+from fer_tune.data.preparing.readers.trees.images import SUFFIXES, is_junk, readable
+from fer_tune.data.preparing.readers.trees.parts import roots
 
 _NAMED = 3  # files of one kind in one folder that are named one by one
 _ENTRIES = 20  # more than these are summed up by their kind

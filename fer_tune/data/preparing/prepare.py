@@ -19,7 +19,7 @@ from fer_tune.data.preparing.hygiene import ORDER, Hygiene
 from fer_tune.data.preparing.ignored import passed_over
 from fer_tune.data.preparing.readers import read_raw
 from fer_tune.data.preparing.readers.base import Fault, Pixels, RawDataset, Sample, UnreadableError
-from fer_tune.data.preparing.readers.images import in_channels, readable
+from fer_tune.data.preparing.readers.trees.images import in_channels, readable
 from fer_tune.data.preparing.sensible import refuse_nonsense, spelling_warnings, strange_classes
 from fer_tune.data.preparing.splits import Found, SplitOptions, assign
 from fer_tune.data.preparing.vanished import check_left

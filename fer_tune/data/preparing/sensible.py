@@ -12,9 +12,9 @@ from pathlib import Path
 
 from fer_tune.data.labels import EIGHT, canonical, emotions_within
 from fer_tune.data.preparing.readers.base import RawDataset, Sample
-from fer_tune.data.preparing.readers.levels import tree_at
-from fer_tune.data.preparing.readers.roles import role_of
-from fer_tune.data.preparing.readers.trees import mentions_split, parts_among, split_of
+from fer_tune.data.preparing.readers.trees.levels import tree_at
+from fer_tune.data.preparing.readers.trees.parts import mentions_split, parts_among, split_of
+from fer_tune.data.preparing.readers.trees.roles import role_of
 from fer_tune.errors import UserError, nearest
 
 _SHOWN = 4  # names in a message

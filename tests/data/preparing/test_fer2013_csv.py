@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from fer_tune.data.preparing.readers import read_raw
 from fer_tune.data.preparing.readers.base import UnreadableError
-from fer_tune.data.preparing.readers.fer2013_csv import parse_row
-from fer_tune.data.preparing.readers.pixel_rows import parse_pixels
+from fer_tune.data.preparing.readers.published.fer2013.as_csv import parse_row
+from fer_tune.data.preparing.readers.tables.pixel_rows import parse_pixels
 from fer_tune.errors import UserError
 
 HEADER = ["emotion", "pixels", "usage"]

@@ -3,7 +3,7 @@ from PIL import Image, features
 from wild import Pen
 
 from fer_tune.data.preparing.readers.base import UnreadableError
-from fer_tune.data.preparing.readers.images import SUFFIXES, decode, images_below
+from fer_tune.data.preparing.readers.trees.images import SUFFIXES, decode, images_below
 
 
 @pytest.mark.parametrize("suffix", [".jfif", ".JPEG", ".webp", ".bmp", ".tiff", ".gif", ".pgm"])

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from raw_trees import RAF_CODES, draw_raf_folders, draw_raf_official
 
-from fer_tune.data.preparing.readers import raf_official, read_raw
+from fer_tune.data.preparing.readers import read_raw
 from fer_tune.data.preparing.readers.base import UnreadableError
+from fer_tune.data.preparing.readers.published.raf_db import distributed as raf_official
 from fer_tune.errors import UserError
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 from wild import EIGHT, SEVEN, Pen, parquet, pixel_csv, table
 
 from fer_tune.data.preparing.readers import read_raw
-from fer_tune.data.preparing.readers.columns import find_columns, parsed
-from fer_tune.data.preparing.readers.table_images import table_images
+from fer_tune.data.preparing.readers.tables.columns import find_columns, parsed
+from fer_tune.data.preparing.readers.tables.images_of import table_images
 from fer_tune.errors import UserError
 
 LABELS = [SEVEN[number % 7] for number in range(70)]

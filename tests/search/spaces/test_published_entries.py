@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fer_tune.data.preparing.readers import fer2013, ferg, raf_db
+from fer_tune.data.preparing.readers.published import ferg
+from fer_tune.data.preparing.readers.published.fer2013 import codes as fer2013
+from fer_tune.data.preparing.readers.published.raf_db import codes as raf_db
 from fer_tune.errors import UserError
 from fer_tune.search.spaces.published import as_published, find_published, reported_accuracy, shipped_published, system
 

@@ -9,30 +9,45 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from fer_tune.data.preparing.readers import (
-    affectnet,
-    affectnet_csv,
-    affectnet_folders,
-    ck48,
-    ck_extended,
-    ck_plus,
-    expw,
-    fer2013_csv,
-    fer2013_folders,
-    ferg,
-    ferplus,
-    folders,
-    jaffe,
-    kdef,
-    names,
-    persons,
-    raf_csv,
-    raf_folders,
-    raf_official,
-    table,
-    yolo,
-)
 from fer_tune.data.preparing.readers.base import RawDataset, Reader
+from fer_tune.data.preparing.readers.general import folders, names, persons, table, yolo
+from fer_tune.data.preparing.readers.published import expw, ferg, jaffe, kdef
+from fer_tune.data.preparing.readers.published.affectnet import (
+    as_csv as affectnet_csv,
+)
+from fer_tune.data.preparing.readers.published.affectnet import (
+    as_folders as affectnet_folders,
+)
+from fer_tune.data.preparing.readers.published.affectnet import (
+    distributed as affectnet,
+)
+from fer_tune.data.preparing.readers.published.ck import (
+    as_csv as ck_extended,
+)
+from fer_tune.data.preparing.readers.published.ck import (
+    as_folders as ck48,
+)
+from fer_tune.data.preparing.readers.published.ck import (
+    distributed as ck_plus,
+)
+from fer_tune.data.preparing.readers.published.fer2013 import (
+    as_csv as fer2013_csv,
+)
+from fer_tune.data.preparing.readers.published.fer2013 import (
+    as_folders as fer2013_folders,
+)
+from fer_tune.data.preparing.readers.published.fer2013 import (
+    ferplus,
+)
+from fer_tune.data.preparing.readers.published.raf_db import (
+    as_csv as raf_csv,
+)
+from fer_tune.data.preparing.readers.published.raf_db import (
+    as_folders as raf_folders,
+)
+from fer_tune.data.preparing.readers.published.raf_db import (
+    distributed as raf_official,
+)
 from fer_tune.errors import UserError, nearest
 
 GENERAL: tuple[Reader, ...] = (persons, names, folders, table)

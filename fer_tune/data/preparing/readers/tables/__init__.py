@@ -1,0 +1,1 @@
+"""Tables of images: csv, tsv and Parquet, their columns, pixels and boxes.  May import `trees`."""
