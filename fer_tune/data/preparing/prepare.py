@@ -11,18 +11,18 @@ from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.prepared.writer import DatasetWriter, Record, check_out
 from fer_tune.data.preparing.archives import unpacked
 from fer_tune.data.preparing.classes import with_classes
+from fer_tune.data.preparing.cleaning.findings import LIST_FILE, write_findings
+from fer_tune.data.preparing.cleaning.frames import warn_of_frames
+from fer_tune.data.preparing.cleaning.hygiene import ORDER, Hygiene
+from fer_tune.data.preparing.cleaning.ignored import passed_over
+from fer_tune.data.preparing.cleaning.sensible import refuse_nonsense, spelling_warnings, strange_classes
+from fer_tune.data.preparing.cleaning.vanished import check_left
 from fer_tune.data.preparing.dry import DryWriter
-from fer_tune.data.preparing.findings import LIST_FILE, write_findings
 from fer_tune.data.preparing.fitting import Fit, checked_fit, fitted
-from fer_tune.data.preparing.frames import warn_of_frames
-from fer_tune.data.preparing.hygiene import ORDER, Hygiene
-from fer_tune.data.preparing.ignored import passed_over
 from fer_tune.data.preparing.readers import read_raw
 from fer_tune.data.preparing.readers.base import Fault, Pixels, RawDataset, Sample, UnreadableError
 from fer_tune.data.preparing.readers.trees.images import in_channels, readable
-from fer_tune.data.preparing.sensible import refuse_nonsense, spelling_warnings, strange_classes
 from fer_tune.data.preparing.splits import Found, SplitOptions, assign
-from fer_tune.data.preparing.vanished import check_left
 from fer_tune.errors import UserError
 
 Progress = Callable[[str, int, int], None]

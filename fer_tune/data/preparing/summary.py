@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fer_tune.data.prepared.card import DatasetCard
-from fer_tune.data.preparing.findings import LIST_FILE
+from fer_tune.data.preparing.cleaning.findings import LIST_FILE
 
 
 def hygiene_sentences(card: DatasetCard) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 from drawing import EMOTIONS, draw_fer2013_folders
 from PIL import Image
 
-from fer_tune.data.preparing.ignored import passed_over
+from fer_tune.data.preparing.cleaning.ignored import passed_over
 from fer_tune.data.preparing.readers import read_raw
 from fer_tune.data.preparing.readers.base import UnreadableError
 from fer_tune.errors import UserError

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from drawing import EMOTIONS
 
-from fer_tune.data.preparing.findings import write_findings
-from fer_tune.data.preparing.hygiene import ORDER, Hygiene
+from fer_tune.data.preparing.cleaning.findings import write_findings
+from fer_tune.data.preparing.cleaning.hygiene import ORDER, Hygiene
 from fer_tune.data.preparing.readers.base import Fault
 
 IMAGES = {name: np.random.default_rng(i).integers(0, 256, (8, 8), np.uint8) for i, name in enumerate("abcdef")}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fer_tune.data.prepared.store import PreparedDataset
-from fer_tune.data.preparing import near
+from fer_tune.data.preparing.cleaning import near
 from fer_tune.data.preparing.prepare import prepare
 from fer_tune.data.preparing.summary import hygiene_sentences
 from fer_tune.errors import UserError

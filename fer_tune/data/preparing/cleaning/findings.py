@@ -6,8 +6,8 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from fer_tune.data.preparing.hygiene import ORDER, Entry, Group, Hygiene
-from fer_tune.data.preparing.near import Nearest
+from fer_tune.data.preparing.cleaning.hygiene import ORDER, Entry, Group, Hygiene
+from fer_tune.data.preparing.cleaning.near import Nearest
 from fer_tune.data.preparing.readers.base import Fault
 
 LIST_FILE = "hygiene.csv"
@@ -28,7 +28,7 @@ def write_findings(
         file: the csv file.
         hygiene: that has seen every image.
         faults: entries that were unreadable before they could belong to a split.
-        near_twins: of :meth:`~fer_tune.data.preparing.hygiene.Hygiene.near_groups`.
+        near_twins: of :meth:`~fer_tune.data.preparing.cleaning.hygiene.Hygiene.near_groups`.
     """
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")

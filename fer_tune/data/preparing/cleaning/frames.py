@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from fer_tune.data.preparing.hygiene import Group
-from fer_tune.data.preparing.near import Nearest
+from fer_tune.data.preparing.cleaning.hygiene import Group
+from fer_tune.data.preparing.cleaning.near import Nearest
 from fer_tune.data.preparing.readers.base import Sample
 
 SHARE = 0.05
@@ -30,8 +30,8 @@ def warn_of_frames(
 
     Args:
         splits: what the card says of how samples were divided.
-        report: of :meth:`~fer_tune.data.preparing.hygiene.Hygiene.report`, with near-duplicates.
-        near_twins: of :meth:`~fer_tune.data.preparing.hygiene.Hygiene.near_groups`.
+        report: of :meth:`~fer_tune.data.preparing.cleaning.hygiene.Hygiene.report`, with near-duplicates.
+        near_twins: of :meth:`~fer_tune.data.preparing.cleaning.hygiene.Hygiene.near_groups`.
         samples: all of them.
     """
     is_divided = splits.get("split") == "random"  # by chance, though there may be groups

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from fer_tune.data.preparing.hygiene import ORDER, Hygiene
+from fer_tune.data.preparing.cleaning.hygiene import ORDER, Hygiene
 from fer_tune.data.preparing.readers.base import Sample
 from fer_tune.errors import UserError
 

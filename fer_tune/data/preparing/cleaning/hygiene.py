@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fer_tune.data.preparing import near
+from fer_tune.data.preparing.cleaning import near
 from fer_tune.data.preparing.readers.base import Fault, Pixels
 from fer_tune.data.preparing.readers.trees.images import EMPTY
 
