@@ -27,6 +27,7 @@ from fer_tune.version import __version__
 
 if TYPE_CHECKING:
     from analysis.across import compare
+    from analysis.actions.published import run_published
     from analysis.result import Run, load_run
     from fer_tune.api import prepare, resume, search, synthesize
     from fer_tune.door import GaveUpError, Interrupted
@@ -41,6 +42,7 @@ __all__ = [
     "load_run",
     "prepare",
     "resume",
+    "run_published",
     "search",
     "synthesize",
 ]
@@ -52,6 +54,7 @@ _DOORS = {
     "Run": "analysis.result",
     "load_run": "analysis.result",
     "compare": "analysis.across",
+    "run_published": "analysis.actions.published",
 }
 
 

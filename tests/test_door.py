@@ -20,6 +20,7 @@ import fer_tune
 from analysis.actions.evaluate import evaluate
 from analysis.actions.export import export
 from analysis.actions.predict import predict
+from analysis.actions.published import run_published
 from analysis.actions.refit import refit
 from analysis.actions.report import report
 from fer_tune import api
@@ -40,6 +41,7 @@ DOORS = {
     "report": report,
     "predict": predict,
     "export": export,
+    "published run": run_published,
 }
 
 
@@ -123,7 +125,11 @@ def test_a_command_has_the_options_of_its_door_in_its_words(name):
     command: click.Command = typer.main.get_command(app)
     for part in name.split():
         command = command.commands[part]  # type: ignore[attr-defined]
-    shown = {each.name: each for each in command.params if each.name not in SHELL_ONLY or name.startswith("data")}
+    shown = {
+        each.name: each
+        for each in command.params
+        if each.name not in SHELL_ONLY or name.startswith(("data", "published"))
+    }
     shown.pop("help", None)
     parameters = {key: each for key, each in signature(DOORS[name]).parameters.items() if key != "output"}
     if name == "export":

@@ -76,6 +76,7 @@ def _parameter(parameter: inspect.Parameter, *, positional: bool) -> inspect.Par
     about: Any
     if positional:
         about = typer.Argument(help=text, metavar=name.upper())
+        default = None if default == () else default
     elif default is False:
         about = typer.Option(option(name), help=text)  # no --no-..., which is what is anyway
     elif shown == list[str] | None:

@@ -165,3 +165,70 @@ def test_the_heads_of_a_system_are_those_of_its_paper() -> None:
     }.items():
         lines = [line.split() for line in invoke("show", name).stdout.splitlines()]
         assert ["head", head] in lines  # and nothing is said to be left open
+
+
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the nine variants of di504-metu, two small ones."""
+    import analysis.published.experiment as module
+
+    kept = ("di504-metu/simpler", "di504-metu/separable-convolutions", "ostim-2024/resnet50")
+    known = tuple(pair for pair in shipped_published() if pair[1].name in kept)
+    monkeypatch.setattr(module, "shipped_published", lambda: known)
+
+
+def test_several_run_side_by_side_and_end_in_one_table(ray_local: None, two: None, tiny: Path, tmp_path: Path) -> None:
+    result = invoke("run", "di504-metu", "--data", tiny, "--out", tmp_path / "all", "--epochs", "1")
+    assert result.exit_code == 0, result.output
+    assert "2 experiments, as published, one seed each" in result.stdout
+    table = result.stdout.splitlines()[-2:]
+    for line, name in zip(table, ("separable-convolutions", "simpler"), strict=True):
+        found = json.loads((tmp_path / "all" / f"di504-metu-{name}" / "result.json").read_text())
+        low, high = (f"{100 * bound:.1f}" for bound in found["interval"])
+        assert line.split()[:2] == [f"di504-metu/{name}", f"cnn_{name.split('-')[0]}"]
+        assert f"{100 * found['best_val_accuracy']:.1f} ({low} to {high})" in line
+        assert "1 of 1" in line
+    again = invoke("run", "di504-metu", "--data", tiny, "--out", tmp_path / "all", "--epochs", "1")
+    assert again.stdout.splitlines()[-2:] == table  # it went on where it was, which is the end
+
+
+def test_one_that_fails_leaves_the_others_and_exits_with_one(
+    ray_local: None, two: None, tiny: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "all" / "di504-metu-simpler"
+    assert len(rows(run(tiny, folder, "--epochs", "1"))) == 1
+    (folder / "state.pt").write_bytes(b"damaged")
+    result = invoke("run", "di504-metu", "--data", tiny, "--out", tmp_path / "all", "--epochs", "1")
+    assert result.exit_code == 1
+    assert "di504-metu/simpler: FAILED: UserError" in result.stdout
+    assert (tmp_path / "all" / "di504-metu-separable-convolutions" / "result.json").is_file()
+
+
+def test_what_cannot_begin_is_told_of_all_before_one_is_trained(two: None, tiny: Path, tmp_path: Path) -> None:
+    result = invoke("run", "--all", "--data", tiny, "--out", tmp_path / "all", "--weights", tmp_path / "absent.pt")
+    assert isinstance(result.exception, UserError)
+    assert "3 of 3 experiments cannot begin" in str(result.exception)
+    assert str(result.exception).count("absent.pt: no such weights file") == 3
+    assert not (tmp_path / "all").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "name experiments or systems"),
+        (("--all", NAME), "--all and di504-metu/simpler: one of them"),
+        (("di504",), "di504: no such published configuration"),
+    ],
+)
+def test_what_is_asked_for_must_be_there(tiny: Path, arguments: tuple[str, ...], told: str) -> None:
+    result = invoke("run", *arguments, "--data", tiny)
+    assert isinstance(result.exception, UserError)
+    assert told in str(result.exception)
+
+
+def test_all_are_those_for_the_dataset(two: None) -> None:
+    from analysis.published.experiment import experiments
+
+    found = experiments([], "fer2013", None, everything=True)
+    assert [one.entry.dataset for one in found] == ["fer2013"] * 3
+    assert found[0].folder == Path("runs/published/di504-metu-separable-convolutions")
