@@ -102,7 +102,11 @@ class StudySearcher(Searcher):
         self._trials = planned_trials(spaces, first, trials, sampler)
         self._room = room
         blind = blind_trials(sampler)  # and those that are tried first, as they are known
-        self._blind = {name: max(blind, len(first.get(name, ()))) for name in spaces}
+        self._blind = {
+            name: max(len(entries), blind + sum(not space.enqueue_values(entry.config) for entry in entries))
+            for name, space in spaces.items()
+            for entries in [first.get(name, ())]
+        }
         self._suggested = dict.fromkeys(spaces, 0)
         self._numbers: dict[str, tuple[str, int]] = {}  # Tune's trial id -> backbone, Optuna's trial number
         self._told: dict[str, int] = {}  # Tune's trial id -> last epoch told
