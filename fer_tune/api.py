@@ -229,18 +229,33 @@ def search_options(**given: Any) -> SearchOptions:
 def resume(
     run: Annotated[str | Path | Run, Doc("The run folder, or its URI.")],
     *,
+    trials: Annotated[int | None, Doc("Trials per backbone in all, those that have ended among them."), Ge(1)] = None,
+    epochs: Annotated[int | None, Doc("Most epochs of further trials."), Ge(1)] = None,
+    time_budget: Annotated[
+        float | str | None, Doc("Go on for this time, e.g. 2h; else for what is left of the search's.")
+    ] = None,
+    cpus_per_trial: Annotated[float | None, Doc("CPUs, and threads, of one worker from now on."), Ge(0.1)] = None,
+    gpus_per_trial: Annotated[float | None, Doc("GPUs of one worker from now on."), Ge(0)] = None,
+    concurrent: Annotated[int | None, Doc("Most trials side by side from now on."), Ge(1)] = None,
+    data: Annotated[str | Path | None, Doc("The same prepared dataset, where it is now.")] = None,
+    retry_failed: Annotated[bool, Doc("Try the settings of the trials that failed again.")] = False,
     output: Annotated[Output, Doc("text shows a table, quiet nothing, json a line per event.")] = "text",
 ) -> Run:
-    """Go on with a search after a crash, a reboot, a lost cluster or Ctrl-C.
+    """Go on with a search after a crash, a reboot, a lost cluster or Ctrl-C, or beyond its end.
 
-    Finished trials are kept and running ones go on from their last checkpoint.
+    Finished trials are kept and running ones go on from their last checkpoint; what changes is recorded in search.yaml.
 
     Returns, Raises: as `search`.
     """
+    from fer_tune.search.options import ResumeOptions
+    from fer_tune.search.running.asked import seconds
     from fer_tune.search.running.engine import resume as run_resume
 
+    asked = ResumeOptions(
+        trials, epochs, seconds(time_budget), cpus_per_trial, gpus_per_trial, concurrent, data, retry_failed
+    )
     with showing(output):
-        return _run_of(run_resume(run.place if isinstance(run, Run) else run))
+        return _run_of(run_resume(run.place if isinstance(run, Run) else run, asked))
 
 
 def _run_of(ended: Ended) -> Run:

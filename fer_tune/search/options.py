@@ -23,6 +23,20 @@ class Change:
 
 
 @dataclass(frozen=True)
+class ResumeOptions:
+    """What a resume is to change of its search; None means nothing."""
+
+    trials: int | None = None  # per backbone, in all
+    epochs: int | None = None  # of further trials
+    time_budget_seconds: float | None = None  # from now on
+    cpus_per_trial: float | None = None
+    gpus_per_trial: float | None = None
+    concurrent: int | None = None
+    data: Path | str | None = None  # the same content in another place
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True)
 class SearchOptions:
     """What a user asks of a search; None means chosen from the machine."""
 

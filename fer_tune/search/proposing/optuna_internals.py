@@ -51,10 +51,10 @@ class LearnsFromDrawn(TPESampler):
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return super().sample_independent(_Drawn(study), trial, param_name, param_distribution)  # type: ignore[arg-type]
+        return super().sample_independent(Drawn(study), trial, param_name, param_distribution)  # type: ignore[arg-type]
 
 
-class _Drawn:
+class Drawn:
     """A study without the trials that drew nothing."""
 
     def __init__(self, study: optuna.Study) -> None:

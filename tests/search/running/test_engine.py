@@ -12,7 +12,7 @@ import yaml
 from drawing import tiny_dataset
 from optuna.trial import TrialState
 
-import fer_tune.search.running.tuner as tuner
+import fer_tune.search.running.engine as engine
 from fer_tune.config import FIELDS, trial_config
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
@@ -292,8 +292,8 @@ def test_a_grid_under_the_median_rule_for_two_objectives_is_kept_over_a_resume(r
 
 
 def test_cmaes_brackets_and_a_fresh_process_for_what_others_left_worn(ray_local, data, spaces, tmp_path, monkeypatch):
-    own = tuner.trial_setup
-    monkeypatch.setattr(tuner, "trial_setup", lambda settings: replace(own(settings), leftover_mib=-1e9))
+    own = engine.trial_setup
+    monkeypatch.setattr(engine, "trial_setup", lambda settings: replace(own(settings), leftover_mib=-1e9))
     ended = search(
         SearchOptions(
             data=data,
