@@ -120,7 +120,7 @@ def resume(address: Path | str, asked: ResumeOptions = NOTHING) -> Ended:
     settings = extended(run, before, asked)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with ray_session(dashboard=settings.workers_per_trial > 1) as joined:
-        settings = with_resources(settings, asked, joined=joined)
+        settings = with_resources(settings, asked, joined=joined, before=before)
         if ended(run) < settings.total:
             _look_for_room(run, settings, joined=joined)
         check_shared(run, settings.node_labels)

@@ -59,13 +59,21 @@ def extended(run: RunFolder, settings: SearchSettings, asked: ResumeOptions) -> 
             f"{run.name}: its time budget of {changed.time_budget_seconds:.0f} s is spent; give it more with "
             "--time-budget, such as --time-budget 1h"
         )
-    return _on_record(changed, told)
+    return _on_record(changed, told, len(settings.resumed))
 
 
-def with_resources(settings: SearchSettings, asked: ResumeOptions, *, joined: bool) -> SearchSettings:
+def with_resources(
+    settings: SearchSettings, asked: ResumeOptions, *, joined: bool, before: SearchSettings
+) -> SearchSettings:
     """Return the settings with what a trial gets of the connected Ray, and how many run side by side, as ``asked``.
 
     Where a trial becomes larger or smaller, as many run side by side as fit, unless that is asked for too.
+
+    Args:
+        settings: from :func:`extended`.
+        asked: what is to change.
+        joined: whether Ray is a cluster that was there before.
+        before: the settings before this resume.
 
     Raises:
         UserError: more is asked for than there is, where that will not change.
@@ -84,7 +92,7 @@ def with_resources(settings: SearchSettings, asked: ResumeOptions, *, joined: bo
         labels=settings.node_labels,
     )
     new = {"cpus_per_trial": chosen.cpus, "gpus_per_trial": chosen.gpus, "concurrent": chosen.concurrent}
-    return _on_record(settings.model_copy(update=new), told)
+    return _on_record(settings.model_copy(update=new), told, len(before.resumed))
 
 
 def ended(run: RunFolder) -> int:
@@ -137,16 +145,14 @@ def _to_do(run: RunFolder, settings: SearchSettings) -> int:
     return settings.total - ended(run)
 
 
-def _on_record(settings: SearchSettings, told: dict[str, Any]) -> SearchSettings:
+def _on_record(settings: SearchSettings, told: dict[str, Any], earlier: int) -> SearchSettings:
+    """Return the settings with what this resume changed, which comes after so many ``earlier`` ones."""
     if not told:
         return settings
-    when = datetime.now(UTC).isoformat(timespec="seconds")
-    last = settings.resumed[-1:]
-    if last and last[0].when == when:  # changes of one resume
-        entry, before = Resumed(when=when, changed={**last[0].changed, **told}), settings.resumed[:-1]
-    else:
-        entry, before = Resumed(when=when, changed=told), settings.resumed
-    return settings.model_copy(update={"resumed": [*before, entry]})
+    mine = [entry.changed for entry in settings.resumed[earlier:]]
+    changed = {name: value for each in [*mine, told] for name, value in each.items()}
+    entry = Resumed(when=datetime.now(UTC).isoformat(timespec="seconds"), changed=changed)
+    return settings.model_copy(update={"resumed": [*settings.resumed[:earlier], entry]})
 
 
 def _rows(run: RunFolder) -> list[dict[str, Any]]:

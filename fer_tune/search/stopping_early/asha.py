@@ -68,7 +68,7 @@ class BackboneASHA(FreshProcesses):
         self._bracket_of: dict[str, int] = {}  # trial id -> index of its bracket
         self._counts = {backbone: [0] * brackets for backbone in backbones}  # trials of each bracket
 
-    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
+    def on_trial_add(self, tune_controller: TuneController | None, trial: Trial) -> None:
         """Put the trial under a bracket of its backbone; one added again by a resume finds its old records there."""
         super().on_trial_add(tune_controller, trial)
         self._bracket(trial)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune.schedulers import FIFOScheduler
 
-from fer_tune.ray_internals import retire
+from fer_tune.ray_internals import at_home, retire
 from fer_tune.training.leftover import WORN_OUT
 
 if TYPE_CHECKING:
@@ -26,8 +26,10 @@ class FreshProcesses(FIFOScheduler):
         super().__init__(**options)  # type: ignore[no-untyped-call]  # Ray's
         self.resources: PlacementGroupFactory | None = None  # of every trial
 
-    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
-        """Give a trial that goes on after a resume what trials get now; it knows what they got when it began."""
+    def on_trial_add(self, tune_controller: TuneController | None, trial: Trial) -> None:
+        """Have a trial use the folder and the resources of now; after a resume it knows those that it began with."""
+        if tune_controller is not None:  # in tests of schedulers alone
+            at_home(tune_controller, trial)
         if self.resources is not None and trial.status == "PENDING":
             trial.update_resources(self.resources)
 
