@@ -28,7 +28,7 @@ class Savings:
 
 def epochs_of(run: RunRecord, row: dict[str, Any]) -> int:
     """Return the most epochs that a trial had: a resume may give later ones more than the search began with."""
-    return int(row.get("config.epochs") or run.settings.epochs)
+    return int(row["config"].get("epochs", run.settings.epochs))
 
 
 def savings(run: RunRecord) -> Savings:
