@@ -7,16 +7,14 @@ raised as `Interrupted`.  A Ray that is connected is used and left as it is; one
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 from typing_extensions import Doc
 
 from fer_tune.door import GaveUpError, Interrupted, checked, door
-from fer_tune.errors import UserError
 from fer_tune.kinds import Sampler
 from fer_tune.objectives import Objective
 from fer_tune.search.watching.output import Output, showing
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from fer_tune.data.prepared.card import DatasetCard
     from fer_tune.search.options import SearchOptions
     from fer_tune.search.running.engine import Ended
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @door
@@ -110,7 +106,8 @@ def prepare(
     from fer_tune.data.preparing.readers.tables.columns import parsed
     from fer_tune.data.preparing.splits import SplitOptions
 
-    characters = tuple(each.strip() for text in _several(test_characters) for each in text.split(","))
+    named = [test_characters] if isinstance(test_characters, str) else test_characters or ()
+    characters = tuple(each.strip() for text in named for each in text.split(","))
     splits = SplitOptions(split, characters, group, test_fraction, val_fraction, seed)
     shown = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
@@ -181,6 +178,20 @@ def search(
     space: Annotated[
         str | Path | Sequence[str | Path] | None, Doc("A search-space file instead of the shipped one.")
     ] = None,
+    fix: Annotated[
+        Mapping[str, Any] | Sequence[str] | str | None,
+        Doc("Give a setting one value in every space, such as optimizer=adamw; repeat it for several."),
+    ] = None,
+    range: Annotated[
+        Mapping[str, Any] | Sequence[str] | str | None,
+        Doc(
+            "Search a number from LOW to HIGH, such as learning_rate=1e-4:1e-2; logarithmic as its setting is, unless "
+            "it ends in :linear or :log."
+        ),
+    ] = None,
+    choice: Annotated[
+        Mapping[str, Any] | Sequence[str] | str | None, Doc("Search these values, such as batch_size=128,256.")
+    ] = None,
     weights: Annotated[
         str | Path | Sequence[str | Path] | None,
         Doc(
@@ -239,47 +250,42 @@ def search_options(**given: Any) -> SearchOptions:
     Raises:
         UserError: one is out of its bounds, or cannot be read.
     """
-    from fer_tune.kinds import Scheduler
-    from fer_tune.search.cluster.node_labels import parse_labels
-    from fer_tune.search.options import SearchOptions
-    from fer_tune.search.stopping_early.not_offered import NOT_OFFERED
+    from fer_tune.search.running.asked import options_of
 
-    given = checked(search, given)
-    scheduler = given.get("scheduler", "asha")
-    if scheduler in NOT_OFFERED:
-        raise UserError(f"--scheduler {scheduler}: there is none: {NOT_OFFERED[scheduler]}")
-    if scheduler not in (known := get_args(Scheduler)):
-        raise UserError(f"--scheduler {scheduler}: one of {', '.join(known)}")
-    labels = given.pop("node_label", None) or {}
-    changed: dict[str, Any] = {
-        "storage": Path(given.get("storage", "runs")),
-        "backbones": list(dict.fromkeys(_several(given.pop("backbone")))),
-        "time_budget_seconds": _seconds(given.pop("time_budget", None)),
-        "node_labels": dict(labels) if isinstance(labels, Mapping) else parse_labels(labels),
-        "spaces": [str(file) for file in _several(given.pop("space", None))],
-        "weights": [str(file) for file in _several(given.pop("weights", None))],
-        "objectives": tuple(_several(given.pop("objective", "val_accuracy"))),
-    }
-    given.pop("output", None)  # how it is shown is no part of what is searched
-    return SearchOptions(**given | changed)
+    return options_of(checked(search, given))
 
 
 @door
 def resume(
     run: Annotated[str | Path | Run, Doc("The run folder, or its URI.")],
     *,
+    trials: Annotated[int | None, Doc("Trials per backbone in all, those that have ended among them."), Ge(1)] = None,
+    epochs: Annotated[int | None, Doc("Most epochs of further trials."), Ge(1)] = None,
+    time_budget: Annotated[
+        float | str | None, Doc("Go on for this time, e.g. 2h; else for what is left of the search's.")
+    ] = None,
+    cpus_per_trial: Annotated[float | None, Doc("CPUs, and threads, of one worker from now on."), Ge(0.1)] = None,
+    gpus_per_trial: Annotated[float | None, Doc("GPUs of one worker from now on."), Ge(0)] = None,
+    concurrent: Annotated[int | None, Doc("Most trials side by side from now on."), Ge(1)] = None,
+    data: Annotated[str | Path | None, Doc("The same prepared dataset, where it is now.")] = None,
+    retry_failed: Annotated[bool, Doc("Try the settings of the trials that failed again.")] = False,
     output: Annotated[Output, Doc("text shows a table, quiet nothing, json a line per event.")] = "text",
 ) -> Run:
-    """Go on with a search after a crash, a reboot, a lost cluster or Ctrl-C.
+    """Go on with a search after a crash, a reboot, a lost cluster or Ctrl-C, or beyond its end.
 
-    Finished trials are kept and running ones go on from their last checkpoint.
+    Finished trials are kept and running ones go on from their last checkpoint; what changes is recorded in search.yaml.
 
     Returns, Raises: as `search`.
     """
+    from fer_tune.search.options import ResumeOptions
+    from fer_tune.search.running.asked import seconds
     from fer_tune.search.running.engine import resume as run_resume
 
+    asked = ResumeOptions(
+        trials, epochs, seconds(time_budget), cpus_per_trial, gpus_per_trial, concurrent, data, retry_failed
+    )
     with showing(output):
-        return _run_of(run_resume(run if isinstance(run, str | Path) else run.place))
+        return _run_of(run_resume(run if isinstance(run, str | Path) else run.place, asked))
 
 
 def _run_of(ended: Ended) -> Run:
@@ -291,18 +297,3 @@ def _run_of(ended: Ended) -> Run:
     if ended.gave_up:
         raise GaveUpError(f"{ended.reason}. Go on with: fer-tune resume {run.place}", run)
     return run
-
-
-def _several(given: Any) -> list[Any]:
-    return [] if given is None else [given] if isinstance(given, str | Path) else list(given)
-
-
-def _seconds(given: float | str | None) -> float | None:
-    """Return a time in seconds: a number of them, or a text such as 90s, 30m, 2h or 1d."""
-    if given is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", given.strip()) if isinstance(given, str) else None
-    seconds = float(given) if isinstance(given, int | float) else float(match[1]) * _UNITS[match[2]] if match else 0.0
-    if seconds <= 0:
-        raise UserError(f"--time-budget {given}: a number and a unit, such as 90s, 30m or 2h")
-    return seconds

@@ -8,6 +8,7 @@
       tune/                  Ray Tune's state, and one folder per trial with its checkpoints
       trials.parquet         a row per trial            (`TRIAL_COLUMNS`, then the `config.*` columns)
       epochs.parquet         a row per trial and epoch  (`EPOCH_COLUMNS`)
+      clock.json             how many seconds the search has run, over all its resumes
       wandb/                 offline Weights & Biases runs
       refit/refit.json       which configurations were refitted, with which seeds (`RefitPlan`)
       refit/<config>/seed_<s>/   result.json, epochs.parquet, best.safetensors
@@ -34,6 +35,7 @@ STUDY = "study.journal"
 TUNE = "tune"
 TRIALS = "trials.parquet"
 EPOCHS = "epochs.parquet"
+CLOCK = "clock.json"
 REFITS = "refit"
 
 RESULT = "result.json"

@@ -6,6 +6,7 @@ other module may touch what Ray keeps to itself (`tests/test_architecture.py`).
 
 from __future__ import annotations
 
+import copy
 import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,24 @@ def trial_storage() -> tuple[str, Any]:
 
     storage = tune.get_context().get_storage()
     return storage.trial_fs_path, storage.storage_filesystem
+
+
+def at_home(tune_controller: TuneController, trial: Trial) -> None:
+    """Have a trial that is added keep its files in the run's folder as it is now.
+
+    A resumed search makes its trials by what Tune wrote down when it began (``SearchGenerator.set_state`` brings back
+    the ``Experiment``), with the folder that it had then.  Trials that Tune brings back itself get the folder of now
+    (``TuneController._restore_trials``); this does the same for new ones.  If it moves, new trials of a search whose
+    folder was moved fail with "Unable to set up cluster storage".
+    """
+    now = tune_controller._storage
+    storage = copy.copy(trial.storage)
+    if now is None or storage is None:
+        return  # Tune has yet to say where anything is
+    storage.storage_filesystem = now.storage_filesystem
+    storage.storage_fs_path = now.storage_fs_path
+    storage.experiment_dir_name = now.experiment_dir_name
+    trial.set_storage(storage)
 
 
 def retire(tune_controller: TuneController, trial: Trial) -> None:

@@ -116,6 +116,14 @@ class Published(Candidate):
     chosen: dict[str, str] = Field(default_factory=dict)  # field the paper leaves open -> why our value
 
 
+class Resumed(BaseModel):
+    """A resume that changed something of its search."""
+
+    model_config = ConfigDict(extra="forbid")
+    when: str  # ISO 8601, UTC
+    changed: dict[str, Any]  # as it was asked for, by the names of the options
+
+
 class SearchSettings(BaseModel):
     """What `search.yaml` holds: everything needed to resume, refit or report the search."""
 
@@ -126,9 +134,10 @@ class SearchSettings(BaseModel):
     dataset: DatasetRef
     backbones: list[str]
     trials: int  # per backbone, at most
-    planned: dict[str, int]  # backbone -> trials: fewer where a grid has no more points
+    planned: dict[str, int]  # backbone -> trials: fewer where a grid has no more points, more where some are retried
+    retried: dict[str, list[str]] = {}  # backbone -> failed trials whose settings were tried again
     epochs: int  # most epochs of one trial
-    time_budget_seconds: float | None = None
+    time_budget_seconds: float | None = None  # over all resumes
     target_accuracy: float | None = None  # the search ends once a trial reaches it on validation
     seed: int = 0
     objectives: list[Objective] = ["val_accuracy"]  # validation accuracy, and at most one beside it
@@ -146,6 +155,7 @@ class SearchSettings(BaseModel):
     spaces: dict[str, dict[str, Any]] = {}  # backbone -> its search space, resolved
     published: dict[str, list[Published]] = {}  # backbone -> tried first
     warm_start: dict[str, list[Candidate]] = {}  # backbone -> best of an earlier run
+    resumed: list[Resumed] = []  # where that changed something, oldest first
     versions: dict[str, str] = {}  # package -> version
     hardware: dict[str, str] = {}
 
@@ -269,6 +279,10 @@ class RunFolder:
     @property
     def epochs_file(self) -> Path:
         return self.path / layout.EPOCHS
+
+    @property
+    def clock_file(self) -> Path:
+        return self.path / layout.CLOCK
 
     @property
     def wandb(self) -> Path:

@@ -16,10 +16,12 @@ import ray._private.services
 from ray import tune
 from ray.tune.execution import tune_controller
 from ray.tune.execution.tune_controller import TuneController
+from ray.tune.impl.tuner_internal import TunerInternal
 from ray.tune.search import ConcurrencyLimiter, Searcher, SearchGenerator
 from ray.tune.utils.object_cache import _ObjectCache
 
 from fer_tune import ray_internals
+from fer_tune.search.running.open_ended import OpenEnded
 
 SEEN = f"as seen in Ray 2.60, not in {version('ray')}"
 
@@ -116,3 +118,41 @@ def test_tune_does_not_save_its_scheduler() -> None:
     assert "_callbacks.save_to_dir" in saved, SEEN
     assert "scheduler" not in saved, SEEN
     assert '"_scheduler_alg"' in inspect.getsource(TuneController.__getstate__), f"it is left out, {SEEN}"
+
+
+def test_a_new_tuner_in_a_folder_is_what_is_restored_there() -> None:
+    """Or a resume can be told its searcher, scheduler and callbacks, and need not write a Tuner down first."""
+    assert not {"tune_config", "run_config"} & inspect.signature(tune.Tuner.restore).parameters.keys(), SEEN
+    made = inspect.getsource(TunerInternal.__init__)
+    assert "_TUNER_PKL" in made, SEEN
+    assert "open_output_stream" in made, SEEN
+    assert "search_alg=self._tune_config.search_alg" in inspect.getsource(TunerInternal._fit_resume), SEEN
+
+
+def test_tune_brings_back_the_end_of_a_search_unless_it_is_open_ended() -> None:
+    """What is saved: that there are no more trials, how many there are, and how many may run side by side."""
+
+    class Ends(Searcher):
+        def suggest(self, trial_id: str) -> Any:
+            return Searcher.FINISHED
+
+    ended = SearchGenerator(ConcurrencyLimiter(Ends(), 1))
+    ended._finished, ended._total_samples = True, 3
+    assert {"finished", "total_samples"} <= ended.get_state().keys(), SEEN
+    stock, ours = SearchGenerator(ConcurrencyLimiter(Ends(), 2)), OpenEnded(Ends(), 2)
+    for each in (stock, ours):
+        each.searcher.set_state(ended.searcher.get_state())
+        each.set_state(ended.get_state())
+    assert (stock.is_finished(), stock.searcher.max_concurrent) == (True, 1), SEEN
+    assert (ours.is_finished(), ours.searcher.max_concurrent) == (False, 2), SEEN
+
+
+def test_a_trial_is_put_into_the_folder_of_now() -> None:
+    old, new = (SimpleNamespace(storage_filesystem=n, storage_fs_path=n, experiment_dir_name=n) for n in "ab")
+    trial: Any = SimpleNamespace(storage=old, set_storage=lambda storage: vars(trial).update(storage=storage))
+    ray_internals.at_home(SimpleNamespace(_storage=new), trial)  # type: ignore[arg-type]
+    assert trial.storage == new
+    restores = inspect.getsource(TuneController._restore_trials)
+    for name in vars(new):
+        assert f"new_storage.{name} = self._storage.{name}" in restores, SEEN
+    assert "self._experiment = state" in inspect.getsource(SearchGenerator.set_state), SEEN

@@ -188,6 +188,13 @@ def _confusion(test: TestResult) -> list[tuple[str, list[int]]]:
     return list(zip(test.classes, total, strict=True))
 
 
+def _asked(name: str, value: Any) -> str:
+    if name == "data":
+        return "data moved"  # to a place on somebody's machine
+    told = " ".join(value) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{name.replace('_', ' ')} {told}"
+
+
 def how(run: RunRecord, stand: Standing) -> list[tuple[str, str]]:
     """Return how the figures were obtained, as (name, text)."""
     settings = run.settings
@@ -198,6 +205,9 @@ def how(run: RunRecord, stand: Standing) -> list[tuple[str, str]]:
     budget += f"; {len(run.rows)} started ({', '.join(parts)}), {spent / 3600:.2f} hours of training in all"
     if settings.time_budget_seconds:
         budget += f"; stopped after {settings.time_budget_seconds / 60:.0f} minutes"
+    for entry in settings.resumed:
+        changed = ", ".join(_asked(name, value) for name, value in entry.changed.items())
+        budget += f"; changed on {entry.when[:10]}: {changed}"
     found = [("search", budget), ("early stopping", scheduler_words(settings)), ("search seed", str(settings.seed))]
     plan, final = run.refit_plan, run.final_plan
     if plan is not None:

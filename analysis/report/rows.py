@@ -8,6 +8,7 @@ from typing import Any
 from analysis.report.findings import Standing
 from analysis.results import Versus
 from analysis.run import ConfigRefit, PublishedTrial, RunRecord
+from analysis.trials.budget import epochs_of
 from analysis.words import count, mean_sd, p_text, percent, points, settings_text, span
 
 LEADERS = 10  # trials on the leaderboard
@@ -106,7 +107,7 @@ def _seeds_and_test(stand: Standing, refit: ConfigRefit | None) -> tuple[str, st
 def _epochs(run: RunRecord, trial: dict[str, Any] | None) -> str:
     if trial is None:
         return "did not run in the search"
-    text = f"{trial['epochs']} of {run.settings.epochs} epochs in the search"
+    text = f"{trial['epochs']} of {epochs_of(run, trial)} epochs in the search"
     if trial["status"] == "failed":
         return f"failed: {trial['error'] or 'it is not known why'}"
     return f"{text}, stopped early" if trial["status"] == "stopped" else text

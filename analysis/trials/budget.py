@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
+from typing import Any
 
 from analysis.run import RunRecord
 from analysis.trials.early_judgement import agreement_sentences, scheduler_words
@@ -24,15 +26,20 @@ class Savings:
         return 1 - self.epochs / self.epochs_without if self.epochs_without else 0.0
 
 
+def epochs_of(run: RunRecord, row: dict[str, Any]) -> int:
+    """Return the most epochs that a trial had: a resume may give later ones more than the search began with."""
+    return int(row["config"].get("epochs", run.settings.epochs))
+
+
 def savings(run: RunRecord) -> Savings:
     """Return what early stopping saved.  A trial's own ``early_stopping`` ends it as completed and does not count."""
     stopped = [row for row in run.rows if row["status"] == "stopped"]
     completed = [row for row in run.rows if row["status"] == "completed"]
-    longest = run.settings.epochs
     spent = sum(row["epochs"] for row in (*stopped, *completed))
-    spared = sum(longest - row["epochs"] for row in stopped)
-    pace = [(row["seconds"] or 0.0) / row["epochs"] * (longest - row["epochs"]) for row in stopped if row["epochs"]]
-    return Savings(len(stopped), len(stopped) + len(completed), spent, spent + spared, sum(pace))
+    spared = [epochs_of(run, row) - row["epochs"] for row in stopped]
+    pace = [(row["seconds"] or 0.0) / row["epochs"] if row["epochs"] else 0.0 for row in stopped]
+    seconds = sum(map(operator.mul, pace, spared))
+    return Savings(len(stopped), len(stopped) + len(completed), spent, spent + sum(spared), seconds)
 
 
 def regret_sentence(run: RunRecord) -> str:

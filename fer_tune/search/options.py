@@ -4,12 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from fer_tune.kinds import Sampler, Scheduler
     from fer_tune.objectives import Objective
     from fer_tune.tracking.mode import Choice
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting that a user gives beside the search spaces, for all of them."""
+
+    how: Literal["fix", "range", "choice"]
+    field: str
+    value: Any  # of a range (low, high, "log", "linear" or ""), of a choice its values
+    said: str  # as it is named in messages, such as "--range learning_rate=1e-4:1e-2"
+
+
+@dataclass(frozen=True)
+class ResumeOptions:
+    """What a resume is to change of its search; None means nothing."""
+
+    trials: int | None = None  # per backbone, in all
+    epochs: int | None = None  # of further trials
+    time_budget_seconds: float | None = None  # from now on
+    cpus_per_trial: float | None = None
+    gpus_per_trial: float | None = None
+    concurrent: int | None = None
+    data: Path | str | None = None  # the same content in another place
+    retry_failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -30,6 +54,7 @@ class SearchOptions:
     node_labels: dict[str, str] = field(default_factory=dict)  # of the nodes that trials may use
     concurrent: int | None = None
     spaces: list[str] = field(default_factory=list)  # files instead of the shipped spaces
+    changes: tuple[Change, ...] = ()  # of all spaces
     weights: list[str] = field(default_factory=list)  # that trials start from; see search/weights.py
     objectives: tuple[Objective, ...] = ("val_accuracy",)
     sampler: Sampler = "tpe"

@@ -19,6 +19,7 @@ import ray.train
 import torch
 import torch.distributed as dist
 from ray import tune
+from ray.train import WorkerGroupError
 from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
@@ -27,9 +28,13 @@ from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.ray_internals import trial_storage
 from fer_tune.training import checkpoint
+from fer_tune.training.failures import gravest, verdict
 from fer_tune.training.footprint import footprint
 from fer_tune.training.leftover import WORN_OUT, clean_up, default_bound, worn_out
 from fer_tune.training.loop import train
+
+_TRIED = "tried_again"
+"""A file in the folder of a trial that failed of something which may strike again or not."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,8 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
     """Train one trial inside Ray Tune; the metrics of every epoch are reported to Tune, with the checkpoint.
 
     A fault that would strike again, such as settings that do not fit or too little memory, ends the trial with a
-    result that names it (``error``) and is not retried.  A process or a node that dies is Tune's to retry.
+    result that names it (``error``) and is not retried.  One that passes is raised, for Tune to try the trial again
+    from its last checkpoint, see :mod:`fer_tune.training.failures`; so is a process or a node that dies.
 
     Results say `WORN_OUT` where the process should run no other trial: the ones before this have left too much memory
     behind, or this one failed of something else than its settings.
@@ -64,7 +70,11 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
             TorchTrainer(_train_worker, train_loop_config=arguments, scaling_config=scaling).fit()
         else:
             _fit_group(arguments, setup)
-    except (UserError, torch.OutOfMemoryError, ValueError, TypeError, RuntimeError, OSError) as error:
+    except Exception as raised:
+        error = _cause(raised)
+        found = verdict(error)
+        if found == "passing" or (found == "doubtful" and _first_time()):
+            raise
         failed = {"epoch": 0, "best_val_accuracy": float("nan"), "finished": True, "error": _told(error, config)}
         tune.report(failed | {WORN_OUT: worn or not isinstance(error, UserError)})
     finally:
@@ -90,7 +100,8 @@ def _fit_group(arguments: dict[str, Any], setup: TrialSetup) -> None:
             storage_path=path,
             storage_filesystem=filesystem,  # the path alone is that of a store without its scheme
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=checkpoint.KEPT),
-            failure_config=ray.train.FailureConfig(max_failures=2),  # a worker or node that dies
+            # Tune tries again, and only what may pass: Ray Train would try whatever it is, each time that Tune does.
+            failure_config=ray.train.FailureConfig(max_failures=0),
             callbacks=[TuneReportCallback()],  # type: ignore[list-item]  # Ray passes it on to both
         ),
     ).fit()
@@ -124,6 +135,23 @@ def _train_worker(arguments: dict[str, Any]) -> None:
         train(config, data, folder, device=device, on_epoch=report)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cause(error: Exception) -> Exception:
+    """Return what went wrong in a group of workers, or ``error`` itself."""
+    failures = list(error.worker_failures.values()) if isinstance(error, WorkerGroupError) else []
+    return gravest(failures) if failures else error
+
+
+def _first_time() -> bool:
+    """Return whether this trial asks for the first time, in whichever process it ran before."""
+    path, filesystem = trial_storage()
+    mark = f"{path}/{_TRIED}"
+    if filesystem.get_file_info(mark).is_file:
+        return False
+    filesystem.create_dir(path, recursive=True)
+    filesystem.open_output_stream(mark).close()
+    return True
 
 
 def _told(error: Exception, config: dict[str, Any]) -> str:

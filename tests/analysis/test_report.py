@@ -30,7 +30,7 @@ from analysis.trials.pareto import pareto_front
 from analysis.words import percent
 from fer_tune.errors import UserError
 from fer_tune.files import write_json
-from fer_tune.run_folder import TRIAL_COLUMNS
+from fer_tune.run_folder import TRIAL_COLUMNS, Resumed
 from fer_tune.tables import write_table
 
 SETTINGS = {f"{kind}_{name}" for kind in ("slices", "contour", "parallel") for name in ("cnn_residual", "cnn_baseline")}
@@ -448,3 +448,12 @@ def test_a_configuration_of_an_earlier_run_is_not_called_published(made, models)
     stars = [drawn for drawn in run.plot_history().axes[0].collections if drawn.get_sizes()[0] == 190]
     assert sum(len(each.get_offsets()) for each in stars) == len(run.published)
     assert sum(point.published for point in points(run, "cnn_residual")) == 1
+
+
+def test_what_a_resume_changed_is_told_with_its_date_and_no_place_of_this_machine(made) -> None:
+    changed = {"trials": 12, "time_budget_seconds": 90.0, "retry_failed": ["a1", "b2"], "data": "/home/somebody/faces"}
+    resumed = [Resumed(when="2026-03-04T05:06:07+00:00", changed=changed)]
+    made.run.folder.write_settings(made.run.settings.model_copy(update={"resumed": resumed}))
+    text = text_of(made)
+    assert "changed on 2026-03-04: trials 12, time budget seconds 90, retry failed a1 b2, data moved" in text
+    assert "/home/somebody" not in text

@@ -116,6 +116,15 @@ def test_what_early_stopping_saved(made) -> None:
     assert "saved 52 % of the epochs" in savings_sentences(made.run)[0]
 
 
+def test_what_early_stopping_saved_of_trials_with_more_epochs_after_a_resume(made) -> None:
+    rows = [
+        {"trial_id": "a", "status": "stopped", "epochs": 3, "seconds": 6.0, "config.epochs": 9},
+        {"trial_id": "b", "status": "stopped", "epochs": 1, "seconds": 3.0, "config.epochs": 12},
+    ]
+    write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
+    assert savings(made.run).epochs_without == 9 + 12
+
+
 def write_curves(made, curves: dict[str, list[float]], backbones: dict[str, str] | None = None, **settings) -> None:
     """Write trials with these validation accuracies per epoch; those that are shorter than the longest were stopped."""
     longest = max(map(len, curves.values()))

@@ -14,6 +14,7 @@ from fake_run import FakeRun
 import fer_tune.search.running.engine as engine
 from fer_tune.cli.main import main
 from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, TRIAL_COLUMNS, DatasetRef, RunFolder, SearchSettings
+from fer_tune.search.options import Change, ResumeOptions
 from fer_tune.search.watching.output import output
 from fer_tune.tables import write_table
 
@@ -56,7 +57,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, run_folder: RunFolder) -> dict[str, A
         )
 
     monkeypatch.setattr(engine, "search", search)
-    monkeypatch.setattr(engine, "resume", lambda path: search(path))
+    monkeypatch.setattr(engine, "resume", lambda path, changes: seen.update(changes=changes) or search(path))
     return seen
 
 
@@ -99,6 +100,20 @@ BASE = ("search", "--data", "d", "--backbone", "cnn_simpler")
         (("--objective", "val_accuracy", "--objective", "latency"), "objectives", ("val_accuracy", "latency")),
         (("--target-accuracy", "0.6"), "target_accuracy", 0.6),
         (("--weights", "a.pt", "--weights", "resnet18=runs/b"), "weights", ["a.pt", "resnet18=runs/b"]),
+        (("--fix", "optimizer=adamw"), "changes", (Change("fix", "optimizer", "adamw", "--fix optimizer=adamw"),)),
+        (
+            ("--range", "mixup=0:0.4", "--range", "learning_rate=1e-4:1e-2:linear"),
+            "changes",
+            (
+                Change("range", "mixup", (0, 0.4, ""), "--range mixup=0:0.4"),
+                Change("range", "learning_rate", (1e-4, 1e-2, "linear"), "--range learning_rate=1e-4:1e-2:linear"),
+            ),
+        ),
+        (
+            ("--choice", "batch_size=128,256"),
+            "changes",
+            (Change("choice", "batch_size", [128, 256], "--choice batch_size=128,256"),),
+        ),
         (("--warm-start", "old"), "warm_start", "old"),
         (("--warm-start-top", "5"), "warm_start_top", 5),
         (("--no-published",), "published", False),
@@ -182,6 +197,25 @@ def test_resume_goes_on_with_the_run(monkeypatch, asked, run_folder, capsys):
     assert call(monkeypatch, "resume", run_folder.path) == 0
     assert asked["options"] == str(run_folder.path)
     assert "next: fer-tune refit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes"),
+    [
+        ((), ResumeOptions()),
+        (("--trials", "12"), ResumeOptions(trials=12)),
+        (("--epochs", "40"), ResumeOptions(epochs=40)),
+        (("--time-budget", "2h"), ResumeOptions(time_budget_seconds=7200.0)),
+        (("--cpus-per-trial", "2"), ResumeOptions(cpus_per_trial=2.0)),
+        (("--gpus-per-trial", "0.5"), ResumeOptions(gpus_per_trial=0.5)),
+        (("--concurrent", "3"), ResumeOptions(concurrent=3)),
+        (("--data", "elsewhere"), ResumeOptions(data="elsewhere")),
+        (("--retry-failed",), ResumeOptions(retry_failed=True)),
+    ],
+)
+def test_what_a_resume_changes_reaches_the_engine(monkeypatch, asked, run_folder, arguments, changes):
+    assert call(monkeypatch, "resume", run_folder.path, *arguments) == 0
+    assert asked["changes"] == changes
 
 
 @pytest.mark.parametrize("budget", ["soon", "10", "0m", "-5m"])

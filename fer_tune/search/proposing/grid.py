@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial
 
 from fer_tune.run_folder import SEARCHED, Candidate
 from fer_tune.search.spaces.parameter import Parameter
-from fer_tune.search.spaces.space import SearchSpace, origin
+from fer_tune.search.spaces.space import AGAIN, SearchSpace, origin
 
 POINTS = 4
 """Values of a range that has no end of them; a `choice` in the space names others."""
@@ -106,8 +106,8 @@ class GridSampler(BaseSampler):
         self._chosen: dict[int, dict[str, Any]] = {}  # trial number -> its point, for the settings drawn one by one
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Choose the point of a trial that is not one of those tried first."""
-        if origin(trial) != SEARCHED:
+        """Choose the point of a trial, unless it is one of those tried first or again."""
+        if origin(trial) != SEARCHED or AGAIN in trial.user_attrs:
             return
         others = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
         taken = [other.params for other in others if not other.user_attrs.get(LOST)]

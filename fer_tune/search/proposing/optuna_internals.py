@@ -10,7 +10,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import GPSampler
+from optuna.samplers import GPSampler, TPESampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
@@ -37,6 +37,34 @@ def _record(study: optuna.Study, number: int) -> tuple[BaseStorage, int]:
     storage = study._storage
     of_study = storage.get_study_id_from_name(study.study_name)
     return storage, storage.get_trial_id_from_study_id_trial_number(of_study, number)
+
+
+class LearnsFromDrawn(TPESampler):
+    """Optuna's TPE, which learns from trials that drew their settings from the space, and from no others.
+
+    Stock, it counts every ended trial as one to learn from, and splits them all into good ones and the rest.  A
+    published configuration outside the space has no parameters: eight of those would end the random start with nothing
+    known, and one that is the best leaves no good settings at all.  Which trials it reads cannot be told it; leans on
+    ``Study._get_trials``, which it reads them by.  If that moves, such trials count again.
+    """
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return super().sample_independent(Drawn(study), trial, param_name, param_distribution)  # type: ignore[arg-type]
+
+
+class Drawn:
+    """A study without the trials that drew nothing."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def _get_trials(self, *args: Any, **options: Any) -> list[FrozenTrial]:
+        return [trial for trial in self._study._get_trials(*args, **options) if trial.params]
 
 
 class ToleratesOthers(GPSampler):

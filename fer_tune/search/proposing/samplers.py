@@ -14,7 +14,7 @@ from fer_tune.errors import UserError
 from fer_tune.kinds import Sampler, Scheduler
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.proposing.grid import POINTS, GridSampler, grid_size, grid_values
-from fer_tune.search.proposing.optuna_internals import ToleratesOthers
+from fer_tune.search.proposing.optuna_internals import LearnsFromDrawn, ToleratesOthers
 from fer_tune.search.spaces.parameter import Parameter
 from fer_tune.search.spaces.space import SearchSpace
 
@@ -55,11 +55,14 @@ def make_sampler(kind: Sampler, seed: int, space: SearchSpace, scheduler: Schedu
             return _GaussianProcess(space, seed)
         if kind == "cmaes":
             return _CmaEs(space, seed, learn_from_stopped=scheduler == "asha")
-        return optuna.samplers.TPESampler(multivariate=False, constant_liar=True, n_startup_trials=_STARTUP, seed=seed)
+        return LearnsFromDrawn(multivariate=False, constant_liar=True, n_startup_trials=_STARTUP, seed=seed)
 
 
 def blind_trials(kind: Sampler) -> float:
-    """Return how many trials of a study are drawn without learning from others: infinity where none ever does."""
+    """Return how many trials a sampler draws without learning from others: infinity where it never does.
+
+    What was tried first counts as drawn where the space holds it.
+    """
     return math.inf if kind in ("random", "grid") else _STARTUP
 
 

@@ -24,11 +24,12 @@ from fer_tune.kinds import Sampler, Scheduler
 from fer_tune.objectives import METRIC, Objective
 from fer_tune.run_folder import Candidate, RunFolder
 from fer_tune.search.cluster.room import Room
+from fer_tune.search.proposing.corrected import ended_otherwise
 from fer_tune.search.proposing.grid import LOST, grid_trials
 from fer_tune.search.proposing.objectives import told, value_of
 from fer_tune.search.proposing.optuna_internals import mark, report
 from fer_tune.search.proposing.samplers import blind_trials, make_sampler
-from fer_tune.search.spaces.space import SearchSpace, origin
+from fer_tune.search.spaces.space import AGAIN, SearchSpace, origin
 from fer_tune.storage.moved import where_now
 
 
@@ -82,6 +83,9 @@ class StudySearcher(Searcher):
         scheduler: what stops trials.
         second: the objective beside validation accuracy, if any, see :mod:`fer_tune.search.proposing.objectives`.
         room: what says when to suggest one more, where the number of trials side by side follows the cluster.
+        planned: backbone -> most trials, in place of ``trials``.
+        retried: backbone -> trials that failed before a resume, whose settings are tried again after it.
+        resuming: the studies are there, and `restore` will be called.
     """
 
     def __init__(
@@ -96,19 +100,31 @@ class StudySearcher(Searcher):
         scheduler: Scheduler = "asha",
         second: Objective | None = None,
         room: Room | None = None,
+        *,
+        planned: Mapping[str, int] | None = None,
+        retried: Mapping[str, Sequence[str]] | None = None,
+        resuming: bool = False,
     ) -> None:
         super().__init__(metric=METRIC, mode="max")
         self._sampler, self._scheduler, self._second = sampler, scheduler, second
         self._spaces, self._epochs, self._seed, self._run = spaces, epochs, seed, run
-        self._trials = planned_trials(spaces, first, trials, sampler)
+        self._trials = dict(planned) if planned else planned_trials(spaces, first, trials, sampler)
+        self._retried = dict(retried or {})
         self._room = room
         blind = blind_trials(sampler)  # and those that are tried first, as they are known
-        self._blind = {name: max(blind, len(first.get(name, ()))) for name in spaces}
+        self._blind = {
+            name: max(len(entries), blind + sum(not space.enqueue_values(entry.config) for entry in entries))
+            for name, space in spaces.items()
+            for entries in [first.get(name, ())]
+        }
         self._suggested = dict.fromkeys(spaces, 0)
         self._numbers: dict[str, tuple[str, int]] = {}  # Tune's trial id -> backbone, Optuna's trial number
         self._told: dict[str, int] = {}  # Tune's trial id -> last epoch told
         self._seconds: dict[str, dict[int, float]] = {}  # Tune's trial id -> epoch -> how long it took
-        self._studies: dict[str, optuna.Study] | None = self._open_studies()
+        self._studies: dict[str, optuna.Study] | None = None
+        if resuming:
+            return
+        self._studies = self._open_studies()
         for backbone, entries in first.items():
             for entry in entries:
                 spaces[backbone].enqueue(self._studies[backbone], entry)
@@ -148,18 +164,16 @@ class StudySearcher(Searcher):
         result = result or {}
         if not error and result:
             self.on_trial_result(trial_id, result)  # Tune does not pass a trial's last result to the searcher
-        if self._trial(backbone, number).state.is_finished():
-            return  # the study was ahead of Tune's snapshot
         values = [float(result.get(METRIC, math.nan))]
         if second := self._second_of(backbone):
             values.append(value_of(second, result, self._epoch_seconds(trial_id)))
-        study = self._study(backbone)
-        if error or result.get("error") or not all(map(math.isfinite, values)):
-            study.tell(number, state=TrialState.FAIL)
-        elif result.get("finished"):
-            study.tell(number, values)
-        else:
-            study.tell(number, state=TrialState.PRUNED)
+        failed = error or result.get("error") or not all(map(math.isfinite, values))
+        state = TrialState.FAIL if failed else TrialState.COMPLETE if result.get("finished") else TrialState.PRUNED
+        study, known = self._study(backbone), self._trial(backbone, number)
+        if not known.state.is_finished():
+            study.tell(number, values if state == TrialState.COMPLETE else None, state)
+        elif known.state != state:  # the study was ahead of Tune's snapshot, and it came otherwise
+            self._numbers[trial_id] = (backbone, ended_otherwise(study, known, state, values))
 
     def save(self, checkpoint_path: str) -> None:
         """Write what Tune's snapshot needs.
@@ -179,7 +193,7 @@ class StudySearcher(Searcher):
         journal = self._run.study_file
         if len(lines) > (journal.stat().st_size if journal.is_file() else 0):
             journal.write_bytes(lines)
-            self._studies = None  # to be read anew
+        self._studies = None  # to be read anew
         self.__dict__.update({f"_{name}": value for name, value in state.items()})
         for backbone, space in self._spaces.items():
             known = {number for name, number in self._numbers.values() if name == backbone}
@@ -189,12 +203,22 @@ class StudySearcher(Searcher):
                     mark(study, trial.number, LOST, True)
                     study.tell(trial.number, state=TrialState.FAIL)
                     space.enqueue_again(study, trial)
+            self._retry(backbone)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_studies": None}  # opened again from the journal where it is unpickled
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _run=where_now(state["_run"]))
+
+    def _retry(self, backbone: str) -> None:
+        """Enqueue the settings of failed trials, each once over all resumes."""
+        study, space = self._study(backbone), self._spaces[backbone]
+        trials = {trial.user_attrs.get("trial_id"): trial for trial in study.get_trials(deepcopy=False)}
+        begun = {trial.user_attrs.get(AGAIN) for trial in study.get_trials(deepcopy=False)}
+        for trial_id in self._retried.get(backbone, ()):
+            if trial_id in trials and trial_id not in begun:
+                space.enqueue_again(study, trials[trial_id], trial_id)
 
     def _turn(self, open_ones: list[str]) -> str:
         """Return whose trial is next: of the first of those that have fewest."""

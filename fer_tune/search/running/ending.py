@@ -24,22 +24,31 @@ if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
 ALIKE = 5
-"""Trials that fail for one reason before the search gives up: the next ones would fail as well."""
+"""Trials that fail for one reason, at least, before the search gives up."""
+
+RECENT = 20
+"""Trials that ended last, of which more than half must have failed so.
+
+Of few that is all of them, and five in a row are told at once.  Later it takes more: where one combination in nine does
+not fit into memory, some fail for that reason in every long search, and the others are what it is for; but a disk that
+is full after a hundred good trials is found within eleven.
+"""
 
 
 class Limits(Callback):
-    """Stops the search, ready to be resumed, when a target is reached or `ALIKE` trials have failed for one reason.
+    """Stops the search, ready to be resumed, when a target is reached or trials fail alike, see :func:`failing_alike`.
 
     A resumed search goes on to its end: whoever resumes wants more than the target.
     """
 
     def __init__(self, target: float | None) -> None:
         self._target = target
-        self._errors: list[str] = []
+        self._errors: list[str | None] = []  # of each trial that ended, in order; None for one that did not fail
+        self._reported: dict[str, str] = {}  # trial id -> the error that it reported last
 
     def set_state(self, state: dict[str, Any]) -> None:
         """What Tune restores; counting starts again, since resuming says that the cause is mended."""
-        self._target, self._errors = None, []
+        self._target, self._errors, self._reported = None, [], {}
 
     def get_state(self) -> dict[str, Any]:
         """What Tune saves: enough to have `set_state` called."""
@@ -48,29 +57,42 @@ class Limits(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """Look at an epoch, and at a trial that ends with an error."""
+        """Look at an epoch, and at a trial that is about to end with an error."""
+        self._reported.pop(trial.trial_id, None)
         if result.get("error"):
-            self._failed(str(result["error"]))
+            self._reported[trial.trial_id] = str(result["error"])
         elif self._target is not None and result.get(METRIC, 0.0) >= self._target:
             self._target = None
             ask_to_stop()
 
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Count a trial that ended."""
+        self._ended(self._reported.pop(trial.trial_id, None))
+
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Count a trial whose process died too often."""
-        self._failed(why_it_died(trial))
+        self._ended(why_it_died(trial))
 
-    def _failed(self, error: str) -> None:
+    def _ended(self, error: str | None) -> None:
         self._errors.append(error)
-        if failing_alike(self._errors):
+        if error is not None and failing_alike(self._errors):
             self._errors = []
             ask_to_stop()
 
 
-def failing_alike(errors: Sequence[str]) -> str | None:
-    """Return an error that `ALIKE` or more trials share but for the figures in it, or None."""
-    causes = [re.sub(r"\d+", "0", error) for error in errors]
-    for error, count in zip(errors, map(Counter(causes).__getitem__, causes), strict=True):
-        if count >= ALIKE:
+def failing_alike(errors: Sequence[str | None]) -> str | None:
+    """Return an error that the trials share which ended last, but for the figures in it, or None.
+
+    It is shared by `ALIKE` or more of them, and by more than half of the `RECENT` last.
+
+    Args:
+        errors: of the trials that ended, in order; None for one that did not fail.
+    """
+    last = errors[-RECENT:]
+    causes = [None if error is None else re.sub(r"\d+", "0", error) for error in last]
+    counts = Counter(cause for cause in causes if cause is not None)
+    for error, cause in zip(last, causes, strict=True):
+        if cause is not None and counts[cause] >= ALIKE and 2 * counts[cause] > len(last):
             return error
     return None
 

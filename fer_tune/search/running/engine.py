@@ -18,14 +18,19 @@ from fer_tune.run_folder import DatasetRef, RunFolder, SearchSettings
 from fer_tune.search.cluster.hardware import Resources, describe, lacking, package_versions
 from fer_tune.search.cluster.ray_session import ray_session
 from fer_tune.search.cluster.shared_folder import check_shared
-from fer_tune.search.options import SearchOptions
+from fer_tune.search.options import ResumeOptions, SearchOptions
+from fer_tune.search.running.clock import seconds_spent
 from fer_tune.search.running.ending import ALIKE, ask_to_stop, failing_alike, interruptible
+from fer_tune.search.running.extending import ended, extended, with_resources
 from fer_tune.search.running.plan import Plan, make_plan
 from fer_tune.search.running.tuner import new_tuner, restored_tuner, trial_setup
 from fer_tune.search.watching.output import output
 from fer_tune.storage.moved import moved_to
 from fer_tune.storage.runs import kept, new_run, open_run
 from fer_tune.tracking.mode import Mode, resolve_mode
+
+NOTHING = ResumeOptions()
+"""What a resume is asked to change if nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ def search(options: SearchOptions) -> Ended:
         run.path.mkdir(parents=True)
         run.write_settings(settings)
         with kept(run, when_lost=ask_to_stop):
-            return _fit(new_tuner(run, settings), run, settings)
+            return _fit(new_tuner(run, settings, trial_setup(settings)), run, settings)
 
 
 def _settings(name: str, plan: Plan, resources: Resources, wandb: Mode) -> SearchSettings:
@@ -99,30 +104,31 @@ def _settings(name: str, plan: Plan, resources: Resources, wandb: Mode) -> Searc
     )
 
 
-def resume(address: Path | str) -> Ended:
-    """Go on with a search that was interrupted, from Tune's last snapshot and the trials' last checkpoints.
+def resume(address: Path | str, asked: ResumeOptions = NOTHING) -> Ended:
+    """Go on with a search that was interrupted or has ended, from Tune's last snapshot and the last checkpoints.
+
+    Args:
+        address: of the run.
+        asked: what is to be another than it was.
 
     Raises:
-        UserError: no such run, its dataset is gone or changed, or it never got as far as a snapshot.
+        UserError: no such run, its dataset is gone or changed, it never got as far as a snapshot, or it cannot go on
+            as asked, see :mod:`fer_tune.search.running.extending`.
     """
     run = open_run(address)
-    settings = run.settings()
-    data = PreparedDataset.open(settings.dataset.path)
-    data.verify()
+    before = run.settings()
+    settings = extended(run, before, asked)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if data.card.content_hash != settings.dataset.content_hash:
-        raise UserError(
-            f"{settings.dataset.path}: its content is not what {run.name} searched on; prepare the same dataset "
-            "again, or start another search"
-        )
-    setup = trial_setup(settings)
     with ray_session(dashboard=settings.workers_per_trial > 1) as joined:
-        if _ended(run) < settings.total:
+        settings = with_resources(settings, asked, joined=joined, before=before)
+        if ended(run) < settings.total:
             _look_for_room(run, settings, joined=joined)
         check_shared(run, settings.node_labels)
         # Tune's state names the folder where the search began
         with kept(run, when_lost=ask_to_stop), moved_to(run):
-            return _fit(restored_tuner(run, settings, setup), run, settings)
+            if settings != before:
+                run.write_settings(settings)
+            return _fit(restored_tuner(run, settings, trial_setup(settings)), run, settings)
 
 
 def _new_run_folder(options: SearchOptions, data: PreparedDataset) -> RunFolder:
@@ -148,29 +154,20 @@ def _look_for_room(run: RunFolder, settings: SearchSettings, *, joined: bool) ->
         print(f"waiting for nodes: {missing}. `ray status` shows what the autoscaler does", file=sys.stderr)
 
 
-def _ended(run: RunFolder) -> int:
-    """Return the number of trials on record that have ended in any way.
-
-    Tune calls a trial that an interrupt cut short TERMINATED; our own record knows that it did not end.
-    """
-    if not run.trials_file.is_file():
-        return 0
-    return sum(status != "running" for status in pq.read_table(run.trials_file)["status"].to_pylist())
-
-
 def _fit(tuner: tune.Tuner, run: RunFolder, settings: SearchSettings) -> Ended:
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    with interruptible(settings.time_budget_seconds) as interrupted:
+    budget = settings.time_budget_seconds
+    with interruptible(None if budget is None else max(0.0, budget - seconds_spent(run))) as interrupted:
         tuner.fit()
-    if _ended(run) >= settings.total:
+    if ended(run) >= settings.total:
         return Ended(run, finished=True, interrupted=False)
     if interrupted:
         return Ended(run, finished=False, interrupted=True)
-    rows = pq.read_table(run.trials_file, columns=["error", "best_val_accuracy"]).to_pylist()
-    alike = failing_alike([row["error"] for row in rows if row["error"]])
+    rows = pq.read_table(run.trials_file, columns=["status", "error", "best_val_accuracy"]).to_pylist()
+    alike = failing_alike([row["error"] for row in rows if row["status"] != "running"])
     if alike is not None:
         return Ended(run, False, False, f"at least {ALIKE} trials failed for one reason: {alike}", gave_up=True)
     best = max((row["best_val_accuracy"] or 0.0 for row in rows), default=0.0)
     if settings.target_accuracy is not None and best >= settings.target_accuracy:
         return Ended(run, False, False, f"the target of {settings.target_accuracy:.2%} validation accuracy is reached")
-    return Ended(run, False, False, "the time budget is spent")
+    return Ended(run, False, False, "the time budget is spent; --time-budget gives more")

@@ -17,6 +17,7 @@ from fer_tune.search.proposing.samplers import check_sampler
 from fer_tune.search.proposing.searcher import planned_trials
 from fer_tune.search.proposing.warm_start import starts
 from fer_tune.search.running.start_weights import check_weights, starting_from
+from fer_tune.search.spaces.changes import with_changes
 from fer_tune.search.spaces.loading import load_space
 from fer_tune.search.spaces.space import SearchSpace
 from fer_tune.search.stopping_early.schedulers import check_scheduler
@@ -31,7 +32,7 @@ class Plan:
     spaces: dict[str, SearchSpace]  # by backbone
     published: dict[str, list[Published]]  # backbone -> configurations of papers
     warm_start: dict[str, list[Candidate]]  # backbone -> what was good before
-    told: list[str]  # what of the starting weights fits, in words
+    told: list[str]  # what follows from settings given beside the spaces, what of the starting weights fits, in words
 
     @cached_property
     def trials(self) -> dict[str, int]:
@@ -63,21 +64,25 @@ def make_plan(options: SearchOptions) -> Plan:
     """
     data = PreparedDataset.open(options.data)
     data.verify()
-    spaces = chosen_spaces(options)
+    spaces, told = chosen_spaces(options)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    told = check_weights(spaces, data, options.published)
+    told += check_weights(spaces, data, options.published)
     published = {
         name: space.published_for(data.card.name) if options.published else [] for name, space in spaces.items()
     }
     return Plan(options, data, spaces, published, starts(options, spaces), told)
 
 
-def chosen_spaces(options: SearchOptions) -> dict[str, SearchSpace]:
-    """Return the search space of each backbone: the user's file, or the shipped one, with the weights asked for.
+def chosen_spaces(options: SearchOptions) -> tuple[dict[str, SearchSpace], list[str]]:
+    """Return the search space of each backbone: the user's file, or the shipped one, with what is asked for beside it.
+
+    Returns:
+        The spaces by backbone, and what follows from the settings given beside them, in words.
 
     Raises:
-        UserError: a space is not there or faulty, or is that of a backbone not searched; the sampler, the scheduler or
-            the objectives cannot work as asked, see :mod:`fer_tune.search.proposing.samplers`; or the weights, see
+        UserError: a space is not there or faulty, or is that of a backbone not searched; a setting given beside it
+            does not fit, see :mod:`fer_tune.search.spaces.changes`; the sampler, the scheduler or the objectives cannot
+            work as asked, see :mod:`fer_tune.search.proposing.samplers`; or the weights, see
             :func:`fer_tune.search.running.start_weights.starting_from`.
     """
     check_scheduler(options)
@@ -88,6 +93,10 @@ def chosen_spaces(options: SearchOptions) -> dict[str, SearchSpace]:
                 f"--space: the file for {backbone} is of no use, since --backbone names {', '.join(options.backbones)}"
             )
     spaces = {name: from_files.get(name) or load_space(name) for name in dict.fromkeys(options.backbones)}
+    spaces, told = with_changes(spaces, options.changes)
+    for change in options.changes:
+        if options.weights and change.field in ("pretrained", "weights"):
+            raise UserError(f"{change.said}: --weights says where trials start; leave one of the two out")
     check_sampler(options, spaces)
     check_objectives(options.objectives, options.sampler, spaces)
-    return starting_from(spaces, options.weights)
+    return starting_from(spaces, options.weights), told

@@ -14,7 +14,9 @@ from fer_tune.run_folder import RunFolder, SearchSettings
 from fer_tune.search.cluster.room import Room
 from fer_tune.search.proposing.objectives import second_of
 from fer_tune.search.proposing.searcher import StudySearcher
+from fer_tune.search.running.clock import Clock
 from fer_tune.search.running.ending import Limits
+from fer_tune.search.running.open_ended import OpenEnded
 from fer_tune.search.spaces.loading import from_resolved
 from fer_tune.search.stopping_early.schedulers import make_scheduler
 from fer_tune.search.watching.progress import Progress
@@ -37,46 +39,49 @@ def trial_setup(settings: SearchSettings) -> TrialSetup:
     )
 
 
-def new_tuner(run: RunFolder, settings: SearchSettings) -> tune.Tuner:
-    """Return the Tuner of a search that begins."""
-    spaces = {name: from_resolved(space) for name, space in settings.spaces.items()}
-    total = settings.total
+def new_tuner(run: RunFolder, settings: SearchSettings, setup: TrialSetup, *, resuming: bool = False) -> tune.Tuner:
+    """Return the Tuner of a search that begins, or what one that goes on is restored into, see `restored_tuner`."""
     scheduler, kept = make_scheduler(settings)
-    keepers: list[tune.Callback] = [*kept]
+    if setup.workers == 1:
+        scheduler.resources = _resources(setup)
     room = None
     if settings.concurrent is None:
         room = Room(settings.cpus_per_trial, settings.gpus_per_trial, settings.node_labels)
-        keepers.append(room)
     workers = settings.workers_per_trial
     per_trial = (settings.cpus_per_trial * workers, settings.gpus_per_trial * workers)
+    # Tune saves what they know by their places: what may be there or not at a resume comes last, and knows nothing.
     callbacks: list[tune.Callback] = [
         Limits(settings.target_accuracy),
         Recorder(run),
-        Progress(total, settings.epochs, settings.concurrent, settings.time_budget_seconds, per_trial),
-        *keepers,
+        Progress(settings.total, settings.epochs, settings.concurrent, settings.time_budget_seconds, per_trial),
+        *kept,
     ]
     if settings.wandb != "disabled":
         callbacks.append(WandbCallback(run.path, settings.name, settings.dataset.name, settings.wandb))
+    callbacks += [Clock(run), *([room] if room else [])]
+    searcher = StudySearcher(
+        {name: from_resolved(space) for name, space in settings.spaces.items()},
+        settings.first,
+        settings.trials,
+        settings.epochs,
+        settings.seed,
+        run,
+        settings.sampler,
+        settings.scheduler,
+        second_of(settings.objectives),
+        room,
+        planned=settings.planned,
+        retried=settings.retried,
+        resuming=resuming,
+    )
     return tune.Tuner(
-        _trainable(settings, trial_setup(settings)),
+        _trainable(setup),
         tune_config=tune.TuneConfig(
             metric=METRIC,
             mode="max",
-            search_alg=StudySearcher(
-                spaces,
-                settings.first,
-                settings.trials,
-                settings.epochs,
-                settings.seed,
-                run,
-                settings.sampler,
-                settings.scheduler,
-                second_of(settings.objectives),
-                room,
-            ),
+            search_alg=OpenEnded(searcher, settings.concurrent or settings.total),  # no bound: the room sets it
             scheduler=scheduler,
-            num_samples=total,
-            max_concurrent_trials=settings.concurrent or total,  # no bound: the room sets it
+            num_samples=-1,  # the searcher says when it has no more
             # A reused process starts the next trial in under half a second.  A worker group blocks the thread
             # that Tune would have to unwind, so there it must be off.
             reuse_actors=settings.workers_per_trial == 1,
@@ -95,25 +100,34 @@ def new_tuner(run: RunFolder, settings: SearchSettings) -> tune.Tuner:
 
 
 def restored_tuner(run: RunFolder, settings: SearchSettings, setup: TrialSetup) -> tune.Tuner:
-    """Return the Tuner of a search that goes on; a new one where it died before Tune's first snapshot."""
+    """Return the Tuner of a search that goes on; a new one where it died before Tune's first snapshot.
+
+    Tune takes its searcher, scheduler and callbacks not from who restores it, but from what the Tuner wrote down when
+    it was made (``tuner.pkl``).  So one is made of the settings as they are now, which leaves the rest of the folder
+    alone; what the old ones knew comes back by Tune's snapshot.
+    """
     storage = tune_storage(run)
     place, filesystem = f"{storage['storage_path']}/{TUNE}", storage.get("storage_filesystem")
     if tune.Tuner.can_restore(place, filesystem):
-        trainable = _trainable(settings, setup)
-        return tune.Tuner.restore(place, trainable, resume_unfinished=True, storage_filesystem=filesystem)
+        new_tuner(run, settings, setup, resuming=True)
+        return tune.Tuner.restore(place, _trainable(setup), resume_unfinished=True, storage_filesystem=filesystem)
     run.study_file.unlink(missing_ok=True)  # it died before Tune's first snapshot: nothing to keep
-    return new_tuner(run, settings)
+    return new_tuner(run, settings, setup)
 
 
-def _trainable(settings: SearchSettings, setup: TrialSetup) -> Any:
+def _trainable(setup: TrialSetup) -> Any:
     trainable = tune.with_parameters(run_trial, setup=setup)
     if setup.workers > 1:
         # Ray Train makes a placement group of its own for the workers, so the trial itself must not take a part of a
         # CPU from them.
         return tune.with_resources(trainable, {HEAD_NODE: 0.001})
+    return tune.with_resources(trainable, _resources(setup))
+
+
+def _resources(setup: TrialSetup) -> tune.PlacementGroupFactory:
     resources = {"CPU": setup.cpus, "GPU": setup.gpus} if setup.gpus else {"CPU": setup.cpus}
     selected: dict[str, Any] = {"bundle_label_selector": [setup.labels]} if setup.labels else {}
-    return tune.with_resources(trainable, tune.PlacementGroupFactory([resources], **selected))
+    return tune.PlacementGroupFactory([resources], **selected)
 
 
 def _trial_name(trial: Trial) -> str:

@@ -83,6 +83,7 @@ class Estimate:
     images: tuple[int, int]  # of training and validation
     epochs: float  # expected per trial
     costs: tuple[BackboneCost, ...]
+    told: tuple[str, ...] = ()  # what a search would say before it begins, see `Plan`
 
     @property
     def trials(self) -> int:
@@ -194,6 +195,7 @@ def estimate(options: SearchOptions) -> Estimate:
         images,
         expected_epochs(options),
         costs,
+        tuple(plan.told),
     )
 
 

@@ -38,6 +38,7 @@ def report(estimate: Estimate) -> str:
     rows.append(("storage", f"up to {_size(estimate.storage_bytes)}, {KEPT} checkpoints of each trial"))
     width = max(len(name) for name, _ in rows)
     told = [f"{name:{width}}  {text}" for name, text in rows]
+    told += estimate.told
     told.append(
         f"Steps timed alone on this machine's {'GPU' if estimate.device == 'cuda' else 'CPU'}, nothing frozen; trials "
         "side by side slow each other down where they share memory or cores. Nothing was started."

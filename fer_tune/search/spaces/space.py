@@ -27,6 +27,9 @@ from fer_tune.run_folder import SEARCHED, Candidate, Published
 from fer_tune.search.spaces.faults import SET_BY_THE_SEARCH
 from fer_tune.search.spaces.parameter import Parameter
 
+AGAIN = "again"
+"""User attribute of a trial that runs settings again: the id of the trial that failed with them."""
+
 _ORIGIN = "origin"
 _SETTINGS = "settings"
 
@@ -89,12 +92,21 @@ class SearchSpace(BaseModel):
         study.enqueue_trial(self.enqueue_values(published.config), user_attrs=attributes)
         return True
 
-    def enqueue_again(self, study: optuna.Study, lost: optuna.trial.FrozenTrial) -> bool:
-        """Make the published configuration of a trial that was lost the next one; return False if it had none."""
-        attributes = {key: lost.user_attrs[key] for key in (_ORIGIN, _SETTINGS) if key in lost.user_attrs}
-        if _SETTINGS not in attributes:
+    def enqueue_again(self, study: optuna.Study, ended: optuna.trial.FrozenTrial, because_of: str = "") -> bool:
+        """Make the settings of a trial the next ones; return False where they were drawn and need not be kept.
+
+        Args:
+            study: of this space.
+            ended: a trial that was lost, or that failed.
+            because_of: Tune's id of the trial that failed with them, if it did; then drawn settings are kept too.
+        """
+        attributes = {key: ended.user_attrs[key] for key in (_ORIGIN, _SETTINGS, AGAIN) if key in ended.user_attrs}
+        if because_of:
+            attributes[AGAIN] = because_of
+        if not attributes.keys() & {_SETTINGS, AGAIN}:
             return False
-        study.enqueue_trial(self.enqueue_values(attributes[_SETTINGS]), user_attrs=attributes)
+        values = self.enqueue_values(attributes[_SETTINGS]) if _SETTINGS in attributes else ended.params
+        study.enqueue_trial(values, user_attrs=attributes)
         return True
 
     def enqueue_values(self, config: dict[str, Any]) -> dict[str, Any]:

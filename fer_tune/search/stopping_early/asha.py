@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,8 +68,9 @@ class BackboneASHA(FreshProcesses):
         self._bracket_of: dict[str, int] = {}  # trial id -> index of its bracket
         self._counts = {backbone: [0] * brackets for backbone in backbones}  # trials of each bracket
 
-    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
+    def on_trial_add(self, tune_controller: TuneController | None, trial: Trial) -> None:
         """Put the trial under a bracket of its backbone; one added again by a resume finds its old records there."""
+        super().on_trial_add(tune_controller, trial)
         self._bracket(trial)
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
@@ -91,15 +91,15 @@ class BackboneASHA(FreshProcesses):
 
     def known(self) -> dict[str, Any]:
         """Return the rungs, and which bracket each trial belongs to."""
-        return {"rungs": self.rungs(), "bracket_of": dict(self._bracket_of), "counts": self._counts}
+        rungs = {name: [bracket.rungs for bracket in brackets] for name, brackets in self._brackets_of.items()}
+        return {"rungs": rungs, "bracket_of": dict(self._bracket_of), "counts": self._counts}
 
     def take_up(self, known: dict[str, Any]) -> None:
-        """Take up what :meth:`known` returned."""
-        for name, records in known["rungs"].items():
-            rungs = iter(records)
-            for bracket in self._brackets_of[name]:
-                own = islice(rungs, len(bracket.rungs))
-                bracket.rungs = [(epoch, dict(recorded)) for epoch, recorded in own]
+        """Take up what :meth:`known` returned; of a search that goes on with more epochs there are more rungs now."""
+        for name, brackets in known["rungs"].items():
+            for bracket, rungs in zip(self._brackets_of[name], brackets, strict=True):
+                records = dict(rungs)
+                bracket.rungs = [(epoch, dict(records.get(epoch, recorded))) for epoch, recorded in bracket.rungs]
         self._bracket_of = dict(known["bracket_of"])
         self._counts = {name: list(counts) for name, counts in known["counts"].items()}
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune.schedulers import FIFOScheduler
 
-from fer_tune.ray_internals import retire
+from fer_tune.ray_internals import at_home, retire
 from fer_tune.training.leftover import WORN_OUT
 
 if TYPE_CHECKING:
+    from ray.tune import PlacementGroupFactory
     from ray.tune.execution.tune_controller import TuneController
     from ray.tune.experiment import Trial
 
@@ -23,6 +24,14 @@ class FreshProcesses(FIFOScheduler):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # type: ignore[no-untyped-call]  # Ray's
+        self.resources: PlacementGroupFactory | None = None  # of every trial
+
+    def on_trial_add(self, tune_controller: TuneController | None, trial: Trial) -> None:
+        """Have a trial use the folder and the resources of now; after a resume it knows those that it began with."""
+        if tune_controller is not None:  # in tests of schedulers alone
+            at_home(tune_controller, trial)
+        if self.resources is not None and trial.status == "PENDING":
+            trial.update_resources(self.resources)
 
     def on_trial_complete(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> None:
         """Have the process ended, not reused, if the trial's last result says so."""

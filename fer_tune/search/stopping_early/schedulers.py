@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from ray.tune.schedulers import TrialScheduler
-
 from fer_tune.errors import UserError
 from fer_tune.run_folder import SearchSettings
 from fer_tune.search.options import SearchOptions
@@ -15,7 +13,7 @@ from fer_tune.search.stopping_early.median import BackboneMedian
 from fer_tune.search.stopping_early.resumable import KeepScheduler
 
 
-def make_scheduler(settings: SearchSettings) -> tuple[TrialScheduler, list[KeepScheduler]]:
+def make_scheduler(settings: SearchSettings) -> tuple[FreshProcesses, list[KeepScheduler]]:
     """Return the scheduler of a search, and the callback that carries what it knows through a resume."""
     if settings.scheduler == "none":
         return FreshProcesses(), []  # every trial runs to its end

@@ -46,8 +46,9 @@ class Recorder(Callback):
         self._changed = True
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Open the trial's row."""
-        self._row(trial)
+        """Open the trial's row, or open it again: how it ended before is not how it ends."""
+        self._row(trial).update(status="running", error=None)
+        self._changed = True
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -58,6 +59,7 @@ class Recorder(Callback):
         if result.get("error"):
             row["error"] = str(result["error"])
             return
+        row["error"] = None
         epoch = int(result["epoch"])
         epochs = self._epochs[trial.trial_id]
         for later in [known for known in epochs if known > epoch]:

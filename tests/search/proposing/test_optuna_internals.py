@@ -11,12 +11,12 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.samplers import GPSampler
+from optuna.samplers import GPSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from fer_tune.search.proposing.optuna_internals import ToleratesOthers, mark, report
+from fer_tune.search.proposing.optuna_internals import LearnsFromDrawn, ToleratesOthers, mark, report
 
 SEEN = f"as seen in Optuna 5.0, not in {version('optuna')}"
 SPACE: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0)}
@@ -84,3 +84,17 @@ def test_the_gaussian_process_takes_trials_that_drew_something_else() -> None:
 def test_the_method_between_choosing_trials_and_fitting_them_is_there() -> None:
     taken = list(inspect.signature(GPSampler._sample_relative_impl).parameters)
     assert taken == ["self", "study", "completed_trials", "running_trials", "search_space"], SEEN
+
+
+def of_nothing(sampler: TPESampler) -> float:
+    """Return what a sampler draws after eight trials that drew nothing."""
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for _ in range(8):
+        study.add_trial(create_trial(value=0.5))
+    return study.ask().suggest_float("x", 0.0, 1.0)
+
+
+def test_tpe_is_told_by_the_study_which_trials_there_are() -> None:
+    plain = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1)).ask().suggest_float("x", 0.0, 1.0)
+    assert of_nothing(LearnsFromDrawn(n_startup_trials=8, seed=1)) == plain, SEEN
+    assert of_nothing(TPESampler(n_startup_trials=8, seed=1)) != plain, SEEN  # or it does so by itself

@@ -107,3 +107,16 @@ def test_tpe_draws_each_setting_by_itself():
     assert study.sampler.infer_relative_search_space(study, study.trials[-1]) == {}
     assert optuna.samplers.TPESampler().infer_relative_search_space(study, study.trials[-1]) != {}
     assert trial.number == 12
+
+
+def test_tpe_counts_what_the_space_could_have_drawn():
+    """Nine published configurations outside the space do not end the random start, and the best of them hides none."""
+    outside = [
+        Candidate(name=f"paper/{index}", config={"drop_rate": 0.5, "learning_rate": 1.0, "mixup": index / 10})
+        for index in range(9)
+    ]
+    random = searched("random", 3, 17, WHOLE, outside)
+    tpe = searched("tpe", 3, 17, WHOLE, outside)
+    assert tpe[9:] == random[9:]  # eight drawn at random after the nine
+    inside = [Candidate(name=f"inside/{index}", config={"drop_rate": index / 10}) for index in range(8)]
+    assert searched("tpe", 3, 9, SMALL, inside)[8] != searched("random", 3, 9, SMALL, inside)[8]  # eight are known

@@ -199,3 +199,87 @@ def test_a_small_grid_ends_before_the_other_backbone_does(tmp_path):
     names = [search.suggest(str(index))["backbone"] for index in range(6)]
     assert names == ["cnn_residual", "cnn_baseline"] * 2 + ["cnn_baseline"] * 2
     assert search.suggest("x") == Searcher.FINISHED
+
+
+def resumed(search: StudySearcher, folder, **more) -> StudySearcher:
+    """Return a searcher as a resume makes it, with what ``search`` knew."""
+    search.save(str(folder / "snapshot"))
+    spaces = {"cnn_residual": from_resolved(SPACE)}
+    fresh = StudySearcher(spaces, {}, 0, 9, 0, RunFolder(folder), resuming=True, **more)
+    fresh.restore(str(folder / "snapshot"))
+    return fresh
+
+
+def test_a_resume_may_go_on_beyond_the_end_with_other_epochs(tmp_path):
+    search = searcher(tmp_path, trials=1)
+    search.suggest("a")
+    assert search.suggest("b") == Searcher.FINISHED
+    fresh = resumed(search, tmp_path, planned={"cnn_residual": 2})
+    assert fresh.suggest("b")["epochs"] == 9
+    assert fresh.suggest("c") == Searcher.FINISHED
+    assert len(study(tmp_path).trials) == 2
+
+
+def test_failed_trials_are_tried_again_with_their_settings_and_once(tmp_path):
+    search = searcher(tmp_path, published=[PAPER])
+    settings = {name: search.suggest(name) for name in ("paper", "drawn", "good")}
+    search.on_trial_complete("paper", error=True)
+    search.on_trial_complete("drawn", result(0, math.nan, finished=True, error="no memory"))
+    again = {"planned": {"cnn_residual": 6}, "retried": {"cnn_residual": ["paper", "drawn"]}}
+    fresh = resumed(search, tmp_path, **again)
+    assert fresh.suggest("p2") == {**settings["paper"], "epochs": 9}
+    fresh = resumed(fresh, tmp_path, **again)  # a resume more: what is enqueued is not enqueued twice
+    assert fresh.suggest("d2") == {**settings["drawn"], "epochs": 9}
+    assert fresh.suggest("new")["learning_rate"] not in {each["learning_rate"] for each in settings.values()}
+
+
+def test_a_retried_trial_that_is_lost_with_the_driver_is_tried_again(tmp_path):
+    search = searcher(tmp_path)
+    settings = search.suggest("a")
+    search.on_trial_complete("a", error=True)
+    again = {"planned": {"cnn_residual": 2}, "retried": {"cnn_residual": ["a"]}}
+    fresh = resumed(search, tmp_path, **again)
+    fresh.save(str(tmp_path / "before"))
+    fresh.suggest("lost")
+    spaces = {"cnn_residual": from_resolved(SPACE)}
+    fresh = StudySearcher(spaces, {}, 0, 5, 0, RunFolder(tmp_path), resuming=True, **again)
+    fresh.restore(str(tmp_path / "before"))
+    assert fresh.suggest("b") == settings
+
+
+def test_a_grid_retries_a_point_and_leaves_the_others(tmp_path):
+    space = from_resolved({"backbone": "cnn_residual", "search": {"optimizer": {"choice": ["adamw", "sgd"]}}})
+    run, spaces = RunFolder(tmp_path), {"cnn_residual": space}
+    search = StudySearcher(spaces, {}, 4, 5, 0, run, "grid")
+    first = search.suggest("a")
+    search.on_trial_complete("a", error=True)
+    search.save(str(tmp_path / "snapshot"))
+    planned, retried = {"cnn_residual": 3}, {"cnn_residual": ["a"]}
+    fresh = StudySearcher(spaces, {}, 4, 5, 0, run, "grid", planned=planned, retried=retried, resuming=True)
+    fresh.restore(str(tmp_path / "snapshot"))
+    assert fresh.suggest("b") == first
+    assert fresh.suggest("c")["optimizer"] != first["optimizer"]
+    assert fresh.suggest("d") == Searcher.FINISHED
+
+
+@pytest.mark.parametrize("told_first", ["failed", "completed"])
+def test_a_trial_that_ends_otherwise_after_a_resume_is_told_so(tmp_path, told_first):
+    """It had ended, but Tune had not saved it: Tune runs it again, and its word is that of the tables."""
+    search = searcher(tmp_path)
+    settings = search.suggest("a")
+    search.save(str(tmp_path / "snapshot"))
+    good, bad = result(2, 0.6, finished=True), result(0, math.nan, finished=True, error="EIO")
+    first, last = (bad, good) if told_first == "failed" else (good, bad)
+    search.on_trial_complete("a", first)
+    fresh = resumed_from(tmp_path)
+    fresh.on_trial_complete("a", last)
+    told = {trial.user_attrs["trial_id"]: trial for trial in study(tmp_path).trials}["a"]
+    assert told.state == (TrialState.COMPLETE if told_first == "failed" else TrialState.FAIL)
+    assert told.params["learning_rate"] == settings["learning_rate"]
+
+
+def resumed_from(folder) -> StudySearcher:
+    spaces = {"cnn_residual": from_resolved(SPACE)}
+    fresh = StudySearcher(spaces, {}, 3, 5, 0, RunFolder(folder), resuming=True)
+    fresh.restore(str(folder / "snapshot"))
+    return fresh

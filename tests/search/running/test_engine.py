@@ -12,12 +12,12 @@ import yaml
 from drawing import tiny_dataset
 from optuna.trial import TrialState
 
-import fer_tune.search.running.tuner as tuner
+import fer_tune.search.running.engine as engine
 from fer_tune.config import FIELDS, trial_config
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.run_folder import EPOCH_COLUMNS, TRIAL_COLUMNS, RunFolder
-from fer_tune.search.options import SearchOptions
+from fer_tune.search.options import ResumeOptions, SearchOptions
 from fer_tune.search.proposing.searcher import open_studies
 from fer_tune.search.running.engine import resume, search
 
@@ -292,8 +292,8 @@ def test_a_grid_under_the_median_rule_for_two_objectives_is_kept_over_a_resume(r
 
 
 def test_cmaes_brackets_and_a_fresh_process_for_what_others_left_worn(ray_local, data, spaces, tmp_path, monkeypatch):
-    own = tuner.trial_setup
-    monkeypatch.setattr(tuner, "trial_setup", lambda settings: replace(own(settings), leftover_mib=-1e9))
+    own = engine.trial_setup
+    monkeypatch.setattr(engine, "trial_setup", lambda settings: replace(own(settings), leftover_mib=-1e9))
     ended = search(
         SearchOptions(
             data=data,
@@ -400,9 +400,12 @@ def test_a_time_budget_ends_the_search_and_resumes_finish_it(ray_local, data, sp
     )
     assert not ended.finished
     assert not ended.interrupted
+    assert ended.reason == "the time budget is spent; --time-budget gives more"
+    with pytest.raises(UserError, match="its time budget of 15 s is spent; give it more with --time-budget"):
+        resume(ended.run.path)
     for _ in range(12):
         before = {row["trial_id"]: row["epochs"] for row in rows(ended.run)[0]}
-        ended = resume(ended.run.path)
+        ended = resume(ended.run.path, ResumeOptions(time_budget_seconds=15))
         after, epochs = rows(ended.run)
         assert all(row["epochs"] >= before.get(row["trial_id"], 0) for row in after)  # no epoch is lost
         if ended.finished:
@@ -410,3 +413,6 @@ def test_a_time_budget_ends_the_search_and_resumes_finish_it(ray_local, data, sp
     assert ended.finished
     assert [row["epochs"] for row in after] == [40, 40, 40]
     assert len(epochs) == 120
+    settings = ended.run.settings()
+    assert {"time_budget_seconds": 15} in [entry.changed for entry in settings.resumed]
+    assert settings.time_budget_seconds > 15 + 10

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fer_tune.search.running.ending import ALIKE, Limits, failing_alike
+from fer_tune.search.running.ending import ALIKE, RECENT, Limits, failing_alike
 
 
 @pytest.fixture
@@ -36,13 +36,18 @@ def test_without_a_target_nothing_is_stopped(asked):
     assert asked == []
 
 
+def end(limits: Limits, error: str | None = None) -> None:
+    report(limits, **({"error": error} if error else {"best_val_accuracy": 0.5}))
+    limits.on_trial_complete(1, [], SimpleNamespace(trial_id="a"))  # type: ignore[arg-type]
+
+
 def test_failures_for_one_reason_stop_the_search_and_others_do_not(asked):
     limits = Limits(None)
     for size in range(ALIKE - 1):
-        report(limits, error=f"out of memory at batch_size {size}")
-        report(limits, error=f"quite another fault in {'x' * size}")
+        end(limits, f"out of memory at batch_size {size}")
+        end(limits, f"quite another fault in {'x' * size}")
     assert asked == []
-    report(limits, error="out of memory at batch_size 512")
+    end(limits, "out of memory at batch_size 512")
     assert asked == [signal.SIGUSR1]
 
 
@@ -54,6 +59,33 @@ def test_dead_processes_count(asked):
     assert asked == [signal.SIGUSR1]
 
 
+def test_a_failure_that_passed_does_not_count(asked):
+    limits = Limits(None)
+    for _ in range(3 * ALIKE):
+        report(limits, error="Input/output error")
+        end(limits)  # it ran again and ended well
+    assert asked == []
+
+
+def test_some_that_do_not_fit_do_not_end_a_search_of_many(asked):
+    """One combination in nine is too large for the memory: a third of the trials may draw it."""
+    limits = Limits(None)
+    for index in range(200):
+        end(limits, f"out of memory at batch_size {index}" if index % 3 == 0 else None)
+    assert asked == []
+
+
+def test_a_cause_that_comes_late_is_found_soon(asked):
+    limits = Limits(None)
+    for _ in range(100):
+        end(limits)
+    failed = 0
+    while not asked:
+        end(limits, "No space left on device")
+        failed += 1
+    assert failed == RECENT // 2 + 1
+
+
 def test_a_resumed_search_goes_beyond_the_target(asked):
     limits = Limits(0.6)
     limits.set_state(limits.get_state())
@@ -63,5 +95,6 @@ def test_a_resumed_search_goes_beyond_the_target(asked):
 
 def test_the_shared_cause_is_named_as_it_was_met():
     errors = [f"no memory for {size} MB" for size in range(ALIKE)]
-    assert failing_alike(["once", *errors]) == "no memory for 0 MB"
+    assert failing_alike(["once", None, *errors]) == "no memory for 0 MB"
+    assert failing_alike([*[None] * ALIKE, *errors]) is None  # half of them
     assert failing_alike(errors[1:]) is None

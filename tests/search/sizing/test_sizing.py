@@ -115,6 +115,8 @@ def test_it_is_told_with_its_reasons():
     assert "20.0 MiB, 2 checkpoints" in told
     told = report(made(Resources(2, 0, 1, 4), node_labels={"kind": "fast", "market": "!spot"}))
     assert "4, as many as fit on 8 CPUs with kind=fast, market=!spot" in told
+    follows = "a: momentum is not searched"
+    assert follows in report(dataclasses.replace(made(), told=(follows,)))
     waiting = made(Resources(8, 1, 1, None, 0))
     assert "1 GPUs (one, since Ray has GPUs)" in report(waiting)
     assert "1 GPUs (one, of the type asked for)" in report(dataclasses.replace(waiting, gpus=0.0))

@@ -21,13 +21,18 @@ class Trial(SimpleNamespace):
 
 
 TRIAL = Trial(
-    trial_id="t", config={"backbone": "a"}, placement_group_factory="one CPU", set_ray_actor=lambda actor: None
+    trial_id="t",
+    config={"backbone": "a"},
+    placement_group_factory="one CPU",
+    set_ray_actor=lambda actor: None,
+    storage=None,
 )
 
 
 def controller():
     """What of Tune's controller decides whether a process is reused, with one process that ran one trial."""
     return SimpleNamespace(
+        _storage=None,
         _reuse_actors=True,
         _search_alg=SimpleNamespace(is_finished=lambda: False),
         _staged_trials=set(),

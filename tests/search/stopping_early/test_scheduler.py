@@ -152,3 +152,17 @@ def test_a_resume_keeps_each_trial_in_its_bracket():
         report(fresh, f"n{index}", 1, 0.5)
         report(asha, f"n{index}", 1, 0.5)
     assert fresh.known()["bracket_of"] == asha.known()["bracket_of"]
+
+
+@pytest.mark.parametrize("brackets", [1, 2])
+def test_more_epochs_after_a_resume_are_more_rungs_above_the_old_ones(brackets):
+    asha = scheduler(epochs=9, brackets=brackets)
+    for index in range(6):
+        report(asha, f"t{index}", 1, 0.3)
+    state = KeepScheduler(asha).get_state()
+    longer = scheduler(epochs=30, brackets=brackets)
+    KeepScheduler(longer).set_state(pickle.loads(pickle.dumps(state)))
+    assert max(epoch for epoch, _ in longer.rungs()["a"]) == 27
+    old, new = ({epoch: len(records) for epoch, records in each.rungs()["a"] if records} for each in (asha, longer))
+    assert old == new
+    assert report(longer, "poor", 1, 0.1) == TrialScheduler.STOP

@@ -120,3 +120,17 @@ def test_rows_survive_a_snapshot(tables, tmp_path):
     resumed.set_state(pickle.loads(pickle.dumps(recorder.get_state())))
     resumed.write()
     assert pq.read_table(tmp_path / "resumed" / "trials.parquet").column("trial_id").to_pylist() == ["one"]
+
+
+@pytest.mark.parametrize("begins_again", [True, False])
+def test_a_trial_that_failed_ran_again_and_completed_is_completed(tables, begins_again):
+    recorder, read = tables
+    one = trial("one")
+    recorder.on_trial_start(0, [], one)
+    recorder.on_trial_result(0, [], one, {"epoch": 0, "finished": True, "error": "OSError: Input/output error"})
+    if begins_again:
+        recorder.on_trial_start(0, [], one)
+    recorder.on_trial_result(0, [], one, result(1, 0.5, finished=True))
+    recorder.on_trial_complete(0, [], one)
+    row = read()[1]["one"]
+    assert (row["status"], row["error"], row["epochs"]) == ("completed", None, 1)
