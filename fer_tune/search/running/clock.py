@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,11 @@ def seconds_spent(run: RunFolder) -> float:
         return float(json.loads(run.clock_file.read_text(encoding="utf-8"))["seconds"])
     except (OSError, ValueError, KeyError):
         return 0.0  # it never came as far
+
+
+def note_seconds(run: RunFolder, seconds: float) -> None:
+    """Note how long a search has run in all; never less, so that a budget that is spent reads as spent."""
+    write_json({"seconds": math.ceil(10 * seconds) / 10}, run.clock_file)
 
 
 class Clock(Callback):
@@ -55,4 +61,4 @@ class Clock(Callback):
 
     def _note(self) -> None:
         self._noted = time.monotonic()
-        write_json({"seconds": round(self._before + self._noted - self._began, 1)}, self._run.clock_file)
+        note_seconds(self._run, self._before + self._noted - self._began)

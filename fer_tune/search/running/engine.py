@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from fer_tune.search.cluster.hardware import Resources, describe, lacking, packa
 from fer_tune.search.cluster.ray_session import ray_session
 from fer_tune.search.cluster.shared_folder import check_shared
 from fer_tune.search.options import ResumeOptions, SearchOptions
-from fer_tune.search.running.clock import seconds_spent
+from fer_tune.search.running.clock import note_seconds, seconds_spent
 from fer_tune.search.running.ending import ALIKE, ask_to_stop, failing_alike, interruptible
 from fer_tune.search.running.extending import ended, extended, with_resources
 from fer_tune.search.running.plan import Plan, make_plan
@@ -156,9 +157,12 @@ def _look_for_room(run: RunFolder, settings: SearchSettings, *, joined: bool) ->
 
 def _fit(tuner: tune.Tuner, run: RunFolder, settings: SearchSettings) -> Ended:
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    budget = settings.time_budget_seconds
-    with interruptible(None if budget is None else max(0.0, budget - seconds_spent(run))) as interrupted:
-        tuner.fit()
+    budget, before, began = settings.time_budget_seconds, seconds_spent(run), time.monotonic()
+    with interruptible(None if budget is None else max(0.0, budget - before)) as interrupted:
+        try:
+            tuner.fit()
+        finally:
+            note_seconds(run, before + time.monotonic() - began)  # with its start, as the budget has it
     if ended(run) >= settings.total:
         return Ended(run, finished=True, interrupted=False)
     if interrupted:
