@@ -110,10 +110,11 @@ def _check_fit(model: nn.Module, name: str, in_chans: int, image_size: int) -> N
 
     :func:`check_image_size` would build the network once more for each size, which every trial would pay for.
     """
-    patch = patch_size(model) if takes_image_size(name) else 0
+    built_for_it = takes_image_size(name)
+    patch = patch_size(model) if built_for_it else 0
     if patch and (image_size % patch or image_size < 2 * patch):
         check_image_size(name, image_size)
-    if image_size >= _LARGE:
+    if image_size >= _LARGE and not built_for_it:  # windows and strides of transformers must fit at any size
         return
     model.eval()  # statistics stay as they are, and nothing is drawn at random
     try:
