@@ -145,7 +145,8 @@ def _check_weights(config: TrialConfig, dataset: PreparedDataset, console: Conso
         return
     fresh = config.model_copy(update={"weights": None, "pretrained": False})
     file = on_this_machine(config.weights, config.backbone)
-    console.print(str(load_weights(build_model(fresh, dataset.card), file)), markup=False)
+    report = load_weights(build_model(fresh, dataset.card), file, config.backbone, dataset.card.classes)
+    console.print(str(report), markup=False)
 
 
 def _claim(folder: Path, entry: Published, config: TrialConfig, dataset: PreparedDataset) -> None:

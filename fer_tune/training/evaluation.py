@@ -44,6 +44,7 @@ def build_model(config: TrialConfig, card: DatasetCard) -> nn.Module:
         drop_rate=config.drop_rate,
         drop_path_rate=config.drop_path_rate,
         head=config.head,
+        classes=card.classes,
     )
     return model.to(memory_format=torch.channels_last)
 

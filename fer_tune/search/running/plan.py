@@ -18,7 +18,7 @@ from fer_tune.search.proposing.objectives import check_objectives
 from fer_tune.search.proposing.samplers import check_sampler
 from fer_tune.search.proposing.searcher import planned_trials
 from fer_tune.search.proposing.warm_start import starts
-from fer_tune.search.running.start_weights import check_weights, starting_from
+from fer_tune.search.running.start_weights import check_candidates, check_weights, starting_from
 from fer_tune.search.spaces.loading import load_space
 from fer_tune.search.spaces.space import SearchSpace
 from fer_tune.search.stopping_early.schedulers import check_scheduler
@@ -72,7 +72,9 @@ def make_plan(options: SearchOptions) -> Plan:
     published = {
         name: space.published_for(data.card.name) if options.published else [] for name, space in spaces.items()
     }
-    return Plan(options, data, spaces, published, starts(options, spaces), told)
+    first = starts(options, spaces)
+    check_candidates(first, spaces, data)
+    return Plan(options, data, spaces, published, first, told)
 
 
 def check_images(spaces: dict[str, SearchSpace], card: DatasetCard) -> None:
