@@ -91,7 +91,8 @@ def check_start(experiment: Experiment, dataset: PreparedDataset) -> str:
         return ""
     fresh = config.model_copy(update={"weights": None, "pretrained": False})
     file = on_this_machine(config.weights, config.backbone)
-    return str(load_weights(build_model(fresh, dataset.card), file))
+    report = load_weights(build_model(fresh, dataset.card), file, config.backbone, dataset.card.classes)
+    return str(report)
 
 
 def claim(experiment: Experiment, dataset: PreparedDataset) -> None:

@@ -230,6 +230,7 @@ def _train_joined(
 def _keep_last(task: RefitTask, epoch: int) -> None:
     """Make the weights of ``epoch``, the last one, what is kept; where weights are averaged, their average."""
     import torch
+    from safetensors import safe_open
     from safetensors.torch import save_file
 
     kept = task.folder / BEST
@@ -237,8 +238,10 @@ def _keep_last(task: RefitTask, epoch: int) -> None:
         os.replace(task.folder / f"epoch_{epoch:04d}.safetensors", kept)
         return
     state = torch.load(task.folder / STATE, map_location="cpu", weights_only=True)
+    with safe_open(task.folder / f"epoch_{epoch:04d}.safetensors", framework="pt") as last:
+        about = last.metadata()  # the classes
     with replacing(kept) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in state["average"].items()}, temporary)
+        save_file({name: tensor.contiguous() for name, tensor in state["average"].items()}, temporary, about)
 
 
 def _last_epoch(folder: Path) -> int:

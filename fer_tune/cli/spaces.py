@@ -103,6 +103,26 @@ def copy(
     )
 
 
+@app.command("weights")
+def weights(
+    file: Annotated[str, typer.Argument(help="A weights file, or the folder or URI of a run.")],
+    backbone: Annotated[str, typer.Option(help="Which network they are for.")],
+) -> None:
+    """Show, tensor by tensor, what of a weights file a backbone would start from, and what it would not take."""
+    from rich.table import Table
+
+    from fer_tune.models import create_model, load_weights
+    from fer_tune.training.starting_weights import on_this_machine
+
+    report = load_weights(create_model(backbone, num_classes=7, in_chans=3), on_this_machine(file, backbone), backbone)
+    table = Table("tensor", "shape", "in the file", box=None, pad_edge=False)
+    for name, shape, origin in report.tensors():
+        table.add_row(name, "x".join(map(str, shape)) or "1", origin)
+    console = _console()
+    console.print(table)
+    console.print(f"\n{report}", markup=False)
+
+
 def _console() -> Console:
     from rich.console import Console
 

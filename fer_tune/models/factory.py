@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def create_model(
     drop_rate: float = 0.0,
     drop_path_rate: float = 0.0,
     head: str = "own",
+    classes: Sequence[str] | None = None,
 ) -> nn.Module:
     """Build a classifier.
 
@@ -56,7 +58,7 @@ def create_model(
             with the position embeddings of their weights interpolated. None: the backbone's own.
         pretrained: start from timm's ImageNet weights (downloaded once, by timm); not read where ``weights`` is given.
         weights: start from this instead: safetensors, or a state dict saved by torch (read with
-            ``weights_only=True``), or a run folder. What fits in name and shape is copied, the rest stays as
+            ``weights_only=True``), or a run folder. What fits is copied, the rest stays as
             initialised; :func:`~fer_tune.models.weights.load_weights` reports it.
         drop_rate: dropout (Srivastava et al. 2014) before the classifier, for backbones that have it, or after the
             head's first layer.
@@ -64,6 +66,7 @@ def create_model(
             have such blocks.
         head: what follows the backbone: its ``own``, ``linear``, or hidden units such as ``64-32`` (see
             :mod:`fer_tune.models.heads`).
+        classes: what the outputs stand for: the classifier in ``weights`` is taken over where it is for the same.
 
     Returns:
         A module from float images ``(batch, in_chans, H, W)`` to logits ``(batch, num_classes)``.
@@ -101,7 +104,7 @@ def create_model(
     if image_size is not None:
         _check_fit(model, name, in_chans, image_size)
     if weights is not None:
-        load_weights(model, weights, name)
+        load_weights(model, weights, name, classes)
     return model
 
 
@@ -110,10 +113,11 @@ def _check_fit(model: nn.Module, name: str, in_chans: int, image_size: int) -> N
 
     :func:`check_image_size` would build the network once more for each size, which every trial would pay for.
     """
-    patch = patch_size(model) if takes_image_size(name) else 0
+    built_for_it = takes_image_size(name)
+    patch = patch_size(model) if built_for_it else 0
     if patch and (image_size % patch or image_size < 2 * patch):
         check_image_size(name, image_size)
-    if image_size >= _LARGE:
+    if image_size >= _LARGE and not built_for_it:  # windows and strides of transformers must fit at any size
         return
     model.eval()  # statistics stay as they are, and nothing is drawn at random
     try:

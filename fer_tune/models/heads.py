@@ -49,9 +49,14 @@ def replace_head(model: nn.Module, head: str, num_classes: int, drop_rate: float
 
 
 def head_parameters(model: nn.Module) -> set[str]:
-    """Return the names of the classifier's parameters, as in `named_parameters`; a distilled transformer has two."""
+    """Return the names of the classifier's parameters, as in `named_parameters`.
+
+    A distilled transformer has two classifiers, and VOLO a second one for its patches.
+    """
     classifier = model.get_classifier()  # type: ignore[operator]  # timm's
-    heads = classifier if isinstance(classifier, tuple | list) else (classifier,)
+    heads = [*classifier] if isinstance(classifier, tuple | list) else [classifier]
+    if isinstance(second := getattr(model, "aux_head", None), nn.Module):
+        heads.append(second)
     own = {parameter for head in heads for parameter in head.parameters()}
     return {name for name, parameter in model.named_parameters() if parameter in own}
 

@@ -56,7 +56,10 @@ def sight(name: str, size: int) -> Sight:
                 _pass(name, default)
         except Exception:  # it cannot be passed through at all, so that says nothing about the size
             return Sight(0)
-        return Sight(0, f"its layers leave nothing of such an image ({str(error).splitlines()[0][:100]})")
+        told = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+        if takes_image_size(name):
+            return Sight(0, f"its windows or strides do not fit such an image ({told})")
+        return Sight(0, f"its layers leave nothing of such an image ({told})")
     patch = patch_size(model)
     if takes_image_size(name) and patch and size % patch:
         return _patches(patch, size)
@@ -86,10 +89,26 @@ def check_image_size(name: str, size: int) -> None:
         return
     near = sorted(_candidates(name, size), key=lambda other: abs(other - size))
     work = sorted(islice((other for other in near if not sight(name, other).problem), 3))
+    smallest = smallest_useful_size(name)  # None where the cells of its last features are not known
     raise UserError(
-        f"image_size: {size} pixels do not work with {name}: {problem}; sizes that do: {', '.join(map(str, work))}. "
-        f"The smallest useful one is {smallest_useful_size(name)}"
+        f"image_size: {size} pixels do not work with {name}: {problem}; sizes that do: {', '.join(map(str, work))}"
+        + (f". The smallest useful one is {smallest}" if smallest else "")
     )
+
+
+def check_square(name: str, height: int, width: int) -> None:
+    """Raise a :class:`UserError` if the backbone ``name`` is built for square images, and these are not."""
+    if height != width and takes_image_size(name):
+        raise UserError(
+            f"image_size: {name} is built for square images, and those of this dataset are {height}x{width} pixels; "
+            f"`image_size: {_near(name, max(height, width))}` resizes them, as would any size that it can take"
+        )
+
+
+def _near(name: str, size: int) -> int:
+    """Return the size nearest to ``size`` that works."""
+    fit = (other for other in _candidates(name, size) if not sight(name, other).problem)
+    return min(fit, key=lambda other: abs(other - size), default=_default_size(name))
 
 
 def _pass(name: str, size: int) -> tuple[nn.Module, Tensor]:

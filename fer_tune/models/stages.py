@@ -1,13 +1,19 @@
-"""Stages of a backbone, and what a freeze depth means.
+"""Stages of a backbone: what a freeze depth counts.
 
 A stage is one of the backbone's own coarse parameter groups (timm's group matcher), in order from the input: for
-a ResNet the stem and its four layers.  The last group holds the classifier and is never a stage that can be
-frozen.  ``freeze_depth: f`` freezes the first ``f`` stages: 0 trains everything, :func:`stage_count` trains the
-head alone (transfer learning).
+a ResNet the stem and its four layers.  ``freeze_depth: f`` freezes the first ``f`` stages: 0 trains everything,
+:func:`stage_count` trains the head alone (transfer learning).  What freezing means is said in
+:mod:`fer_tune.models.freezing`.
 
-Frozen means: no gradient, so no weight decay and no optimiser state, and batch-norm statistics that stay.  Since
-every frozen stage lies below every trained one, autograd records nothing below the lowest trained stage: neither its
-activations are kept nor does the backward pass reach it (`tests/benchmarks/freeze.py` measures what that saves).
+Where timm's groups do not serve, they are put right here:
+
+- A group of nothing but norms and biases (the batch norms of VGG, the norm below a classifier) goes with the one below
+  it: a layer without its norm is no stage.
+- What timm leaves to the head although it is no part of the classifier (``conv_head`` of MobileNetV3, the upper half of
+  HRNet) is the last stage.  The hidden layers of this project's own networks are new, as the classifier is: no stage.
+- CaiT's two blocks of class attention come after its other blocks, not beside the last two of them.
+- A network that timm does not divide (PoolFormer, PiT) is divided into its children, and each list of blocks among them
+  into its entries.
 """
 
 from __future__ import annotations
@@ -15,17 +21,21 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from itertools import takewhile
-from weakref import WeakKeyDictionary
+from typing import Any
 
 import torch
 from timm.models import group_parameters
 from torch import nn
 
-from fer_tune.errors import UserError
+from fer_tune.models.cnns import Classifier
 from fer_tune.models.factory import create_model
 from fer_tune.models.heads import head_parameters
 
-_frozen_by_us: WeakKeyDictionary[nn.Module, set[str]] = WeakKeyDictionary()
+_CAIT = {
+    "stem": r"^cls_token|pos_embed|patch_embed",
+    "blocks": r"^blocks\.(\d+)",
+    "class_attention": r"^blocks_token_only\.(\d+)",
+}
 
 
 @dataclass(frozen=True)
@@ -40,19 +50,53 @@ class Stage:
 def stages(model: nn.Module) -> list[Stage]:
     """Return the stages of ``model`` in order from the input, without the head's."""
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
-    head = head_parameters(model)
-    matcher = getattr(model, "group_matcher", None)
-    if matcher is None:  # a network that timm does not divide: one stage
-        groups: dict[int, list[str]] = {0: list(sizes), 1: []}
-    else:
-        groups = group_parameters(model, matcher(coarse=True))
-    members = [
-        tuple(name for name in groups[key] if name in sizes and name not in head)
-        for key in sorted(groups)
-        if key != max(groups)
-    ]
-    members = [names for names in members if names]
+    members = _joined(_groups(model), {name for name, parameter in model.named_parameters() if parameter.ndim <= 1})
     return [Stage(_stage_name(names, members), names, sum(sizes[name] for name in names)) for names in members]
+
+
+def _groups(model: nn.Module) -> list[tuple[str, ...]]:
+    """Return the names of the parameters of each group, without the classifier's."""
+    head = head_parameters(model)
+    matcher = _matcher(model)
+    groups = _by_children(model) if matcher is None else group_parameters(model, matcher)
+    if isinstance(model, Classifier):
+        groups.pop(max(groups))  # its hidden layers and its classifier, which are all new
+    left = (tuple(name for name in groups[key] if name not in head) for key in sorted(groups))
+    return [names for names in left if names]
+
+
+def _matcher(model: nn.Module) -> Any:
+    if type(model).__name__ == "Cait":
+        return _CAIT
+    matcher = getattr(model, "group_matcher", None)
+    try:
+        return None if matcher is None else matcher(coarse=True)
+    except AssertionError:  # RDNet has fine groups alone
+        return None
+
+
+def _by_children(model: nn.Module) -> dict[int, list[str]]:
+    """Return the parameters of each child of the network, and of each entry where the child is a list of modules."""
+    lists = {name for name, child in model.named_children() if isinstance(child, nn.Sequential | nn.ModuleList)}
+    groups: dict[str, list[str]] = {"": []}  # position embeddings and class tokens, which belong to no child
+    for name, _ in model.named_parameters():
+        parts = name.split(".")
+        place = "" if len(parts) == 1 else ".".join(parts[: 2 if parts[0] in lists else 1])
+        groups.setdefault(place, []).append(name)
+    bare, *others = groups.values()
+    others[:1] = [bare + others[0]]  # they are added to what the first child makes of the image
+    return dict(enumerate(others))
+
+
+def _joined(groups: list[tuple[str, ...]], flat: set[str]) -> list[tuple[str, ...]]:
+    """Return the groups, of which those with parameters in ``flat`` alone have gone to the one below."""
+    joined: list[tuple[str, ...]] = []
+    for names in groups:
+        if joined and flat.issuperset(names):
+            joined[-1] += names
+        else:
+            joined.append(names)
+    return joined
 
 
 def backbone_stages(backbone: str | nn.Module) -> tuple[Stage, ...]:
@@ -76,53 +120,6 @@ def stage_of(model: nn.Module) -> dict[str, int]:
     found = stages(model)
     index = {name: number for number, stage in enumerate(found) for name in stage.parameters}
     return {name: index.get(name, len(found)) for name, _ in model.named_parameters()}
-
-
-def freeze(model: nn.Module, depth: int) -> list[nn.Module]:
-    """Freeze the first ``depth`` stages of ``model``: no gradient, and fixed batch-norm statistics.
-
-    A later call with another depth holds instead: with a lower one, stages that an earlier call froze are trained
-    again (gradual unfreezing).  Parameters that the network itself keeps fixed stay fixed.
-
-    Returns:
-        The normalisation modules that must stay in evaluation mode; call ``.eval()`` on them after every
-        ``model.train()``.
-
-    Raises:
-        UserError: ``depth`` is beyond the number of stages.
-    """
-    found = stages(model)
-    if not 0 <= depth <= len(found):
-        raise UserError(f"freeze_depth: {depth} is beyond this backbone's {len(found)} stages; 0 to {len(found)} work")
-    frozen = {name for stage in found[:depth] for name in stage.parameters}
-    ours = _frozen_by_us.setdefault(model, set())
-    for name, parameter in model.named_parameters():
-        if name in frozen and parameter.requires_grad:
-            parameter.requires_grad_(False)
-            ours.add(name)
-        elif name not in frozen and name in ours:
-            parameter.requires_grad_(True)
-            ours.discard(name)
-    return [
-        module
-        for prefix, module in model.named_modules()
-        if any(name.startswith("running_") for name in module._buffers) and _within(prefix, module, frozen, found)
-    ]
-
-
-def _within(prefix: str, module: nn.Module, frozen: set[str], found: list[Stage]) -> bool:
-    """Return whether a normalisation module lies in a frozen stage; one without parameters is where its parent is."""
-    own = [name for name, _ in module.named_parameters(prefix)]
-    if own:
-        return frozen.issuperset(own)
-    parts = prefix.split(".")
-    while parts:
-        parts.pop()
-        start = ".".join([*parts, ""])
-        near = [name for stage in found for name in stage.parameters if name.startswith(start)]
-        if near:
-            return frozen.issuperset(near)
-    return False
 
 
 def _stage_name(names: tuple[str, ...], stages: list[tuple[str, ...]]) -> str:

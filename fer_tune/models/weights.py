@@ -4,85 +4,55 @@ from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from fer_tune.errors import UserError
+from fer_tune.models.heads import head_parameters
+from fer_tune.models.load_report import LoadReport
+from fer_tune.models.matching import by_order, reshaped, shared_prefix, under_prefix
 from fer_tune.models.run_weights import find_weights
+from fer_tune.models.weights_file import WeightsFile, read_weights, some
 
 _log = logging.getLogger(__name__)
-_NESTS = ("state_dict_ema", "model_ema", "state_dict", "model")  # where training code keeps it, the best first
-_PREFIXES = ("_orig_mod.", "module.", "_orig_mod.")  # torch.compile and DistributedDataParallel, in either order
 
 
-@dataclass(frozen=True)
-class LoadReport:
-    """What of a file became starting weights.
+def load_weights(
+    model: nn.Module, source: str | Path, backbone: str | None = None, classes: Sequence[str] | None = None
+) -> LoadReport:
+    """Copy from ``source`` what fits ``model``, and log the report.
 
-    Attributes:
-        file: the file that was read.
-        copied: tensors that were copied, by the model's names.
-        adapted: those of them whose shape had to be changed: the first convolution for other channels, position
-            embeddings for another image size.
-        reshaped: tensors with the right name and another shape: name -> (in the file, in the model); not copied.
-        missing: tensors of the model that the file lacks.
-        unused: tensors of the file that the model lacks.
-        numbers: how many numbers were copied.
-        of: how many the model has.
-    """
-
-    file: Path
-    copied: tuple[str, ...]
-    adapted: tuple[str, ...] = ()
-    reshaped: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
-    missing: tuple[str, ...] = ()
-    unused: tuple[str, ...] = ()
-    numbers: int = 0
-    of: int = 0
-
-    def __str__(self) -> str:
-        total = len(self.copied) + len(self.reshaped) + len(self.missing)
-        share = f"{100 * self.numbers / max(1, self.of):.1f}"
-        lines = [f"{self.file}: {len(self.copied)} of {total} tensors copied, {share} % of the numbers"]
-        if self.adapted:
-            lines.append(f"  adapted to this input: {_some(self.adapted)}")
-        if self.reshaped:
-            told = [f"{name} {list(theirs)} for {list(ours)}" for name, (theirs, ours) in self.reshaped.items()]
-            lines.append(f"  of another shape, left as initialised: {_some(told)}")
-        if self.missing:
-            lines.append(f"  not in the file, left as initialised: {_some(self.missing)}")
-        if self.unused:
-            lines.append(f"  in the file, of no use here: {_some(self.unused)}")
-        return "\n".join(lines)
-
-
-def load_weights(model: nn.Module, source: str | Path, backbone: str | None = None) -> LoadReport:
-    """Copy from ``source`` what fits ``model`` in name and shape, and log the report.
+    Tensors are matched by name and shape: as the file has them, without what stands before all names or before those
+    of the backbone, and as timm translates foreign names.  Where less than half of the backbone is found so, the file
+    may be of another implementation: then by order and shape, if nothing speaks against it (see
+    :mod:`fer_tune.models.matching`).
 
     Args:
         model: the network; tensors that do not fit keep their values.
         source: a safetensors file, a state dict saved by torch (read with ``weights_only=True``), or a folder that
             a training run left (see :func:`~fer_tune.models.run_weights.find_weights`).
         backbone: which backbone's trials to look at in the folder of a search over several.
+        classes: what the model's outputs stand for.  Its classifier is copied only where the file says that it tells
+            apart the same, in the same order.
 
     Raises:
         UserError: nothing there, unreadable, or no weight in it fits.
     """
     file = find_weights(Path(source), backbone)
-    state = read_state(file)
+    read = read_weights(file)
     own = model.state_dict()
+    head = _classifier(model, own)
+    state, names, notes = _matched(file, read, own, head, model)
     state, adapted = _adapted(state, own, model)
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
-    if not any(value.ndim > 1 for value in fitting.values()):  # a bias of seven numbers fits by chance
-        raise UserError(
-            f"{file}: no weight in it fits this backbone in name and shape; is it of another backbone? It holds "
-            f"{_some(tuple(state))}; the backbone has {_some(tuple(own))}"
-        )
+    why = _other_classes(read, classes)
+    left = tuple(name for name in own if why and name in head and name in fitting)
+    fitting = {name: value for name, value in fitting.items() if name not in left}
     model.load_state_dict(fitting, strict=False)
     report = LoadReport(
         file=file,
@@ -91,10 +61,15 @@ def load_weights(model: nn.Module, source: str | Path, backbone: str | None = No
         reshaped={
             name: (tuple(state[name].shape), tuple(own[name].shape))
             for name in own
-            if name in state and name not in fitting
+            if name in state and name not in fitting and name not in left
         },
+        left=left,
+        why_left=why,
         missing=tuple(name for name in own if name not in state),
-        unused=tuple(name for name in state if name not in own),
+        unused=tuple(names.get(name, name) for name in state if name not in own),
+        notes=(*read.notes, *notes),
+        names={name: names.get(name, name) for name in fitting},
+        shapes={name: tuple(value.shape) for name, value in own.items()},
         numbers=sum(value.numel() for value in fitting.values()),
         of=sum(value.numel() for value in own.values()),
     )
@@ -102,28 +77,65 @@ def load_weights(model: nn.Module, source: str | Path, backbone: str | None = No
     return report
 
 
-def read_state(file: Path) -> dict[str, Tensor]:
-    """Return the tensors of a weights file by name, without what wrappers put before the names.
-
-    Raises:
-        UserError: no such file, it cannot be read without running code in it, or it holds no state dict.
-    """
-    if not file.is_file():
-        raise UserError(f"{file}: no such weights file")
+def _matched(
+    file: Path, read: WeightsFile, own: dict[str, Tensor], head: set[str], model: nn.Module
+) -> tuple[dict[str, Tensor], dict[str, str], list[str]]:
+    """Return the file's tensors under the network's names, their names in the file, and what was done, in words."""
+    state, names, notes = _without_prefix(read.state, own)
+    body = [name for name in own if name not in head]
+    converted, _ = _adapted(state, own, model)
+    found = [name for name in body if name in converted and converted[name].shape == own[name].shape]
+    if 2 * len(found) >= len(body):
+        return state, names, notes
     try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and safetensors raise many kinds on a damaged file
-        told = " ".join(str(error).split())[:300]
-        raise UserError(f"{file}: cannot be read as weights ({type(error).__name__}: {told})") from error
-    for key in _NESTS:
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-            break
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"{file}: holds no state dict (a mapping from names to tensors)")
-    return {_unwrapped(name): value for name, value in state.items()}
+        if not read.ordered:
+            raise ValueError("safetensors does not keep the order of a network, by which it could be matched")
+        pairs = by_order(read.state, own, head, _first_layers(model))
+    except ValueError as error:
+        if any(own[name].ndim > 1 for name in found):  # a bias of seven numbers fits by chance
+            return state, names, notes
+        raise UserError(
+            f"{file}: no weight in it fits this backbone in name and shape; is it of another backbone? It holds "
+            f"{some(tuple(read.state))}; the backbone has {some(tuple(own))}. Nor by order and shape: {error}"
+        ) from None
+    used = set(pairs.values())
+    state = {ours: reshaped(read.state[other], tuple(own[ours].shape)) for ours, other in pairs.items()}
+    state |= {name: tensor for name, tensor in read.state.items() if name not in used and name not in own}
+    return state, pairs, ["its names are another implementation's: matched by order and shape"]
+
+
+def _without_prefix(
+    state: dict[str, Tensor], own: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, str], list[str]]:
+    prefix = under_prefix(state, own) or shared_prefix(state, own)
+    if not prefix:
+        return state, {}, []
+    short = {name.removeprefix(prefix): name for name in state if name.startswith(prefix)}
+    others = {name: name for name in state if not name.startswith(prefix) and name not in short and name not in own}
+    names = short | others
+    return {name: state[full] for name, full in names.items()}, names, [f"names are read without their {prefix!r}"]
+
+
+def _classifier(model: nn.Module, own: dict[str, Tensor]) -> set[str]:
+    """Return the names of the classifier's tensors, statistics of its norms among them."""
+    parameters = head_parameters(model)
+    layers = {name.rpartition(".")[0] for name in parameters}
+    return {name for name in own if name in parameters or name.rpartition(".")[0] in layers - {""}}
+
+
+def _other_classes(read: WeightsFile, classes: Sequence[str] | None) -> str:
+    """Return why a classifier is not to be copied; empty where it tells the same classes apart, in the same order."""
+    if read.classes is None:
+        return "which classes it tells apart is not known"
+    if classes is None or read.classes == tuple(classes):
+        return "" if classes is not None else "which classes are wanted is not known"
+    return f"it tells apart {', '.join(read.classes)}; here they are {', '.join(classes)}"
+
+
+def _first_layers(model: nn.Module) -> set[str]:
+    """Return the names of the weights that see the channels of the image."""
+    first = getattr(model, "pretrained_cfg", {}).get("first_conv") or ()
+    return {f"{layer}.weight" for layer in ((first,) if isinstance(first, str) else first)}
 
 
 def _adapted(state: dict[str, Tensor], own: dict[str, Tensor], model: nn.Module) -> tuple[dict[str, Tensor], list[str]]:
@@ -132,15 +144,16 @@ def _adapted(state: dict[str, Tensor], own: dict[str, Tensor], model: nn.Module)
         return state, []
     before = {name: value.shape for name, value in state.items()}
     # timm keeps beside each family a function that maps foreign names and interpolates position embeddings.
-    convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    beside = vars(sys.modules[type(model).__module__])
+    convert = beside.get("checkpoint_filter_fn") or beside.get("_filter_fn")
     if convert is not None:
         try:
-            state = dict(convert(dict(state), model))
+            state = dict(convert(dict(state), *([model] if len(signature(convert).parameters) > 1 else [])))
         except Exception as error:  # made for the checkpoints that timm knows: others may not suit it
             _log.debug("%s: not converted: %s", type(model).__name__, error)
-    first = getattr(model, "pretrained_cfg", {}).get("first_conv") or ()
-    for layer in (first,) if isinstance(first, str) else first:
-        name = f"{layer}.weight"
+    else:
+        state = dict(state)
+    for name in _first_layers(model):
         if name in own and name in state and state[name].ndim == 4:
             state[name] = _with_channels(state[name], own[name].shape)
     return state, [name for name, value in state.items() if name in before and before[name] != value.shape]
@@ -156,14 +169,3 @@ def _with_channels(weight: Tensor, shape: torch.Size) -> Tensor:
     if (theirs, ours) == (1, 3):
         return weight.repeat(1, 3, 1, 1) / 3  # the reverse, which timm does not know for every version
     return weight
-
-
-def _unwrapped(name: str) -> str:
-    for prefix in _PREFIXES:
-        name = name.removeprefix(prefix)
-    return name
-
-
-def _some(names: tuple[str, ...] | list[str], most: int = 4) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -54,6 +54,5 @@ def assemble(config: TrialConfig, data: PreparedDataset, device: torch.device) -
 
 
 def freeze_to(model: nn.Module, depth: int) -> list[nn.Module]:
-    """Train all of ``model`` but its first ``depth`` stages; see `fer_tune.models.freeze` for what is returned."""
-    model.requires_grad_(True)
+    """Train all of ``model`` but its first ``depth`` stages, and return what stays in evaluation mode meanwhile."""
     return freeze(model, depth)

@@ -7,6 +7,8 @@ leaves a checkpoint that is whole.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +23,26 @@ from fer_tune.layout import BEST, STATE
 KEPT = 2  # checkpoints of a trial that Ray keeps: a death while the newest is copied leaves the one before
 
 
-def save(folder: Path, epoch: int, model: nn.Module, state: dict[str, Any], best: nn.Module | None) -> None:
+def save(
+    folder: Path,
+    epoch: int,
+    model: nn.Module,
+    state: dict[str, Any],
+    best: nn.Module | None,
+    classes: Sequence[str] = (),
+) -> None:
     """Write the checkpoint of ``epoch``, and ``best`` as the best weights so far, if given.
 
+    ``classes`` are written into the weights, so that whoever starts from them knows what their classifier tells apart.
     ``state`` holds tensors, numbers, strings, lists and dicts only.
     """
+    about = {"classes": json.dumps([*classes])} if classes else None
     name = f"epoch_{epoch:04d}.safetensors"
     with replacing(folder / name, alone=True) as file:
-        save_file(_weights(model), file)
+        save_file(_weights(model), file, about)
     if best is not None:
         with replacing(folder / BEST, alone=True) as file:
-            save_file(_weights(best), file)
+            save_file(_weights(best), file, about)
     with replacing(folder / STATE, alone=True) as file:
         torch.save({**state, "epoch": epoch, "weights": name}, file)
     for old in folder.glob("epoch_*.safetensors"):

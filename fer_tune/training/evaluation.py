@@ -17,7 +17,7 @@ from fer_tune.data.batching.views import Kind
 from fer_tune.data.batching.views import views as make_views
 from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.prepared.store import Split
-from fer_tune.models import create_model
+from fer_tune.models import check_square, create_model
 from fer_tune.training.metrics import Meter
 from fer_tune.training.precision import allow_tf32
 from fer_tune.training.starting_weights import on_this_machine
@@ -29,8 +29,11 @@ def build_model(config: TrialConfig, card: DatasetCard) -> nn.Module:
     """Build the network of ``config`` for the images and classes of ``card``, channels last in memory.
 
     Raises:
-        UserError: see :func:`fer_tune.models.create_model`; or weights behind a URI cannot be had.
+        UserError: see :func:`fer_tune.models.create_model`; or weights behind a URI cannot be had; or the images are
+            not square, and the network takes no others.
     """
+    if config.image_size is None:
+        check_square(config.backbone, card.height, card.width)
     model = create_model(
         config.backbone,
         num_classes=len(card.classes),
@@ -41,6 +44,7 @@ def build_model(config: TrialConfig, card: DatasetCard) -> nn.Module:
         drop_rate=config.drop_rate,
         drop_path_rate=config.drop_path_rate,
         head=config.head,
+        classes=card.classes,
     )
     return model.to(memory_format=torch.channels_last)
 

@@ -142,7 +142,8 @@ def train(
             state["plan"] = plan.state()
             if average:
                 state["average"] = average.module.state_dict()
-            checkpoint.save(folder, epoch, model, state, best=judged if metrics["best_epoch"] == epoch else None)
+            best = judged if metrics["best_epoch"] == epoch else None
+            checkpoint.save(folder, epoch, model, state, best, data.card.classes)
         if on_epoch is not None:
             on_epoch(metrics, folder)
 

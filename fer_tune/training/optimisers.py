@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -30,9 +31,11 @@ def build_optimizer(model: nn.Module, config: TrialConfig) -> Optimizer:
     (2013) have it, or Muon (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"): the
     momentum of a matrix, or of a convolution as one, is made orthogonal before it is added.  Its steps are scaled to
     the size of AdamW's (Liu et al. 2025, "Muon is scalable for LLM training"), so one range of learning rates suits
-    both; norms, biases, depthwise convolutions and the classifier follow AdamW with Nesterov's momentum.
+    both; norms, biases, depthwise convolutions, the classifier and what is not decayed follow AdamW with Nesterov's
+    momentum.
 
-    Weight decay leaves out norms and biases, everything of one dimension (He et al. 2019, "Bag of Tricks").  It is
+    Weight decay leaves out norms and biases, everything of one dimension (He et al. 2019, "Bag of Tricks"), and what
+    the network itself names (position embeddings, class tokens, attention biases: its ``no_weight_decay``).  It is
     decoupled for AdamW and Muon, an L2 term for Adam and SGD.  With ``layer_decay`` d, the stage that lies k below the
     head learns at d**k times the head's rate (Clark et al. 2020, "ELECTRA").  The first group holds the head.  A
     stage that is still frozen has no gradient, so the optimiser passes it over.
@@ -42,20 +45,21 @@ def build_optimizer(model: nn.Module, config: TrialConfig) -> Optimizer:
     frozen = {name for stage in found[:never] for name in stage.parameters}
     below_head = {name: len(found) - place for place, stage in enumerate(found) for name in stage.parameters}
     muon = config.optimizer == "muon"
-    classifier = head_parameters(model) if muon else set()
+    undecayed = _undecayed(model)
+    no_matrix = head_parameters(model) | undecayed if muon else set()
     groups: dict[tuple[int, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if name not in frozen:
             below = 0 if config.layer_decay == 1 else below_head.get(name, 0)
-            groups.setdefault((below, parameter.ndim <= 1, name not in classifier), []).append(parameter)
+            groups.setdefault((below, name in undecayed, name not in no_matrix), []).append(parameter)
     settings: list[dict[str, Any]] = [
         {
-            "params": groups[below, flat, hidden],
+            "params": groups[below, still, hidden],
             "lr": config.learning_rate * config.layer_decay**below,
-            "weight_decay": 0.0 if flat else config.weight_decay,
+            "weight_decay": 0.0 if still else config.weight_decay,
             **({"use_fallback": not hidden} if muon else {}),
         }
-        for below, flat, hidden in sorted(groups)
+        for below, still, hidden in sorted(groups)
     ]
     if muon:
         # The momentum is its authors'.
@@ -65,3 +69,14 @@ def build_optimizer(model: nn.Module, config: TrialConfig) -> Optimizer:
         return torch.optim.SGD(settings, config.learning_rate, config.momentum, nesterov=nesterov, fused=True)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     return kind(settings, config.learning_rate, fused=True)
+
+
+def _undecayed(model: nn.Module) -> set[str]:
+    """Return the names of the parameters that weight decay leaves out."""
+    named = getattr(model, "no_weight_decay", None)
+    patterns = tuple(named()) if callable(named) else ()  # names; XCiT's have a star
+    return {
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.ndim <= 1 or any(fnmatchcase(name, pattern) for pattern in patterns)
+    }

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
 from fer_tune.cli.spaces import app
 from fer_tune.errors import UserError
+from fer_tune.models import create_model
 from fer_tune.models.memory import step_memory
 from fer_tune.models.stages import backbone_stages
 from fer_tune.search.spaces.loading import load_space, shipped_spaces, shipped_text
@@ -128,3 +130,22 @@ def test_copy_never_overwrites(tmp_path: Path) -> None:
 
 def test_copy_into_a_folder_that_does_not_exist_is_told(tmp_path: Path) -> None:
     assert "cannot be written: No such file" in faults(run("copy", "cnn_residual", tmp_path / "gone" / "mine.yaml"))[0]
+
+
+def test_weights_tells_tensor_by_tensor_what_a_backbone_would_start_from(tmp_path: Path) -> None:
+    state = create_model("cnn_simpler", num_classes=5, in_chans=3).state_dict()
+    del state["blocks.1.0.weight"]
+    torch.save({"net": {f"encoder.{name}": value for name, value in state.items()}}, tmp_path / "w.pt")
+    result = run("weights", tmp_path / "w.pt", "--backbone", "cnn_simpler")
+    assert result.exit_code == 0
+    rows = {line.split()[0]: line.rstrip().split(maxsplit=2)[1:] for line in result.stdout.splitlines() if line.strip()}
+    assert rows["blocks.0.0.weight"] == ["16x3x5x5", "encoder.blocks.0.0.weight"]
+    assert rows["blocks.1.0.weight"] == ["32x16x3x3", "(not there: left as initialised)"]
+    assert rows["head.bias"] == ["7", "(there [5]: left as initialised)"]
+    assert "taken from net, the only set of tensors in it" in result.stdout
+    assert "names are read without their 'encoder.'" in result.stdout
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    torch.save(create_model("cnn_separable", num_classes=7, in_chans=3).state_dict(), tmp_path / "w.pt")
+    assert "fits this backbone" in faults(run("weights", tmp_path / "w.pt", "--backbone", "resnet18"))[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -91,8 +92,10 @@ def test_a_linear_head_keeps_the_dropout_before_it():
 
 def test_weights_of_a_run_with_the_same_head_fit_and_of_another_do_for_the_backbone(tmp_path):
     donor = build("cnn_simpler", "64-32")
-    save_file({name: value.contiguous() for name, value in donor.state_dict().items()}, tmp_path / "w.safetensors")
-    again = build("cnn_simpler", "64-32", weights=tmp_path / "w.safetensors")
+    classes = list("abcdefg")
+    weights = {name: value.contiguous() for name, value in donor.state_dict().items()}
+    save_file(weights, tmp_path / "w.safetensors", {"classes": json.dumps(classes)})
+    again = build("cnn_simpler", "64-32", weights=tmp_path / "w.safetensors", classes=classes)
     assert torch.equal(again.head[0].weight, donor.head[0].weight)
     report = load_weights(build("cnn_simpler", "own"), tmp_path / "w.safetensors")
     assert set(report.missing) == {"head.weight", "head.bias"}

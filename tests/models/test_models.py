@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from fer_tune.errors import UserError
-from fer_tune.models import OURS, check_backbone, check_image_size, create_model
+from fer_tune.models import OURS, check_backbone, check_image_size, check_square, create_model
 from fer_tune.models.image_sizes import sight, smallest_useful_size
 
 PUBLISHED = {
@@ -96,6 +96,9 @@ def test_drop_path_reaches_the_blocks_and_is_refused_where_there_are_none():
         ("vit_tiny_patch16_224", 40, "patches of 16x16", "32, 48, 64"),
         ("vit_tiny_patch16_224", 16, "a single patch", "32, 48, 64"),
         ("cnn_small_vgg", 24, "leave nothing", "32, 40, 48"),
+        ("levit_128s", 100, "do not fit such an image", "64, 96, 128"),
+        ("maxvit_rmlp_pico_rw_256", 100, "do not fit such an image", "64, 96, 128"),
+        ("hiera_tiny_224", 100, "do not fit such an image", "64, 96, 128"),
     ],
 )
 def test_an_image_size_that_does_not_suit_names_those_that_do(name, size, why, work):
@@ -103,8 +106,18 @@ def test_an_image_size_that_does_not_suit_names_those_that_do(name, size, why, w
         create_model(name, num_classes=7, in_chans=1, image_size=size)
     assert str(caught.value).startswith(f"image_size: {size} pixels do not work with {name}: ")
     assert why in str(caught.value)
-    assert f"sizes that do: {work}." in str(caught.value)
-    assert f"The smallest useful one is {smallest_useful_size(name)}" in str(caught.value)
+    smallest = smallest_useful_size(name)
+    assert f"sizes that do: {work}" + (f". The smallest useful one is {smallest}" if smallest else "") in str(
+        caught.value
+    )
+
+
+def test_a_transformer_built_for_square_images_refuses_others():
+    check_square("resnet18", 40, 60)
+    check_square("vit_tiny_patch16_224", 48, 48)
+    told = r"vit_tiny_patch16_224 is built for square images, .* 40x60 pixels; `image_size: 64` resizes them"
+    with pytest.raises(UserError, match=told):
+        check_square("vit_tiny_patch16_224", 40, 60)
 
 
 def test_what_is_left_of_an_image():

@@ -1,23 +1,18 @@
-"""Freeze depth: what a stage is, and that frozen means frozen."""
+"""Stages: what a freeze depth counts."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
+import timm
 import torch
 from torch import nn
 
-from fer_tune.errors import UserError
-from fer_tune.models import backbone_stages, create_model, freeze, stage_count, stage_of, stages
+from fer_tune.models import backbone_stages, create_model, stage_count, stage_of, stages
+from fer_tune.models.heads import head_parameters
 
 
 def build(name: str, **changes: object) -> nn.Module:
     return create_model(name, **{"num_classes": 7, "in_chans": 1, **changes})
-
-
-def trained(model: nn.Module) -> set[str]:
-    return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 def test_stages_of_a_resnet():
@@ -38,32 +33,6 @@ def test_stages_by_name_and_of_a_model_are_the_same():
     assert backbone_stages(model) == backbone_stages("cnn_deeper") == tuple(stages(model))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050", "vit_tiny_patch16_224", "cnn_small_vgg"])
-def test_every_freeze_depth_trains_less_and_the_last_the_head_alone(name):
-    with torch.device("meta"):
-        model = build(name)
-    by_depth = []
-    for depth in range(stage_count(name) + 1):
-        freeze(model, depth)
-        by_depth.append(trained(model))
-    for wider, narrower in pairwise(by_depth):
-        assert narrower < wider
-    assert by_depth[0] == {parameter for parameter, _ in model.named_parameters()}
-    head = {id(parameter) for parameter in model.get_classifier().parameters()}
-    assert head <= {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
-
-
-def test_a_lower_depth_later_trains_stages_again_but_not_what_the_network_keeps_fixed():
-    model = build("cnn_residual")
-    fixed = model.get_parameter("blocks.0.first.0.weight")
-    fixed.requires_grad_(False)
-    freeze(model, 4)
-    freeze(model, 1)
-    assert trained(model) == {n for n, _ in model.named_parameters() if not n.startswith("stem")} - {
-        "blocks.0.first.0.weight"
-    }
-
-
 def test_a_stage_of_each_parameter_and_the_head_above_them():
     model = build("mobilenetv3_small_050")
     index = stage_of(model)
@@ -73,43 +42,53 @@ def test_a_stage_of_each_parameter_and_the_head_above_them():
     assert index["classifier.weight"] == len(stages(model)) == stage_count("mobilenetv3_small_050")
 
 
-@pytest.mark.parametrize("name", ["cnn_residual", "mobilenetv3_small_050", "vit_tiny_patch16_224"])
-def test_nothing_is_recorded_below_the_lowest_trained_stage(name):
-    model = build(name, image_size=32)
-    depth = stage_count(name) - 1
-    norms = freeze(model, depth)
-    frozen = {parameter for stage in stages(model)[:depth] for parameter in stage.parameters}
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    recorded: dict[str, bool] = {}
-
-    def watch(path: str, module: nn.Module) -> None:
-        own = {parameter for parameter, _ in module.named_parameters(path)}
-        if own and own <= frozen:
-            module.register_forward_hook(lambda *call: recorded.update({path: call[-1].requires_grad}))
-
-    for path, module in model.named_modules():
-        watch(path, module)
-    model.train()
-    for norm in norms:
-        norm.eval()
-    model(torch.rand(4, 1, 32, 32)).sum().backward()
-    assert recorded
-    assert not any(recorded.values())
-    assert {path for path, parameter in model.named_parameters() if parameter.grad is not None} == trained(model)
-    still = {path for path, buffer in model.named_buffers() if torch.equal(buffer, buffers[path])}
-    moved = buffers.keys() - still
-    assert all(path.rpartition(".")[0] in {p.rpartition(".")[0] for p in trained(model)} for path in moved)
-    assert bool(moved) == bool(buffers)  # statistics of trained stages do move
+def names(backbone: str) -> list[str]:
+    return [stage.name for stage in backbone_stages(backbone)]
 
 
-def test_a_norm_without_parameters_is_fixed_with_the_stage_that_holds_it():
-    model = build("cnn_residual")
-    model.blocks[0].first[1] = nn.BatchNorm2d(32, affine=False)
-    assert model.blocks[0].first[1] in freeze(model, 2)
-    assert model.blocks[0].first[1] not in freeze(model, 1)
+def test_what_timm_leaves_to_the_head_is_the_last_stage():
+    assert names("mobilenetv3_small_100")[-1] == "conv_head"
+    assert names("mobilenetv4_conv_small")[-1] == "conv_head, norm_head"
+    assert names("hrnet_w18_small")[-1] == "incre_modules, downsamp_modules, final_layer"
+    assert names("convnext_atto")[-1] == "stages.3, head"  # its norm alone is no stage
 
 
-@pytest.mark.parametrize("depth", [-1, 6])
-def test_a_depth_that_the_backbone_lacks_is_refused(depth):
-    with pytest.raises(UserError, match=rf"freeze_depth: {depth} is beyond this backbone's 5 stages; 0 to 5 work"):
-        freeze(build("cnn_residual"), depth)
+def test_a_convolution_and_its_norm_are_one_stage():
+    found = names("vgg11_bn")
+    assert found[:2] == ["features.0 to features.1", "features.4 to features.5"]
+    assert found[-1] == "pre_logits"
+    assert len(found) == 9
+
+
+def test_blocks_of_class_attention_come_last():
+    assert names("cait_xxs24_224")[-3:] == ["blocks.23", "blocks_token_only.0", "blocks_token_only.1, norm"]
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "first"),
+    [("poolformer_s12", 5, "stem"), ("pit_ti_224", 4, "pos_embed, cls_token, patch_embed")],
+)
+def test_networks_that_timm_does_not_divide_are_divided_into_their_children(name, count, first):
+    assert (len(names(name)), names(name)[0]) == (count, first)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenetv3_small_100",
+        "hrnet_w18_small",
+        "cait_xxs24_224",
+        "pit_ti_224",
+        "swin_tiny_patch4_window7_224",
+        "volo_d1_224",
+        "efficientvit_b0",
+        "deit_tiny_distilled_patch16_224",
+        "vgg11_bn",
+        "densenet121",
+    ],
+)
+def test_every_parameter_of_a_timm_network_is_in_one_stage_or_in_the_classifier(name):
+    with torch.device("meta"):
+        model = timm.create_model(name, num_classes=7)
+    inside = [parameter for stage in stages(model) for parameter in stage.parameters]
+    assert sorted([*inside, *head_parameters(model)]) == sorted(parameter for parameter, _ in model.named_parameters())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,13 @@ def build(name: str = "cnn_simpler", classes: int = 7, channels: int = 1, **chan
     return create_model(name, num_classes=classes, in_chans=channels, **changes)
 
 
-def saved(model: nn.Module, file: Path) -> Path:
+FACES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+
+def saved(model: nn.Module, file: Path, classes: tuple[str, ...] = ()) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, file)
+    about = {"classes": json.dumps(classes)} if classes else None
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, file, about)
     return file
 
 
@@ -52,13 +57,13 @@ def test_a_chain_of_backbones_copies_what_they_share(tmp_path):
 
 def test_coloured_weights_become_grey_and_grey_ones_coloured(tmp_path):
     coloured, grey = build(channels=3), build()
-    file = saved(coloured, tmp_path / "coloured.safetensors")
-    report = load_weights(grey, file)
+    file = saved(coloured, tmp_path / "coloured.safetensors", FACES)
+    report = load_weights(grey, file, classes=FACES)
     assert report.adapted == ("blocks.0.0.weight",)
     images = torch.rand(2, 1, 48, 48)
     assert torch.allclose(grey.eval()(images), coloured.eval()(images.repeat(1, 3, 1, 1)), atol=1e-5)
     again = build(channels=3)
-    load_weights(again, saved(grey, tmp_path / "grey.safetensors"))
+    load_weights(again, saved(grey, tmp_path / "grey.safetensors", FACES), classes=FACES)
     assert torch.allclose(grey(images), again.eval()(images.repeat(1, 3, 1, 1)), atol=1e-5)
 
 
@@ -79,8 +84,35 @@ def test_a_training_checkpoint_of_torch_is_read(tmp_path, nest, prefix):
     state = {f"{prefix}{name}": tensor for name, tensor in donor.state_dict().items()}
     torch.save(state if nest is None else {nest: state, "epoch": 3}, tmp_path / "donor.pt")
     report = load_weights(model, tmp_path / "donor.pt")
-    assert report.numbers == report.of
-    assert torch.equal(model.state_dict()["head.weight"], donor.state_dict()["head.weight"])
+    assert report.left == ("head.weight", "head.bias")
+    assert report.numbers == report.of - 7 * 128 - 7
+    assert torch.equal(model.state_dict()["blocks.0.0.weight"], donor.state_dict()["blocks.0.0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("theirs", "here", "told"),
+    [
+        (FACES, FACES, ""),
+        (FACES[::-1], FACES, r"it tells apart neutral, .*, angry; here they are angry, .*, neutral: head\.weight"),
+        ((), FACES, r"left as initialised, since which classes it tells apart is not known: head\.weight, head\.bias"),
+        (FACES, None, r"since which classes are wanted is not known"),
+    ],
+)
+def test_a_classifier_is_copied_where_it_tells_the_same_apart_in_the_same_order(tmp_path, theirs, here, told):
+    donor, model = build(), build()
+    report = load_weights(model, saved(donor, tmp_path / "w.safetensors", theirs), classes=here)
+    same = torch.equal(model.state_dict()["head.weight"], donor.state_dict()["head.weight"])
+    assert same == (not told) == (not report.left)
+    assert re.search(told, str(report))
+    assert ("its classifier" in str(report)) == bool(told)
+
+
+def test_the_classes_of_an_older_run_are_found_in_its_folder(tmp_path):
+    file = saved(build(), tmp_path / "run/refit/cnn_simpler-0a1b/seed_0/best.safetensors")
+    (tmp_path / "run/search.yaml").write_text("name: tiny\n")
+    (tmp_path / "run/dataset.json").write_text(json.dumps({"classes": FACES}))
+    assert not load_weights(build(), file, classes=FACES).left
+    assert load_weights(build(), file, classes=FACES[::-1]).left
 
 
 class Unsafe:
@@ -95,7 +127,7 @@ def test_files_that_are_no_weights(tmp_path, capsys):
     save_file({"other": torch.zeros(3), "head.bias": torch.zeros(7)}, tmp_path / "other.safetensors")
     for name, told in {
         "broken.pt": "cannot be read as weights",
-        "unsafe.pt": "cannot be read as weights",
+        "unsafe.pt": r"is a pickled object, no state dict: it needs builtins\.print",
         "none.pt": "holds no state dict",
         "absent.pt": "no such weights file",
         "other.safetensors": "no weight in it fits this backbone in name and shape",  # its bias fits by chance
@@ -107,7 +139,9 @@ def test_files_that_are_no_weights(tmp_path, capsys):
 
 def test_the_factory_starts_from_a_file(tmp_path):
     donor = build()
-    model = build(weights=saved(donor, tmp_path / "donor.safetensors"), pretrained=True)  # the file wins
+    file = saved(donor, tmp_path / "donor.safetensors", FACES)
+    shape = {"num_classes": 7, "in_chans": 1}
+    model = create_model("cnn_simpler", **shape, weights=file, pretrained=True, classes=FACES)  # the file wins
     assert all(torch.equal(value, donor.state_dict()[name]) for name, value in model.state_dict().items())
 
 

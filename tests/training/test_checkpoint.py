@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from fer_tune.errors import UserError
+from fer_tune.models.weights_file import read_weights
 from fer_tune.training import checkpoint
 
 
@@ -85,3 +86,9 @@ def test_a_damaged_checkpoint_is_told_with_its_folder_and_the_cure(tmp_path, dam
     with pytest.raises(UserError, match=r"the checkpoint cannot be gone on from .*remove the folder") as caught:
         checkpoint.load(tmp_path, model)
     assert str(caught.value).startswith(f"{tmp_path}: ")
+
+
+def test_the_classes_stand_in_the_weights(tmp_path):
+    checkpoint.save(tmp_path, 1, network(1), {"seen": 1}, network(1), ["sad", "happy"])
+    for name in ("best.safetensors", "epoch_0001.safetensors"):
+        assert read_weights(tmp_path / name).classes == ("sad", "happy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -231,7 +232,7 @@ def test_stops_early_without_a_better_epoch(tiny, tmp_path):
 def test_divergence_ends_the_run_with_a_reason(tiny, tmp_path):
     weights = {name: tensor.contiguous() for name, tensor in build_model(config(), tiny.card).state_dict().items()}
     weights["head.bias"][0] = math.inf
-    save_file(weights, tmp_path / "broken.safetensors")
+    save_file(weights, tmp_path / "broken.safetensors", {"classes": json.dumps(tiny.card.classes)})
     outcome = train(config(epochs=9, weights=str(tmp_path / "broken.safetensors")), tiny, tmp_path / "run")
     assert outcome.epochs == 1
     assert outcome.reason == "diverged: the loss was not finite in epoch 1"

@@ -123,3 +123,26 @@ def test_muon_leaves_every_layer_of_the_classifier_to_adamw(backbone, head, expe
     assert {name for name, p in model.named_parameters() if id(p) in left and p.ndim > 1} == expected
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     assert not {name for name, p in model.named_parameters() if id(p) in held} & set(stages(model)[0].parameters)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize(
+    ("backbone", "named"),
+    [
+        ("vit_tiny_patch16_224", {"cls_token", "pos_embed"}),
+        ("levit_128s", {"stages.0.blocks.0.attn.attention_biases"}),
+        ("xcit_nano_12_p16_224", {"cls_token", "pos_embed.token_projection.weight"}),  # named by `pos_embed.*`
+    ],
+)
+def test_what_a_network_names_is_not_decayed_nor_given_to_muon(backbone, named, optimizer):
+    with torch.device("meta"):
+        model = create_model(backbone, num_classes=7, in_chans=1, image_size=64)
+    settings = config(backbone=backbone, optimizer=optimizer, weight_decay=0.1, freeze_depth=0)
+    groups = build_optimizer(model, settings).param_groups
+    of = {id(parameter): group for group in groups for parameter in group["params"]}
+    assert len(of) == len(list(model.parameters()))
+    for name in named:
+        group = of[id(model.get_parameter(name))]
+        assert group["weight_decay"] == 0
+        assert group.get("use_fallback", True)
+    assert {group["weight_decay"] for group in groups} == {0, 0.1}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from drawing import EMOTIONS
 from pyarrow import fs
 from safetensors.torch import load_file, save_file
 
@@ -62,7 +63,8 @@ def saved(file: Path, fill: float) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     state = create_model("cnn_simpler", num_classes=7, in_chans=1).state_dict()
     weights = {name: value for name, value in state.items() if value.is_floating_point()}
-    save_file({name: torch.full_like(value, fill).contiguous() for name, value in weights.items()}, file)
+    about = {"classes": json.dumps(EMOTIONS)}  # as a run's have it, so that the classifier is taken over too
+    save_file({name: torch.full_like(value, fill).contiguous() for name, value in weights.items()}, file, about)
     return file
 
 

@@ -14,18 +14,22 @@ from fer_tune.storage.runs import open_run
 from fer_tune.tables import read_table
 
 _NOT_SETTINGS = ("backbone", "epochs", "seed")  # the new search's own
+_START = ("weights", "pretrained")
 
 
 def starts(options: SearchOptions, spaces: dict[str, SearchSpace]) -> dict[str, list[Candidate]]:
     """Return backbone -> what is tried before anything is drawn, besides what is published.
 
     These are the best of an earlier run, if one is named, and then what the space knows to be good, but not where
-    the search is a grid or draws at random: both are asked for to see what they find by themselves.
+    the search is a grid or draws at random: both are asked for to see what they find by themselves.  Those of an
+    earlier run start from the weights that this search names, by ``--weights`` or in the space, and where it names
+    none, from those that they started from.
 
     Raises:
         UserError: as :func:`best_of`.
     """
     found = best_of(options.warm_start, list(spaces), options.warm_start_top) if options.warm_start else {}
+    found = {name: [_from(spaces[name], entry) for entry in entries] for name, entries in found.items()}
     if options.known_good and not math.isinf(blind_trials(options.sampler)):
         found = {name: [*found.get(name, []), *space.fitting()] for name, space in spaces.items()}
     return {name: entries for name, entries in found.items() if entries}
@@ -59,6 +63,13 @@ def best_of(path: Path, backbones: list[str], top: int) -> dict[str, list[Candid
             f"{', '.join(known)}"
         )
     return found
+
+
+def _from(space: SearchSpace, entry: Candidate) -> Candidate:
+    """Return ``entry`` without the weights that it started from, where the new search names its own."""
+    if not space.fixed.get("weights"):
+        return entry
+    return entry.model_copy(update={"config": {k: v for k, v in entry.config.items() if k not in _START}})
 
 
 def _settings(row: dict[str, object]) -> dict[str, object]:

@@ -7,8 +7,10 @@ from functools import cached_property
 
 import optuna
 
+from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
+from fer_tune.models import check_image_size, check_square
 from fer_tune.run_folder import Candidate, Published, tried_first
 from fer_tune.search.cluster.hardware import Resources
 from fer_tune.search.options import SearchOptions
@@ -16,7 +18,7 @@ from fer_tune.search.proposing.objectives import check_objectives
 from fer_tune.search.proposing.samplers import check_sampler
 from fer_tune.search.proposing.searcher import planned_trials
 from fer_tune.search.proposing.warm_start import starts
-from fer_tune.search.running.start_weights import check_weights, starting_from
+from fer_tune.search.running.start_weights import check_candidates, check_weights, starting_from
 from fer_tune.search.spaces.changes import with_changes
 from fer_tune.search.spaces.loading import load_space
 from fer_tune.search.spaces.space import SearchSpace
@@ -66,11 +68,29 @@ def make_plan(options: SearchOptions) -> Plan:
     data.verify()
     spaces, told = chosen_spaces(options)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    check_images(spaces, data.card)
     told += check_weights(spaces, data, options.published)
     published = {
         name: space.published_for(data.card.name) if options.published else [] for name, space in spaces.items()
     }
-    return Plan(options, data, spaces, published, starts(options, spaces), told)
+    first = starts(options, spaces)
+    check_candidates(first, spaces, data)
+    return Plan(options, data, spaces, published, first, told)
+
+
+def check_images(spaces: dict[str, SearchSpace], card: DatasetCard) -> None:
+    """Check that networks can take the images of the dataset as they are, where no size is asked for.
+
+    The sizes that a space names are checked where it is read.
+
+    Raises:
+        UserError: one cannot.
+    """
+    for backbone, space in spaces.items():
+        searched = space.parameters.get("image_size")
+        if None in (searched.values if searched else (space.fixed.get("image_size"),)):
+            check_square(backbone, card.height, card.width)
+            check_image_size(backbone, card.height)
 
 
 def chosen_spaces(options: SearchOptions) -> tuple[dict[str, SearchSpace], list[str]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fer_tune.config import trial_config
 from fer_tune.errors import UserError
 from fer_tune.models import load_weights
-from fer_tune.run_folder import Published
+from fer_tune.run_folder import Candidate, Published
 from fer_tune.search.spaces.space import SearchSpace
 from fer_tune.training.evaluation import build_model
 from fer_tune.training.starting_weights import lasting, on_this_machine
@@ -85,7 +85,8 @@ def check_weights(spaces: dict[str, SearchSpace], data: PreparedDataset, publish
         if weights := space.fixed.get("weights"):
             shape: dict[str, Any] = {name: space.fixed[name] for name in ("head", "image_size") if name in space.fixed}
             fresh = build_model(trial_config({"backbone": backbone, "epochs": 1, **shape}), data.card)
-            told.append(f"{backbone}: {load_weights(fresh, on_this_machine(weights, backbone))}")
+            file = on_this_machine(weights, backbone)
+            told.append(f"{backbone}: {load_weights(fresh, file, backbone, data.card.classes)}")
         starts = [{name: space.fixed.get(name) for name in _START}]
         for name in _START:
             drawn = space.parameters.get(name)
@@ -101,6 +102,36 @@ def check_weights(spaces: dict[str, SearchSpace], data: PreparedDataset, publish
                 except UserError as error:
                     raise UserError(f"{error}; or leave the published {entry.name} out by --no-published") from None
     return told
+
+
+def check_candidates(
+    candidates: dict[str, list[Candidate]], spaces: dict[str, SearchSpace], data: PreparedDataset
+) -> None:
+    """Load the weights that what is tried first starts from, where they are not those of the space.
+
+    Args:
+        candidates: by backbone; see :mod:`fer_tune.search.proposing.warm_start`.
+        spaces: by backbone.
+        data: what is trained on.
+
+    Raises:
+        UserError: they cannot be had, as where an earlier run was on another machine.
+    """
+    for backbone, entries in candidates.items():
+        seen = []
+        for entry in entries:
+            settings = spaces[backbone].settings(entry.config)
+            start = {name: settings.get(name) for name in _START}
+            if start == {name: spaces[backbone].fixed.get(name) for name in _START} or start in seen:
+                continue
+            seen.append(start)
+            try:
+                _load(backbone, start, data)
+            except UserError as error:
+                raise UserError(
+                    f"{error}; {entry.name} started there: name where that is now by --weights, or leave --warm-start "
+                    "out"
+                ) from None
 
 
 def _load(backbone: str, start: dict[str, Any], data: PreparedDataset) -> None:

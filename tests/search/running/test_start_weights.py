@@ -11,9 +11,14 @@ from safetensors.torch import save_file
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.models import create_model
-from fer_tune.search.running.start_weights import check_weights, starting_from
+from fer_tune.run_folder import TRIAL_COLUMNS
+from fer_tune.search.options import SearchOptions
+from fer_tune.search.proposing.warm_start import starts
+from fer_tune.search.running.plan import check_images
+from fer_tune.search.running.start_weights import check_candidates, check_weights, starting_from
 from fer_tune.search.spaces.loading import from_resolved
 from fer_tune.search.spaces.space import SearchSpace
+from fer_tune.tables import write_table
 
 RATE = {"learning_rate": {"log_uniform": [1e-4, 1e-1]}}
 
@@ -102,6 +107,46 @@ def test_what_of_a_file_fits_is_told(data: PreparedDataset, tmp_path: Path) -> N
     assert "tensors copied" in told
     assert "of another shape, left as initialised" in told  # the classifier of five classes
     assert check_weights({"cnn_simpler": space()}, data) == []
+
+
+def warm(tmp_path: Path, weights: Path) -> SearchOptions:
+    """The options of a search that starts from a run whose best trial started from ``weights``."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "search.yaml").write_text("name: earlier\n")
+    row = {"trial_id": "a", "status": "completed", "backbone": "cnn_simpler", "best_val_accuracy": 0.5}
+    row |= {"config.learning_rate": 0.01, "config.weights": str(weights)}
+    write_table([row], TRIAL_COLUMNS, run / "trials.parquet")
+    return SearchOptions(data=tmp_path, backbones=["cnn_simpler"], warm_start=run, known_good=False)
+
+
+def test_weights_of_the_new_search_win_over_those_that_a_warm_start_brings(data, tmp_path: Path) -> None:
+    options = warm(tmp_path, tmp_path / "gone.pt")
+    own = starting_from({"cnn_simpler": space()}, [str(tmp_path / "w.pt")])
+    (entry,) = starts(options, own)["cnn_simpler"]
+    assert entry.config == {"learning_rate": 0.01}
+    assert own["cnn_simpler"].settings(entry.config)["weights"] == str(tmp_path / "w.pt")
+    check_candidates({"cnn_simpler": [entry]}, own, data)
+
+
+def test_weights_that_a_warm_start_brings_are_looked_for_before_the_search(data, tmp_path: Path) -> None:
+    spaces = {"cnn_simpler": space()}
+    found = starts(warm(tmp_path, tmp_path / "w.safetensors"), spaces)
+    with pytest.raises(UserError, match=r"no such weights file; run/a started there: .* by --weights, or leave"):
+        check_candidates(found, spaces, data)
+    model = create_model("cnn_simpler", num_classes=7, in_chans=1)
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    check_candidates(found, spaces, data)
+
+
+def test_images_that_a_network_cannot_take_are_refused_by_name(data) -> None:
+    with pytest.raises(UserError, match="image_size: 24 pixels do not work with vit_tiny_patch16_224"):
+        check_images({"vit_tiny_patch16_224": space("vit_tiny_patch16_224")}, data.card)
+    check_images({"vit_tiny_patch16_224": space("vit_tiny_patch16_224", fixed={"image_size": 32})}, data.card)
+    wide = data.card.model_copy(update={"width": 32})
+    with pytest.raises(UserError, match=r"vit_tiny_patch16_224 is built for square images, and those of .* 24x32"):
+        check_images({"vit_tiny_patch16_224": space("vit_tiny_patch16_224")}, wide)
+    check_images({"cnn_simpler": space()}, wide)
 
 
 def test_a_file_of_another_backbone_is_refused(data: PreparedDataset, tmp_path: Path) -> None:
