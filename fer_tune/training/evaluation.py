@@ -61,7 +61,7 @@ def evaluate(
 
     With several ranks each sees its share of the images once, and all get the metrics of the whole split.
     """
-    meter = Meter(classes, device)
+    meter = Meter(classes, device, len(batches))
     model.eval()
     with torch.inference_mode():
         for images, labels in batches.evaluation(EVALUATION_BATCH, rank, world):

@@ -18,13 +18,32 @@ SCORES: tuple[str, ...] = (
 
 
 class Meter:
-    """Keeps the logits and the losses of batches on the device, and computes everything when asked for the result."""
+    """Keeps the logits and the losses of batches on the device, and computes everything when asked for the result.
 
-    def __init__(self, classes: int, device: torch.device) -> None:
+    Its tensors stay where they are, also from one epoch to the next, and so does how many rows are filled: a step that
+    is captured once and replayed writes to the same addresses each time.
+
+    Args:
+        classes: how many there are.
+        device: of the batches.
+        room: images of one epoch, at most.
+    """
+
+    def __init__(self, classes: int, device: torch.device, room: int) -> None:
         self._classes = classes
-        self._logits: list[Tensor] = []
-        self._labels: list[Tensor] = []
+        self._logits = torch.zeros(room, classes, device=device)
+        self._labels = torch.zeros(room, dtype=torch.int64, device=device)
+        self._filled = torch.zeros((), dtype=torch.int64, device=device)
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
+
+    def clear(self) -> None:
+        """Begin a new epoch."""
+        self._filled.zero_()
+        self._loss.zero_()
+
+    def tensors(self) -> list[Tensor]:
+        """What a step changes."""
+        return [self._logits, self._labels, self._filled, self._loss]
 
     def update(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
         """Add a batch.
@@ -34,8 +53,10 @@ class Meter:
             labels: (B,) int64.
             loss: scalar, the batch's mean.
         """
-        self._logits.append(logits.detach().float())
-        self._labels.append(labels)
+        rows = self._filled + torch.arange(len(labels), device=self._filled.device)
+        self._logits.index_copy_(0, rows, logits.detach().float())
+        self._labels.index_copy_(0, rows, labels)
+        self._filled += len(labels)
         self._loss += loss.detach().double() * len(labels)
 
     def finite(self) -> bool:
@@ -47,7 +68,8 @@ class Meter:
 
     def result(self, prefix: str) -> dict[str, float | list[float]]:
         """Return ``<prefix>_loss``, the `SCORES` and ``<prefix>_recalls`` (of each class), over all ranks."""
-        logits, labels = torch.cat(self._logits), torch.cat(self._labels)
+        filled = int(self._filled)
+        logits, labels = self._logits[:filled], self._labels[:filled]
         loss = torch.stack([self._loss, torch.tensor(float(len(labels)), dtype=torch.float64, device=logits.device)])
         if dist.is_initialized():
             dist.all_reduce(loss)
