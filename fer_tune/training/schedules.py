@@ -35,9 +35,8 @@ class LearningRate:
         self._peaks = [float(group["lr"]) for group in optimizer.param_groups]
         self._steps = 0
         self._on_device = _rates_on_device(optimizer)
-        self._peaks_there = torch.tensor(
-            self._peaks, device=None if self._on_device is None else self._on_device.device
-        )
+        there = None if self._on_device is None else self._on_device.device
+        self._peaks_there = torch.tensor(self._peaks, device=there)
         self._plateau: ReduceLROnPlateau | None = None
         self._factor: Callable[[int], float] | None = None
         if config.schedule == "plateau":

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from fer_tune.training import leftover
 from fer_tune.training.leftover import clean_up, default_bound, worn_out
@@ -60,3 +63,34 @@ def test_the_bound_follows_the_share_of_the_machine(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     assert default_bound(2) == pytest.approx(default_bound(8) / 4)
     assert default_bound(16) == default_bound(8)
+
+
+@pytest.mark.parametrize("error", [SystemExit, RuntimeError])
+def test_a_trial_that_ends_by_an_exception_is_let_go_before_the_next(error, monkeypatch):
+    """As in `run_trial`: the exception of a stopped trial is still on its way when the process is cleaned up."""
+    alive: list[weakref.ref[nn.Module]] = []
+    seen: list[bool] = []
+
+    def report() -> None:
+        raise error
+
+    def loop() -> None:
+        model = nn.Linear(3, 3)
+        alive.append(weakref.ref(model))
+        try:
+            report()
+        except error as stopped:
+            raise error("ended") from stopped
+
+    collect = gc.collect
+    monkeypatch.setattr(gc, "collect", lambda: seen.append(alive[0]() is None) or collect())
+
+    def run_trial() -> None:
+        try:
+            loop()
+        finally:
+            clean_up()
+
+    with pytest.raises(error, match="ended"):
+        run_trial()
+    assert seen == [True]  # gone already when garbage is collected
