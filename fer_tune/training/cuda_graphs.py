@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -20,7 +21,7 @@ class CudaGraphs:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._stream = torch.cuda.Stream(device)
+        self._stream = _side_stream(device)
         self._pool = torch.cuda.graph_pool_handle()
         self._held = 0
 
@@ -70,6 +71,12 @@ class CudaGraphs:
             fresh.set_state(random)
             index = self._device.index if self._device.index is not None else torch.cuda.current_device()
             torch.cuda.default_generators[index].graphsafe_set_state(fresh)
+
+
+@functools.cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return one stream for all runs of a process: cuBLAS keeps a workspace for each that it sees, for good."""
+    return torch.cuda.Stream(device)
 
 
 @contextlib.contextmanager

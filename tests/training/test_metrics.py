@@ -13,7 +13,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from fer_tune.training.metrics import SCORES, Meter, scores
+from fer_tune.training.metrics import SCORES, Meter, _ranks_here, _ranks_there, scores
 
 
 def test_metrics_equal_those_of_scikit_learn():
@@ -61,3 +61,9 @@ def test_a_loss_that_is_no_number_is_seen():
     assert meter.finite()
     meter.update(torch.zeros(1, 2), torch.tensor([0]), torch.tensor(torch.inf))
     assert not meter.finite()
+
+
+def test_ranks_are_the_same_on_a_gpu():
+    values = torch.randn(300, 5, generator=torch.Generator().manual_seed(0))
+    values[:100] = values[:100].round()  # ties
+    assert torch.equal(_ranks_there(values), torch.from_numpy(_ranks_here(values.numpy())))

@@ -138,7 +138,7 @@ def test_mixed_batches_are_those_of_train_mixed_and_the_same_for_any_number_of_r
     assert changed == len(whole)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_what_does_not_fit_on_the_accelerator_is_gathered_from_the_map(data, monkeypatch):
     device = torch.device("cuda")
     resident = Batches(data.train(), data.card, device)
