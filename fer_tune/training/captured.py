@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import torch
@@ -70,7 +70,7 @@ class Captured:
     ) -> None:
         self._step, self._watch, self._snapshot, self._recorder = step, watch, snapshot, recorder
         self._seen: Counter[Shapes] = Counter()
-        self._graphs: dict[Shapes, tuple[list[Tensor], Callable[[], None]]] = {}
+        self._graphs: dict[Shapes, tuple[list[list[Tensor]], Callable[[], None]]] = {}
         self._refusal = ""
         if refusal:
             self._refuse(refusal)
@@ -100,8 +100,8 @@ class Captured:
             return
         buffers, replay = self._graphs[shapes]
         with self._watch.lap("steps"):
-            for buffer, given in zip(buffers, _there(inputs), strict=True):
-                buffer.copy_(given)
+            for ours, given in zip(buffers, _alike(inputs), strict=True):
+                torch._foreach_copy_(ours, given)
             replay()
 
     def release(self) -> None:
@@ -122,12 +122,13 @@ class Captured:
             buffers = [None if given is None else given.clone() for given in inputs]
             replay = recorder.record(lambda: self._step(*buffers))
         except Exception as error:  # whatever it is, the step itself has run well three times
-            told = " ".join(str(error).split())[:200]
-            self._refuse(f"{type(error).__name__}: {told}")
+            cause = error.__context__ or error  # ending a capture that is broken raises anew
+            told = " ".join(str(cause).split())[:200]
+            self._refuse(f"{type(cause).__name__}: {told}")
             if before is not None:
                 before.restore()
             return
-        self._graphs[shapes] = (_there(buffers), replay)
+        self._graphs[shapes] = (_alike(buffers), replay)
 
     def _refuse(self, why: str) -> None:
         self.release()
@@ -155,8 +156,13 @@ def reason_against(device: torch.device, world: int, resident: bool, optimizer: 
     return None
 
 
-def _there(inputs: tuple[Tensor | None, ...] | list[Tensor | None]) -> list[Tensor]:
-    return [given for given in inputs if given is not None]
+def _alike(inputs: Iterable[Tensor | None]) -> list[list[Tensor]]:
+    """Return those that are there by their type: one kernel copies all of a type."""
+    found: dict[torch.dtype, list[Tensor]] = {}
+    for given in inputs:
+        if given is not None:
+            found.setdefault(given.dtype, []).append(given)
+    return list(found.values())
 
 
 @functools.cache

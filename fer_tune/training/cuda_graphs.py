@@ -92,7 +92,7 @@ def _waits_noted() -> Iterator[list[str]]:
         finally:
             torch.cuda.set_sync_debug_mode(before)
     for one in said:
-        if "synchronizing CUDA operation" in str(one.message):
+        if "called a synchronizing CUDA operation" in str(one.message):
             waits.append(f"{one.filename}:{one.lineno}")
-        else:
+        elif "Synchronization debug mode" not in str(one.message):  # that it is a prototype, which is said once
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)

@@ -13,22 +13,19 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim import Optimizer
 
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.training import checkpoint
 from fer_tune.training.assembly import assemble, freeze_to
 from fer_tune.training.average import MovingAverage
-from fer_tune.training.captured import Captured, reason_against
-from fer_tune.training.cuda_graphs import CudaGraphs
+from fer_tune.training.captured import Captured
 from fer_tune.training.evaluation import evaluate
 from fer_tune.training.lack_of_memory import lack_of_memory_named
 from fer_tune.training.metrics import Meter
 from fer_tune.training.optimisers import frozen_stages, take_up
 from fer_tune.training.plan import plan_for
 from fer_tune.training.schedules import LearningRate
-from fer_tune.training.snapshot import Snapshot
 from fer_tune.training.step import Step
 from fer_tune.training.stopwatch import Stopwatch, peak_memory, reset_peak_memory
 from fer_tune.training.whole_step import WholeStep
@@ -100,7 +97,6 @@ def train(
     plan.apply(model)
 
     watch, meter = Stopwatch(device), Meter(classes, device, steps * config.batch_size)
-    against = reason_against(device, world, training.resident, optimizer)
     parallel: nn.Module = model
     run: Captured | None = None
     depth = -1
@@ -116,7 +112,7 @@ def train(
             frozen = freeze_to(model, depth)
             parallel = DistributedDataParallel(model) if world > 1 else model  # it counts what is trained at its start
             step = Step(parallel, optimizer, built.objective, config, device, plan.dtype)
-            run = _captured(WholeStep(training, step, average, meter, watch), watch, optimizer, device, against)
+            run = WholeStep(training, step, average, meter, watch).as_it_runs(optimizer, device, world)
         parallel.train()
         for module in frozen:
             module.eval()  # fixed batch-norm statistics
@@ -159,14 +155,6 @@ def train(
     last = history[-1]
     total = sum(metrics["seconds"] for metrics in history)
     return Outcome(len(history), last["best_epoch"], last["best_val_accuracy"], history, last["reason"], total)
-
-
-def _captured(
-    whole: WholeStep, watch: Stopwatch, optimizer: Optimizer, device: torch.device, against: str | None
-) -> Captured:
-    """Return ``whole`` as it runs on ``device``: captured, if nothing is ``against`` it (see `reason_against`)."""
-    recorder = CudaGraphs(device) if against is None else None
-    return Captured(whole, watch, lambda: Snapshot(whole.tensors(), optimizer, device), recorder, against or "")
 
 
 def _judge(metrics: dict[str, Any], history: list[dict[str, Any]], config: TrialConfig) -> None:

@@ -64,20 +64,21 @@ class LearningRate:
 
     def state_dict(self) -> dict[str, object]:
         """What a resume needs; plain values."""
-        rates = [float(group["lr"]) for group in self._optimizer.param_groups]
-        state: dict[str, object] = {"steps": self._steps, "rates": rates}
-        if self._plateau is not None:  # but for the rates, which may be on a device there
-            state["plateau"] = {key: value for key, value in self._plateau.state_dict().items() if key != "_last_lr"}
-        return state
+        if self._plateau is None:
+            return {"last_epoch": self._steps}
+        # Its copy of the rates may be on a device, and the optimiser's state has them.
+        return {key: value for key, value in self._plateau.state_dict().items() if key != "_last_lr"}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up the state of a run that was stopped, after the optimiser has taken up its own."""
-        self._steps = state["steps"]
-        for place, (group, rate) in enumerate(zip(self._optimizer.param_groups, state["rates"], strict=True)):
+        for place, group in enumerate(self._optimizer.param_groups):
+            rate = float(group["lr"])
             group["lr"] = rate if self._on_device is None else self._on_device[place].fill_(rate)
-        if self._plateau is not None:
-            self._plateau.load_state_dict(state["plateau"])
-        self._set()
+        if self._plateau is None:
+            self._steps = state["last_epoch"]
+            self._set()
+        else:
+            self._plateau.load_state_dict(state)
 
     def _set(self) -> None:
         if self._factor is None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from fer_tune.data.batching.batches import Batches
 from fer_tune.data.batching.drawn import Drawn
 from fer_tune.training.average import MovingAverage
+from fer_tune.training.captured import Captured, reason_against
+from fer_tune.training.cuda_graphs import CudaGraphs
 from fer_tune.training.metrics import Meter
+from fer_tune.training.snapshot import Snapshot
 from fer_tune.training.step import Step
 from fer_tune.training.stopwatch import Stopwatch
 
@@ -46,3 +51,11 @@ class WholeStep:
         """What a step changes, but for the optimiser's state and random numbers."""
         averages = [] if self._average is None else list(self._average.module.state_dict().values())
         return [*self._step.tensors(), *averages, *self._meter.tensors()]
+
+    def as_it_runs(self, optimizer: Optimizer, device: torch.device, world: int) -> Captured:
+        """Return it captured where nothing is against that, see `reason_against`; else it runs as it is."""
+        against = reason_against(device, world, self._batches.resident, optimizer)
+        recorder = CudaGraphs(device) if against is None else None
+        return Captured(
+            self, self._watch, lambda: Snapshot(self.tensors(), optimizer, device), recorder, refusal=against or ""
+        )

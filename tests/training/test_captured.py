@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fer_tune.config import TrialConfig
-from fer_tune.training import captured, loop
+from fer_tune.training import captured, whole_step
 from fer_tune.training.captured import WARM_UP, Captured, reason_against
 from fer_tune.training.loop import train
 from fer_tune.training.optimisers import build_optimizer
@@ -205,8 +205,8 @@ def test_a_run_over_buffers_learns_the_same_to_the_bit(tiny, tmp_path, monkeypat
     config = TrialConfig(**{**base, **settings})
     plain = train(config, tiny, tmp_path / "plain", device="cpu").history
     made: list[Fake] = []
-    monkeypatch.setattr(loop, "reason_against", lambda *_: None)
-    monkeypatch.setattr(loop, "CudaGraphs", lambda device: made.append(Fake()) or made[-1])
+    monkeypatch.setattr(whole_step, "reason_against", lambda *_: None)
+    monkeypatch.setattr(whole_step, "CudaGraphs", lambda device: made.append(Fake()) or made[-1])
     replayed = train(config, tiny, tmp_path / "replayed", device="cpu").history
     assert all(
         torch.equal(a, b)

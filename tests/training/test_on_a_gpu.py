@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fer_tune.config import TrialConfig
-from fer_tune.training import captured, loop
+from fer_tune.training import captured, whole_step
 from fer_tune.training.captured import WARM_UP, Captured
 from fer_tune.training.cuda_graphs import CudaGraphs
 from fer_tune.training.leftover import clean_up
@@ -88,7 +88,7 @@ def run(steps: Callable[[Tensor], None], count: int) -> None:
 def test_captured_steps_learn_what_plain_ones_do(tiny, tmp_path, monkeypatch, exact, settings):
     replayed = train(config(**settings), tiny, tmp_path / "replayed", device=GPU).history
     assert replayed[-1]["computed_in"].endswith("; steps captured")
-    monkeypatch.setattr(loop, "reason_against", lambda *_: "a test wants it")
+    monkeypatch.setattr(whole_step, "reason_against", lambda *_: "a test wants it")
     plain = train(config(**settings), tiny, tmp_path / "plain", device=GPU).history
     assert plain[-1]["computed_in"].endswith("; steps not captured: a test wants it")
     for ours, expected in zip(replayed, plain, strict=True):
@@ -155,7 +155,7 @@ def test_unfreezing_captures_again(tiny, tmp_path, monkeypatch):
             super().__init__(device)
             made.append(self)
 
-    monkeypatch.setattr(loop, "CudaGraphs", Counted)
+    monkeypatch.setattr(whole_step, "CudaGraphs", Counted)
     weights: list[dict[str, Tensor]] = []
 
     def keep(metrics: dict[str, Any], folder: Path) -> None:
@@ -211,6 +211,6 @@ def test_the_memory_is_back_after_a_run_also_where_it_is_stopped(tiny, tmp_path)
 
 def test_the_peak_counts_the_memory_of_the_graphs(tiny, tmp_path, monkeypatch):
     captured_peak = train(config(batch_size=100), tiny, tmp_path / "captured", device=GPU).history[-1]
-    monkeypatch.setattr(loop, "reason_against", lambda *_: "a test wants it")
+    monkeypatch.setattr(whole_step, "reason_against", lambda *_: "a test wants it")
     plain = train(config(batch_size=100), tiny, tmp_path / "plain", device=GPU).history[-1]
     assert captured_peak["peak_memory_mib"] > 0.5 * plain["peak_memory_mib"]
