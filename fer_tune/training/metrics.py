@@ -124,7 +124,8 @@ def _auc(probabilities: Tensor, labels: Tensor, classes: int) -> float:
         return 0.5
     sums = (_ranks(probabilities) * is_class).sum(0)[known]
     positives, negatives = positives[known].double(), negatives[known]
-    return float(((sums - positives * (positives + 1) / 2) / (positives * negatives)).mean())
+    areas = (sums - positives * (positives + 1) / 2) / (positives * negatives)
+    return float(areas.cpu().numpy().mean())
 
 
 def _ranks(values: Tensor) -> Tensor:
