@@ -41,11 +41,15 @@ demo: $(STAMP) ## Search, refit, test and report on an embedded dataset, into de
 
 .PHONY: test
 test: $(STAMP) ## Run the quick tests
-	@$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadgroup
+	@$(BIN)/pytest -m "not slow and not gpu" --numprocesses 2 --dist loadgroup
 
 .PHONY: test-slow
 test-slow: $(STAMP) ## Run the slow tests: Ray clusters of their own, jobs, whole searches
-	@$(BIN)/pytest -m slow
+	@$(BIN)/pytest -m "slow and not gpu"
+
+.PHONY: test-gpu
+test-gpu: $(STAMP) ## Run the tests that need a GPU
+	@$(BIN)/pytest -m gpu
 
 .PHONY: lint
 lint: $(STAMP) ## Check style, types and the direction of imports

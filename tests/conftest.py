@@ -51,7 +51,16 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what starts Ray in one of the parallel processes: so there is one Ray, and its daemons come up in time."""
+    """Skip what needs a GPU where there is none, and keep what starts Ray in one of the parallel processes.
+
+    So there is one Ray, and its daemons come up in time.
+    """
+    if of_gpu := [item for item in items if item.get_closest_marker("gpu")]:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in of_gpu:
+                item.add_marker(pytest.mark.skip(reason="there is no GPU"))
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder in _RAY_FOLDERS or "ray_local" in getattr(item, "fixturenames", ()):

@@ -16,7 +16,7 @@ from fer_tune.models import freeze
 from fer_tune.training.evaluation import build_model
 from fer_tune.training.objective import Objective, sampling_weights
 from fer_tune.training.optimisers import build_optimizer
-from fer_tune.training.precision import allow_tf32
+from fer_tune.training.precision import set_up_gpu
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def assemble(config: TrialConfig, data: PreparedDataset, device: torch.device) -
     Raises:
         UserError: see :func:`fer_tune.training.evaluation.build_model`.
     """
-    allow_tf32(device)
+    set_up_gpu(device)
     labels = data.train().labels
     counts = np.bincount(labels, minlength=len(data.card.classes))
     torch.manual_seed(config.seed)  # initial weights

@@ -19,7 +19,7 @@ from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.prepared.store import Split
 from fer_tune.models import check_square, create_model
 from fer_tune.training.metrics import Meter
-from fer_tune.training.precision import allow_tf32
+from fer_tune.training.precision import set_up_gpu
 from fer_tune.training.starting_weights import on_this_machine
 
 EVALUATION_BATCH = 256  # on 2 cores larger batches were no faster
@@ -51,7 +51,7 @@ def build_model(config: TrialConfig, card: DatasetCard) -> nn.Module:
 
 def load_model(config: TrialConfig, card: DatasetCard, checkpoint: Path, device: torch.device | str) -> nn.Module:
     """Build the network of ``config`` and load trained weights into it, ready to evaluate."""
-    allow_tf32(device)
+    set_up_gpu(device)
     fresh = config.model_copy(update={"pretrained": False, "weights": None})  # all weights come from the checkpoint
     model = build_model(fresh, card)
     model.load_state_dict(load_file(checkpoint))
@@ -65,7 +65,7 @@ def evaluate(
 
     With several ranks each sees its share of the images once, and all get the metrics of the whole split.
     """
-    meter = Meter(classes, device)
+    meter = Meter(classes, device, len(batches))
     model.eval()
     with torch.inference_mode():
         for images, labels in batches.evaluation(EVALUATION_BATCH, rank, world):

@@ -10,7 +10,7 @@ import torch
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.training.evaluation import build_model
-from fer_tune.training.precision import allow_tf32
+from fer_tune.training.precision import set_up_gpu
 
 _WARM_UP, _LAPS = 5, 30
 _SECONDS = 2.0  # after which a slow network that has three laps takes no more
@@ -25,7 +25,7 @@ def footprint(config: TrialConfig, card: DatasetCard, device: torch.device | str
         threads that the process has.  What else the machine does at the time slows it.
     """
     device = torch.device(device)
-    allow_tf32(device)
+    set_up_gpu(device)
     fresh = config.model_copy(update={"pretrained": False, "weights": None})  # neither figure depends on them
     with torch.random.fork_rng(devices=[]):  # its initial weights must not move the trial's random numbers
         model = build_model(fresh, card).to(device).eval()

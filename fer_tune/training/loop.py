@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from timm.utils.model_ema import ModelEmaV3
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fer_tune.config import TrialConfig
-from fer_tune.data.batching.batches import Batches
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.training import checkpoint
 from fer_tune.training.assembly import assemble, freeze_to
+from fer_tune.training.average import MovingAverage
+from fer_tune.training.captured import Captured
 from fer_tune.training.evaluation import evaluate
 from fer_tune.training.lack_of_memory import lack_of_memory_named
 from fer_tune.training.metrics import Meter
-from fer_tune.training.optimisers import frozen_stages
+from fer_tune.training.optimisers import frozen_stages, take_up
 from fer_tune.training.plan import plan_for
 from fer_tune.training.schedules import LearningRate
 from fer_tune.training.step import Step
 from fer_tune.training.stopwatch import Stopwatch, peak_memory, reset_peak_memory
+from fer_tune.training.whole_step import WholeStep
 
 OnEpoch = Callable[[dict[str, Any], Path], None]
 
@@ -81,13 +82,13 @@ def train(
     model, optimizer, training = built.model, built.optimizer, built.training
     steps = training.steps(config.batch_size)
     rate = LearningRate(optimizer, config, steps)
-    average = ModelEmaV3(model, config.ema_decay, use_warmup=True) if config.ema_decay else None
+    average = MovingAverage(model, config.ema_decay) if config.ema_decay else None
     judged = average.module if average else model  # what is evaluated and kept
 
     history: list[dict[str, Any]] = []
     earlier = None
     if state := checkpoint.load(folder, model):
-        optimizer.load_state_dict(state["optimizer"])
+        take_up(optimizer, state["optimizer"])
         rate.load_state_dict(state["schedule"])
         history, earlier = state["history"], state.get("plan")
         if average:
@@ -95,29 +96,34 @@ def train(
     plan = plan_for(config, model, data.card, device, steps, world, earlier)
     plan.apply(model)
 
+    watch, meter = Stopwatch(device), Meter(classes, device, steps * config.batch_size)
     parallel: nn.Module = model
+    run: Captured | None = None
     depth = -1
     while not (history and history[-1]["finished"]):
         epoch = len(history) + 1
         began = time.perf_counter()
         reset_peak_memory(device)
-        watch, meter = Stopwatch(device), Meter(classes, device)
+        meter.clear()
         torch.manual_seed(config.seed * 100_003 + epoch)  # dropout: a resumed run draws the same
-        if depth != (depth := frozen_stages(config, epoch)):
+        if depth != (depth := frozen_stages(config, epoch)) or run is None:
+            if run is not None:
+                run.release()  # its graphs leave room for those of the new depth
             frozen = freeze_to(model, depth)
             parallel = DistributedDataParallel(model) if world > 1 else model  # it counts what is trained at its start
+            step = Step(parallel, optimizer, built.objective, config, device, plan.dtype)
+            run = WholeStep(training, step, average, meter, watch).as_it_runs(optimizer, device, world)
         parallel.train()
         for module in frozen:
             module.eval()  # fixed batch-norm statistics
-        step = Step(parallel, optimizer, built.objective, config, device, plan.dtype)
-        batches = _batches(training, config, epoch, rank, world)
-        for number, (images, *targets) in enumerate(watch.each("data", batches), 1):
-            with watch.lap("steps"):
-                logits, loss = step(images, *targets)
-                rate.step()
-                if average:
-                    average.update(model, step=(epoch - 1) * steps + number)
-                meter.update(logits, targets[0], loss)
+        drawn = training.drawn(
+            *(config.batch_size, config.augmentation, config.seed, epoch, rank, world, config.mixup, config.cutmix)
+        )
+        for number, batch in enumerate(watch.each("data", drawn), 1):
+            if average:
+                average.advance((epoch - 1) * steps + number)
+            run(*batch)
+            rate.step()
             if number % _CHECK == 0 and not meter.finite():
                 break  # every further step would be wasted
         metrics: dict[str, Any] = meter.result("train")
@@ -131,8 +137,8 @@ def train(
             "images_per_second": min(len(training), steps * config.batch_size) / trained,
             "seconds": time.perf_counter() - began,
             **{f"{name}_seconds": spent[name] for name in ("data", "steps", "evaluation")},
-            "peak_memory_mib": peak_memory(device),
-            "computed_in": plan.told,
+            "peak_memory_mib": peak_memory(device) + run.held,
+            "computed_in": "; ".join(filter(None, (plan.told, run.told))),
         }
         rate.end_epoch(metrics["val_loss"])
         _judge(metrics, history, config)
@@ -150,14 +156,6 @@ def train(
     last = history[-1]
     total = sum(metrics["seconds"] for metrics in history)
     return Outcome(len(history), last["best_epoch"], last["best_val_accuracy"], history, last["reason"], total)
-
-
-def _batches(training: Batches, config: TrialConfig, epoch: int, rank: int, world: int) -> Iterator[tuple[Tensor, ...]]:
-    """Yield images (B, C, H, W) float32, labels (B,) int64 and, where images are mixed, partners and shares."""
-    drawn = (config.batch_size, config.augmentation, config.seed, epoch, rank, world)
-    if config.mixup or config.cutmix:
-        return training.mixed(*drawn, mixup=config.mixup, cutmix=config.cutmix)
-    return training.train(*drawn)
 
 
 def _judge(metrics: dict[str, Any], history: list[dict[str, Any]], config: TrialConfig) -> None:

@@ -66,9 +66,34 @@ def build_optimizer(model: nn.Module, config: TrialConfig) -> Optimizer:
         return Muon(settings, config.learning_rate, momentum=0.95, nesterov=True, adjust_lr_fn="match_rms_adamw")
     if config.optimizer == "sgd":
         nesterov = config.nesterov and config.momentum > 0
-        return torch.optim.SGD(settings, config.learning_rate, config.momentum, nesterov=nesterov, fused=True)
+        sgd = torch.optim.SGD(settings, config.learning_rate, config.momentum, nesterov=nesterov, fused=True)
+        if config.momentum > 0:
+            # A stage that is unfrozen later has its first step among later ones of the others, which fused SGD cannot
+            # take. From a momentum of nought the first step is a step like any other, and comes to the same.
+            for group in sgd.param_groups:
+                for parameter in group["params"]:
+                    sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return sgd
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return kind(settings, config.learning_rate, fused=True)
+    on_gpu = next(model.parameters()).is_cuda  # there a step may be captured, see `fer_tune.training.captured`
+    return kind(settings, config.learning_rate, fused=True, capturable=on_gpu)
+
+
+def take_up(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Load the state of a run that was stopped, perhaps on another device: what is the device's own stays."""
+    capturable = [group.get("capturable") for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, own in zip(optimizer.param_groups, capturable, strict=True):
+        if own is not None:
+            group["capturable"] = own
+
+
+def can_be_captured(optimizer: Optimizer) -> bool:
+    """Whether a step of it reads nothing from the host that changes, so that it can be captured once and replayed.
+
+    Muon's passes its rate as a number of the host.
+    """
+    return isinstance(optimizer, torch.optim.AdamW | torch.optim.Adam | torch.optim.SGD)
 
 
 def _undecayed(model: nn.Module) -> set[str]:

@@ -26,11 +26,14 @@ def autocast(dtype: torch.dtype | None, device: torch.device) -> contextlib.Abst
     return torch.autocast(device.type, dtype)
 
 
-def allow_tf32(device: torch.device | str) -> None:
-    """Let a GPU multiply float32 matrices in TF32 where it has it, in this process, as its convolutions do anyway.
+def set_up_gpu(device: torch.device | str) -> None:
+    """Let a GPU compute in this process as is quickest: in TF32 where it has it, and convolutions by measuring.
 
-    So training, refits, the held-out test and predictions compute alike.  On a CPU the same switch would let oneDNN
-    choose numbers of its own, so there it is left.
+    It multiplies float32 matrices in TF32, as its convolutions do anyway; so training, refits, the held-out test and
+    predictions compute alike.  cuDNN times its ways to compute a convolution when it first sees a shape: here shapes
+    are few, and each comes thousands of times.  On a CPU the first switch would let oneDNN choose numbers of its own,
+    so there both are left.
     """
     if torch.device(device).type == "cuda":
         torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True

@@ -57,7 +57,12 @@ class Step:
         if self._clip is not None:
             nn.utils.clip_grad_norm_(self._trained, self._clip)
         self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)  # none outlives its step: those of a captured one are the graph's
         return logits, loss
+
+    def tensors(self) -> list[Tensor]:
+        """What a step changes, but for the optimiser's state."""
+        return [*self._model.parameters(), *self._model.buffers()]
 
     def _gradient(self, images: Tensor, targets: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         self._optimizer.zero_grad(set_to_none=True)

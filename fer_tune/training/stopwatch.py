@@ -24,7 +24,10 @@ class Stopwatch:
 
     @contextlib.contextmanager
     def lap(self, name: str) -> Iterator[None]:
-        """Add the block's time to ``name``."""
+        """Add the block's time to ``name``; while a step is captured nothing runs, and nothing is added."""
+        if self._gpu and torch.cuda.is_current_stream_capturing():
+            yield
+            return
         began = self._now()
         yield
         self._marks.setdefault(name, []).append((began, self._now()))
@@ -42,10 +45,12 @@ class Stopwatch:
             yield item
 
     def seconds(self) -> dict[str, float]:
-        """Return the sum of each name; waits for the device."""
+        """Return the sum of each name since the last call; waits for the device."""
         if self._gpu:
             torch.cuda.synchronize()
-        return {name: sum(_between(*marks) for marks in laps) for name, laps in self._marks.items()}
+        spent = {name: sum(_between(*marks) for marks in laps) for name, laps in self._marks.items()}
+        self._marks.clear()
+        return spent
 
     def _now(self) -> float | torch.cuda.Event:
         if not self._gpu:

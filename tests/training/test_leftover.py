@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
+from torch import nn
 
-from fer_tune.training import leftover
+from fer_tune.config import TrialConfig
+from fer_tune.training import leftover, loop
 from fer_tune.training.leftover import clean_up, default_bound, worn_out
 from fer_tune.training.process_memory import process_memory
 
@@ -60,3 +65,62 @@ def test_the_bound_follows_the_share_of_the_machine(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     assert default_bound(2) == pytest.approx(default_bound(8) / 4)
     assert default_bound(16) == default_bound(8)
+
+
+@pytest.mark.parametrize("error", [SystemExit, RuntimeError])
+def test_a_trial_that_ends_by_an_exception_is_let_go_before_the_next(error, monkeypatch):
+    """As in `run_trial`: the exception of a stopped trial is still on its way when the process is cleaned up."""
+    alive: list[weakref.ref[nn.Module]] = []
+    seen: list[bool] = []
+
+    def report() -> None:
+        raise error
+
+    def loop() -> None:
+        model = nn.Linear(3, 3)
+        alive.append(weakref.ref(model))
+        try:
+            report()
+        except error as stopped:
+            raise error("ended") from stopped
+
+    collect = gc.collect
+    monkeypatch.setattr(gc, "collect", lambda: seen.append(alive[0]() is None) or collect())
+
+    def run_trial() -> None:
+        try:
+            loop()
+        finally:
+            clean_up()
+
+    with pytest.raises(error, match="ended"):
+        run_trial()
+    assert seen == [True]  # gone already when garbage is collected
+
+
+def test_the_model_of_a_stopped_trial_is_gone_when_garbage_is_collected(tiny, tmp_path, monkeypatch):
+    alive: list[weakref.ref[nn.Module]] = []
+    seen: list[bool] = []
+    assemble, collect = loop.assemble, gc.collect
+
+    def watched(*given: Any) -> Any:
+        built = assemble(*given)
+        alive.append(weakref.ref(built.model))
+        return built
+
+    def stop(metrics: dict[str, Any], _: Path) -> None:
+        raise SystemExit  # as Tune ends a trial
+
+    monkeypatch.setattr(loop, "assemble", watched)
+
+    def run_trial() -> None:
+        config = TrialConfig(backbone="cnn_simpler", epochs=3, batch_size=30, ema_decay=0.9)
+        try:
+            loop.train(config, tiny, tmp_path, device="cpu", on_epoch=stop)
+        finally:
+            monkeypatch.setattr(gc, "collect", lambda: seen.append(alive[0]() is None) or collect())
+            clean_up()
+
+    with pytest.raises(SystemExit):
+        run_trial()
+    assert seen == [True]

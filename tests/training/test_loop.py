@@ -78,6 +78,7 @@ def test_the_best_checkpoint_gives_the_accuracy_on_record(tiny, tmp_path):
         {"optimizer": "adamw", "schedule": "one_cycle"},
         {"optimizer": "sgd", "schedule": "plateau", "learning_rate": 0.05},
         {"optimizer": "adam", "schedule": "cosine", "early_stopping": 3},
+        {"optimizer": "sgd", "freeze_depth": 3, "unfreeze_epoch": 2, "mixup": 0.2},
         {"optimizer": "muon", "layer_decay": 0.7},
         {"schedule": "step", "ema_decay": 0.9, "mixup": 0.4, "cutmix": 1.0, "class_weighting": "sampler"},
         {"freeze_depth": 4, "unfreeze_epoch": 2, "layer_decay": 0.7, "sam_rho": 0.1, "clip_grad_norm": 1.0},

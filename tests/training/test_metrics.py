@@ -13,7 +13,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from fer_tune.training.metrics import SCORES, Meter, scores
+from fer_tune.training.metrics import SCORES, Meter, _ranks_here, _ranks_there, scores
 
 
 def test_metrics_equal_those_of_scikit_learn():
@@ -21,7 +21,7 @@ def test_metrics_equal_those_of_scikit_learn():
     logits, labels = torch.randn(200, 5, generator=generator), torch.randint(0, 5, (200,), generator=generator)
     logits[torch.arange(200), labels] += 1
     logits[:40] = logits[:40].round()  # ties
-    meter = Meter(5, torch.device("cpu"))
+    meter = Meter(5, torch.device("cpu"), room=300)
     for part in (slice(0, 70), slice(70, 200)):
         meter.update(logits[part], labels[part], torch.nn.functional.cross_entropy(logits[part], labels[part]))
     found, predicted, probabilities = meter.result("val"), logits.argmax(1), logits.softmax(1).numpy()
@@ -56,8 +56,14 @@ def test_probabilities_that_are_no_numbers_have_no_area_under_the_curve():
 
 
 def test_a_loss_that_is_no_number_is_seen():
-    meter = Meter(2, torch.device("cpu"))
+    meter = Meter(2, torch.device("cpu"), room=2)
     meter.update(torch.zeros(1, 2), torch.tensor([0]), torch.tensor(0.7))
     assert meter.finite()
     meter.update(torch.zeros(1, 2), torch.tensor([0]), torch.tensor(torch.inf))
     assert not meter.finite()
+
+
+def test_ranks_are_the_same_on_a_gpu():
+    values = torch.randn(300, 5, generator=torch.Generator().manual_seed(0))
+    values[:100] = values[:100].round()  # ties
+    assert torch.equal(_ranks_there(values), torch.from_numpy(_ranks_here(values.numpy())))

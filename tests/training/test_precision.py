@@ -6,15 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from fer_tune.training.precision import allow_tf32, autocast, gpu_dtype
+from fer_tune.training.precision import autocast, gpu_dtype, set_up_gpu
 
 GPU = torch.device("cuda")
 
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
+    before, measured = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
     yield
+    torch.backends.cudnn.benchmark = measured
     torch.set_float32_matmul_precision(before)
 
 
@@ -38,7 +39,9 @@ def test_autocast_computes_in_the_type() -> None:
 
 
 @pytest.mark.parametrize(("device", "expected"), [("cpu", "highest"), ("cuda:0", "high")])
-def test_a_gpu_may_multiply_in_tf32_and_a_cpu_may_not(device: str, expected: str) -> None:
+def test_a_gpu_computes_as_is_quickest_and_a_cpu_is_left_alone(device: str, expected: str) -> None:
     torch.set_float32_matmul_precision("highest")
-    allow_tf32(device)
+    torch.backends.cudnn.benchmark = False
+    set_up_gpu(device)
     assert torch.get_float32_matmul_precision() == expected
+    assert torch.backends.cudnn.benchmark == (device != "cpu")

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
 from fer_tune.config import TrialConfig
 from fer_tune.models import create_model
+from fer_tune.training.average import MovingAverage
 from fer_tune.training.metrics import Meter
 from fer_tune.training.objective import Objective
 from fer_tune.training.optimisers import build_optimizer
@@ -88,8 +88,8 @@ def test_nothing_in_a_step_waits_for_the_device(settings, monkeypatch):
     network = create_model("cnn_simpler", num_classes=7, in_chans=1).train()
     optimizer = build_optimizer(network, config)
     step = Step(network, optimizer, Objective(config, np.arange(1, 8)), config, CPU, None)
-    rate, meter = LearningRate(optimizer, config, 10), Meter(7, CPU)
-    average = ModelEmaV3(network, 0.9, use_warmup=True)
+    rate, meter = LearningRate(optimizer, config, 10), Meter(7, CPU, room=16)
+    average = MovingAverage(network, 0.9)
     images, labels, shares = torch.randn(8, 1, 48, 48), torch.arange(8) % 7, torch.full((8,), 0.3)
     step(images, labels)  # the first one makes the optimiser's state
 
@@ -100,7 +100,8 @@ def test_nothing_in_a_step_waits_for_the_device(settings, monkeypatch):
         monkeypatch.setattr(torch.Tensor, name, waits)
     logits, loss = step(images, labels, labels.flip(0), shares)
     rate.step()
-    average.update(network, step=2)
+    average.advance(2)
+    average.update()
     meter.update(logits, labels, loss)
     with pytest.raises(AssertionError, match="read back"):
         meter.finite()  # which the loop asks every hundred steps

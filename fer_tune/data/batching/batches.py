@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fer_tune.data.batching import augmentation, mixing
 from fer_tune.data.batching.augmentation import Augmentation
+from fer_tune.data.batching.drawn import Drawn
 from fer_tune.data.batching.resizing import resize
 from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.prepared.store import Split
@@ -67,25 +68,12 @@ class Batches:
         """Training batches in an epoch: a last one of under half the size is left out, it would be mostly noise."""
         return max(1, (len(self) + batch_size // 2) // batch_size)
 
-    def train(
-        self, batch_size: int, strength: float, seed: int, epoch: int, rank: int = 0, world: int = 1
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield shuffled, augmented training batches of one epoch.
+    @property
+    def resident(self) -> bool:
+        """Whether the images are on the device, so that making a batch waits for nothing."""
+        return self._images.device.type == self._device.type
 
-        Args:
-            batch_size: images per batch over all ranks.
-            strength: augmentation strength in [0, 1].
-            seed, epoch: what the order and the augmentation are drawn from.
-            rank, world: this worker takes every ``world``-th image of each batch, from ``rank`` on.
-
-        Yields:
-            images (B, C, H, W) float32, channels last and normalised; labels (B,) int64.
-        """
-        part = slice(rank, None, world)
-        for chosen, parameters in self._drawn(batch_size, strength, seed, epoch):
-            yield self._made(chosen[part], parameters and parameters[part]), self._labels[chosen[part]]
-
-    def mixed(
+    def drawn(
         self,
         batch_size: int,
         strength: float,
@@ -95,58 +83,74 @@ class Batches:
         world: int = 1,
         mixup: float = 0.0,
         cutmix: float = 0.0,
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """Yield the batches of :meth:`train`, mixed after augmentation with Mixup or CutMix.
+    ) -> Iterator[Drawn]:
+        """Yield what is drawn for each shuffled training batch of one epoch; :meth:`made` makes it.
 
-        A rank makes the partners of its images too, which may be other ranks' images.
+        All of it is drawn and put on the device before the first is yielded, so that no step waits for the host.
 
         Args:
-            batch_size, strength, seed, epoch, rank, world: as for :meth:`train`.
+            batch_size: images per batch over all ranks.
+            strength: augmentation strength in [0, 1].
+            seed, epoch: what the order, the augmentation and the mixing are drawn from.
+            rank, world: this worker takes every ``world``-th image of each batch, from ``rank`` on, and the partners
+                of its images too, which may be other ranks' images.
             mixup, cutmix: alphas, 0 is off (see :func:`fer_tune.data.batching.mixing.draw`).
-
-        Yields:
-            images (B, C, H, W) float32, channels last and normalised; labels and partner labels (B,) int64; the share
-            of the first label (B,) float32.
         """
-        host = torch.Generator().manual_seed(_mix(seed, epoch, 2))
-        own = torch.arange(rank, batch_size, world, device=self._device)
-        for chosen, parameters in self._drawn(batch_size, strength, seed, epoch):
-            drawn = mixing.draw(len(chosen), *self._shape, mixup, cutmix, host)
-            mine = own[: len(range(rank, len(chosen), world))]
-            partner = drawn.partner.to(self._device)[mine]
-            share = torch.full((len(mine),), drawn.share, device=self._device)
-            if drawn.share == 1:
-                images = self._made(chosen[mine], parameters and parameters[mine])
-            elif world == 1:
-                images = self._made(chosen, parameters)
-                images = mixing.blend(images, images[partner], drawn)
-            else:
-                both = torch.cat([mine, partner])
-                images = self._made(chosen[both], parameters and parameters[both])
-                images = mixing.blend(images[: len(mine)], images[len(mine) :], drawn)
-            yield images, self._labels[chosen[mine]], self._labels[chosen[partner]], share
-
-    def evaluation(self, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every image of this rank once, in order, without augmentation; shapes as for training."""
-        for chosen in torch.arange(rank, len(self), world, device=self._device).split(batch_size):
-            yield self._made(chosen, None), self._labels[chosen]
-
-    def _drawn(
-        self, batch_size: int, strength: float, seed: int, epoch: int
-    ) -> Iterator[tuple[Tensor, Augmentation | None]]:
-        """Yield the indices of each whole batch of an epoch, and its augmentation where there is any."""
         host = torch.Generator().manual_seed(_mix(seed, epoch, 0))
-        drawn = torch.Generator(self._device).manual_seed(_mix(seed, epoch, 1))
         if self._sampling is None:
             order = torch.randperm(len(self), generator=host)
         else:
             order = torch.multinomial(self._sampling, len(self), replacement=True, generator=host)
         order = order[: self.steps(batch_size) * batch_size].to(self._device)
+        drawn = torch.Generator(self._device).manual_seed(_mix(seed, epoch, 1))
         # for all batches at once: it is some sixty small operations, of however many images
         parameters = augmentation.draw(len(order), strength, drawn, self._transforms) if strength > 0 else None
-        for begin in range(0, len(order), batch_size):
-            batch = slice(begin, begin + batch_size)
-            yield order[batch], parameters and parameters[batch]
+        batches = [slice(begin, begin + batch_size) for begin in range(0, len(order), batch_size)]
+        if not (mixup or cutmix):
+            for batch in batches:
+                part = slice(batch.start + rank, batch.stop, world)
+                yield Drawn.of(order[part], parameters and parameters[part])
+            return
+        host = torch.Generator().manual_seed(_mix(seed, epoch, 2))
+        counts = [len(order[batch]) for batch in batches]
+        mixed = [mixing.draw(count, *self._shape, mixup, cutmix, host) for count in counts]
+        partners = torch.cat([one.partner for one in mixed]).to(self._device)
+        blends = mixing.on_device(mixed, self._device)
+        for number, batch in enumerate(batches):
+            chosen, how, partner = order[batch], parameters and parameters[batch], partners[batch]
+            if world > 1:
+                own = torch.arange(rank, len(chosen), world, device=self._device)
+                both = torch.cat([own, partner[own]])
+                chosen, how = chosen[both], how and how[both]
+                partner = torch.arange(len(own), len(both), device=self._device)
+            yield Drawn.of(chosen, how, partner, blends[number])
+
+    def made(self, drawn: Drawn) -> tuple[Tensor, ...]:
+        """Make a batch on the device; where the images are `resident`, nothing is read back and nothing waits.
+
+        Returns:
+            images (B, C, H, W) float32, channels last and normalised; labels (B,) int64; where images are mixed also
+            the partners' labels (B,) int64 and the share of the first label (B,) float32.
+        """
+        images, labels = self._made(drawn.chosen, drawn.augmentation), self._labels.index_select(0, drawn.chosen)
+        how, partner = drawn.mixing, drawn.partner
+        if how is None or partner is None:
+            return images, labels
+        count = len(partner)
+        images = mixing.blend(images[:count], images.index_select(0, partner), how)
+        return images, labels[:count], labels.index_select(0, partner), how.share.expand(count)
+
+    def train(
+        self, batch_size: int, strength: float, seed: int, epoch: int, rank: int = 0, world: int = 1, **mix: float
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the batches of :meth:`drawn`, which has the arguments, as :meth:`made` makes them."""
+        for drawn in self.drawn(batch_size, strength, seed, epoch, rank, world, **mix):
+            yield self.made(drawn)
+
+    def evaluation(self, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield every image of this rank once, in order, without augmentation; shapes as for training."""
+        for chosen in torch.arange(rank, len(self), world, device=self._device).split(batch_size):
+            yield self._made(chosen, None), self._labels[chosen]
 
     def _made(self, chosen: Tensor, parameters: Augmentation | None) -> Tensor:
         """Gather the images ``chosen``, augment, resize and normalise them: (B, C, H, W) float32, channels last."""

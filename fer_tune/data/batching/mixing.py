@@ -9,6 +9,7 @@ rectangle, and each image a partner within the batch. The loss of an image is th
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,11 +51,37 @@ def draw(count: int, height: int, width: int, mixup: float, cutmix: float, gener
     return Mixing(partner, 1 - (right - left) * (bottom - top) / (width * height), (left, top, right, bottom))
 
 
-def blend(images: Tensor, partners: Tensor, mixing: Mixing) -> Tensor:
-    """Return ``images`` mixed with ``partners``; both (B, C, H, W) float32, of the same place in the batch."""
-    if mixing.box is None:
-        return torch.lerp(partners, images, mixing.share)
-    left, top, right, bottom = mixing.box
-    mixed = images.clone()
-    mixed[:, :, top:bottom, left:right] = partners[:, :, top:bottom, left:right]
-    return mixed
+@dataclass(frozen=True)
+class MixingOnDevice:
+    """The same as tensors, of S batches or of one (then without the first dimension); indexing takes those of one.
+
+    A step that is captured once and replayed may not depend on numbers of the host, so both kinds are one formula: the
+    image's own share of a pixel is ``outside``, and none inside the box.
+    """
+
+    share: Tensor  # (S,) float32: of the image's own label
+    outside: Tensor  # (S,) float32: Mixup's share; 1 for CutMix
+    box: Tensor  # (S, 4) int64: left, top, right, bottom in pixels; empty for Mixup
+
+    def __getitem__(self, batch: int) -> MixingOnDevice:
+        return MixingOnDevice(self.share[batch], self.outside[batch], self.box[batch])
+
+
+def on_device(drawn: Sequence[Mixing], device: torch.device) -> MixingOnDevice:
+    """Return what is drawn for S batches, without the partners, as tensors on ``device``."""
+    share = torch.tensor([mixing.share for mixing in drawn])
+    outside = torch.tensor([1.0 if mixing.box else mixing.share for mixing in drawn])
+    box = torch.tensor([mixing.box or (0, 0, 0, 0) for mixing in drawn])
+    return MixingOnDevice(share.to(device), outside.to(device), box.to(device))
+
+
+def blend(images: Tensor, partners: Tensor, mixing: MixingOnDevice) -> Tensor:
+    """Return ``images`` mixed with ``partners``; both (B, C, H, W) float32, of the same place in the batch.
+
+    The shares 0 and 1 give the pixel of the one or the other exactly.
+    """
+    left, top, right, bottom = mixing.box.unbind()
+    y, x = (torch.arange(side, device=images.device) for side in images.shape[-2:])
+    across, down = (x >= left) & (x < right), (y >= top) & (y < bottom)
+    own = mixing.outside * ~(down[:, None] & across)  # (H, W)
+    return torch.lerp(partners, images, own)

@@ -31,9 +31,12 @@ from fer_tune.search.stopping_early.asha import BackboneASHA
 from fer_tune.training import checkpoint
 from fer_tune.training.assembly import assemble, freeze_to
 from fer_tune.training.evaluation import EVALUATION_BATCH
+from fer_tune.training.metrics import Meter
 from fer_tune.training.optimisers import frozen_stages
 from fer_tune.training.plan import plan_for
 from fer_tune.training.step import Step
+from fer_tune.training.stopwatch import Stopwatch
+from fer_tune.training.whole_step import WholeStep
 
 if TYPE_CHECKING:
     from fer_tune.search.spaces.space import SearchSpace
@@ -237,10 +240,14 @@ def _timed(config: TrialConfig, data: PreparedDataset, workers: int, device: tor
         module.eval()
     step = Step(model, built.optimizer, built.objective, config, device, plan.dtype)
 
+    watch, meter = Stopwatch(device), Meter(len(data.card.classes), device, len(training) + config.batch_size)
+    run = WholeStep(training, step, None, meter, watch).as_it_runs(built.optimizer, device, workers)
+
     def steps() -> Iterator[None]:
         for epoch in count(1):
-            for images, labels in training.train(config.batch_size, config.augmentation, 0, epoch, 0, workers):
-                step(images, labels)
+            meter.clear()
+            for drawn in training.drawn(config.batch_size, config.augmentation, 0, epoch, 0, workers):
+                run(*drawn)
                 yield
 
     def looks() -> Iterator[None]:
@@ -251,6 +258,7 @@ def _timed(config: TrialConfig, data: PreparedDataset, workers: int, device: tor
                     yield
 
     step_seconds = _lap(steps(), device)
+    run.release()
     model.eval()
     looks_an_epoch = math.ceil(math.ceil(len(validation) / workers) / EVALUATION_BATCH)
     seconds = training.steps(config.batch_size) * step_seconds + looks_an_epoch * _lap(looks(), device)

@@ -106,14 +106,15 @@ def test_augmented_images_are_resized_too_and_are_the_same_for_any_number_of_ran
         assert torch.allclose(images[1::2], right, atol=1e-5)
 
 
-def test_mixed_batches_without_mixing_are_those_of_train(data):
+def test_a_share_of_one_leaves_a_batch_as_it_is(data):
     batches = Batches(data.train(), data.card, CPU)
-    for (images, labels), (same, first, second, share) in zip(
-        batches.train(30, 0.5, 1, 1), batches.mixed(30, 0.5, 1, 1), strict=True
-    ):
+    whole = {"share": torch.ones(()), "outside": torch.ones(()), "box": torch.zeros(4, dtype=torch.int64)}
+    for drawn in batches.drawn(30, 0.5, 1, 1):
+        images, labels = batches.made(drawn)
+        same, first, second, share = batches.made(drawn._replace(partner=torch.arange(30).flip(0), **whole))
         assert torch.equal(images, same)
         assert torch.equal(labels, first)
-        assert torch.equal(labels, second)
+        assert torch.equal(labels.flip(0), second)
         assert torch.equal(share, torch.ones(30))
 
 
@@ -122,8 +123,8 @@ def test_mixed_batches_are_those_of_train_mixed_and_the_same_for_any_number_of_r
     batches = Batches(data.train(), data.card, CPU)
     settings = {"batch_size": 40, "strength": 0.5, "seed": 3, "epoch": 2}
     plain = list(batches.train(**settings))
-    whole = list(batches.mixed(**settings, mixup=mixup, cutmix=cutmix))
-    ranks = [list(batches.mixed(**settings, rank=r, world=3, mixup=mixup, cutmix=cutmix)) for r in range(3)]
+    whole = list(batches.train(**settings, mixup=mixup, cutmix=cutmix))
+    ranks = [list(batches.train(**settings, rank=r, world=3, mixup=mixup, cutmix=cutmix)) for r in range(3)]
     changed = 0
     for step, (images, labels, partners, share) in enumerate(whole):
         assert torch.equal(labels, plain[step][1])
@@ -137,7 +138,7 @@ def test_mixed_batches_are_those_of_train_mixed_and_the_same_for_any_number_of_r
     assert changed == len(whole)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_what_does_not_fit_on_the_accelerator_is_gathered_from_the_map(data, monkeypatch):
     device = torch.device("cuda")
     resident = Batches(data.train(), data.card, device)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fer_tune.data.batching.mixing import blend, draw
+from fer_tune.data.batching.mixing import blend, draw, on_device
 
 
 def generator(seed=0):
@@ -20,7 +20,8 @@ def mix(given, labels, mixup, cutmix, chance):
     """A whole batch mixed within itself: images, labels, partners' labels, and the share of the first (B,)."""
     mixing = draw(len(given), *given.shape[-2:], mixup, cutmix, chance)
     share = torch.full((len(given),), mixing.share)
-    return blend(given, given[mixing.partner], mixing), labels, labels[mixing.partner], share
+    blended = blend(given, given[mixing.partner], on_device([mixing], given.device)[0])
+    return blended, labels, labels[mixing.partner], share
 
 
 def test_mixup_adds_images_and_labels_in_the_same_shares():
