@@ -63,7 +63,7 @@ EPOCH_COLUMNS: dict[str, pa.DataType] = {
     "epoch": pa.int32(),  # 1-based
     **{name: pa.float64() for name in METRICS},
     **{name: pa.list_(pa.float64()) for name in RECALLS},
-    "computed_in": pa.string(),  # see `fer_tune.training.plan`
+    "computed_in": pa.string(),  # see `fer_tune.training.computing.plan`
 }
 
 TRIAL_COLUMNS: dict[str, pa.DataType] = {

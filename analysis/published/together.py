@@ -58,8 +58,8 @@ def _train(experiment: Experiment, data: str, device: str, threads: int) -> dict
     import torch
 
     from fer_tune.data.prepared.store import PreparedDataset
-    from fer_tune.training.leftover import clean_up
     from fer_tune.training.loop import train
+    from fer_tune.training.memory.leftover import clean_up
 
     torch.set_num_threads(threads)
     dataset = PreparedDataset.open(data)

@@ -1,1 +1,4 @@
-"""The training loop in plain PyTorch, its metrics and its checkpoints; `ray_worker` alone knows Ray."""
+"""Training in plain PyTorch: `loop` over the rooms `learning`, `steps`, `memory` and `computing`, and its checkpoints.
+
+`ray_worker` alone knows Ray.
+"""

@@ -14,9 +14,9 @@ from fer_tune.data.batching.batches import Batches
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.models import freeze
 from fer_tune.training.evaluation import build_model
-from fer_tune.training.objective import Objective, sampling_weights
-from fer_tune.training.optimisers import build_optimizer
-from fer_tune.training.precision import set_up_gpu
+from fer_tune.training.learning.objective import Objective, sampling_weights
+from fer_tune.training.learning.optimisers import build_optimizer
+from fer_tune.training.steps.precision import set_up_gpu
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.prepared.store import Split
 from fer_tune.models import check_square, create_model
 from fer_tune.training.metrics import Meter
-from fer_tune.training.precision import set_up_gpu
 from fer_tune.training.starting_weights import on_this_machine
+from fer_tune.training.steps.precision import set_up_gpu
 
 EVALUATION_BATCH = 256  # on 2 cores larger batches were no faster
 

@@ -10,7 +10,7 @@ import torch
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.training.evaluation import build_model
-from fer_tune.training.precision import set_up_gpu
+from fer_tune.training.steps.precision import set_up_gpu
 
 _WARM_UP, _LAPS = 5, 30
 _SECONDS = 2.0  # after which a slow network that has three laps takes no more

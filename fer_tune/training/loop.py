@@ -18,17 +18,17 @@ from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.training import checkpoint
 from fer_tune.training.assembly import assemble, freeze_to
-from fer_tune.training.average import MovingAverage
-from fer_tune.training.captured import Captured
+from fer_tune.training.computing.plan import plan_for
 from fer_tune.training.evaluation import evaluate
-from fer_tune.training.lack_of_memory import lack_of_memory_named
+from fer_tune.training.learning.average import MovingAverage
+from fer_tune.training.learning.optimisers import frozen_stages, take_up
+from fer_tune.training.learning.schedules import LearningRate
+from fer_tune.training.memory.lack_of_memory import lack_of_memory_named
 from fer_tune.training.metrics import Meter
-from fer_tune.training.optimisers import frozen_stages, take_up
-from fer_tune.training.plan import plan_for
-from fer_tune.training.schedules import LearningRate
-from fer_tune.training.step import Step
-from fer_tune.training.stopwatch import Stopwatch, peak_memory, reset_peak_memory
-from fer_tune.training.whole_step import WholeStep
+from fer_tune.training.steps.captured import Captured
+from fer_tune.training.steps.step import Step
+from fer_tune.training.steps.stopwatch import Stopwatch, peak_memory, reset_peak_memory
+from fer_tune.training.steps.whole_step import WholeStep
 
 OnEpoch = Callable[[dict[str, Any], Path], None]
 

@@ -30,8 +30,8 @@ from fer_tune.ray_internals import trial_storage
 from fer_tune.training import checkpoint
 from fer_tune.training.failures import gravest, verdict
 from fer_tune.training.footprint import footprint
-from fer_tune.training.leftover import WORN_OUT, clean_up, default_bound, worn_out
 from fer_tune.training.loop import train
+from fer_tune.training.memory.leftover import WORN_OUT, clean_up, default_bound, worn_out
 
 _TRIED = "tried_again"
 """A file in the folder of a trial that failed of something which may strike again or not."""

@@ -17,7 +17,7 @@ from torch import nn
 from fer_tune.config import TrialConfig
 from fer_tune.models import backbone_stages, create_model, freeze
 from fer_tune.models.memory import kept_bytes
-from fer_tune.training.optimisers import build_optimizer
+from fer_tune.training.learning.optimisers import build_optimizer
 
 STEPS = 7
 

@@ -41,8 +41,8 @@ from fer_tune.data.prepared.writer import Record, write_dataset
 from fer_tune.data.synthetic.synthesize import synthesize
 from fer_tune.training.assembly import assemble
 from fer_tune.training.loop import train
-from fer_tune.training.precision import autocast, gpu_dtype
-from fer_tune.training.step import Step
+from fer_tune.training.steps.precision import autocast, gpu_dtype
+from fer_tune.training.steps.step import Step
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 QUICK = DEVICE.type == "cpu" or os.environ.get("QUICK") == "1"

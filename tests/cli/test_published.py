@@ -138,7 +138,7 @@ def test_too_little_memory_is_named_with_the_batch_size(
 ) -> None:
     import torch
 
-    from fer_tune.training.step import Step
+    from fer_tune.training.steps.step import Step
 
     monkeypatch.setattr(Step, "__call__", lambda *_: torch.empty(2**58, dtype=torch.uint8))
     result = run(tiny, tmp_path / "out", "--epochs", "1")

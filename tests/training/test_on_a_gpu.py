@@ -14,13 +14,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fer_tune.config import TrialConfig
-from fer_tune.training import captured, whole_step
-from fer_tune.training.captured import WARM_UP, Captured
-from fer_tune.training.cuda_graphs import CudaGraphs
-from fer_tune.training.leftover import clean_up
 from fer_tune.training.loop import train
-from fer_tune.training.snapshot import Snapshot
-from fer_tune.training.stopwatch import Stopwatch
+from fer_tune.training.memory.leftover import clean_up
+from fer_tune.training.steps import captured, whole_step
+from fer_tune.training.steps.captured import WARM_UP, Captured
+from fer_tune.training.steps.cuda_graphs import CudaGraphs
+from fer_tune.training.steps.snapshot import Snapshot
+from fer_tune.training.steps.stopwatch import Stopwatch
 
 pytestmark = pytest.mark.gpu
 

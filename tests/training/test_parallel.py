@@ -12,12 +12,12 @@ import torch.multiprocessing as mp
 
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset
-from fer_tune.training import kept_measurements
+from fer_tune.training.computing import kept_measurements
+from fer_tune.training.computing.kept_measurements import Measured
+from fer_tune.training.computing.measuring import Candidate
+from fer_tune.training.computing.plan import plan_for
 from fer_tune.training.evaluation import build_model
-from fer_tune.training.kept_measurements import Measured
 from fer_tune.training.loop import train
-from fer_tune.training.measuring import Candidate
-from fer_tune.training.plan import plan_for
 
 CONFIG = TrialConfig(
     backbone="cnn_residual", epochs=2, learning_rate=1e-3, batch_size=30, augmentation=0.3, optimizer="sgd", seed=5

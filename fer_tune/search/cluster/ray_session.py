@@ -14,7 +14,7 @@ import ray
 from fer_tune.errors import UserError
 from fer_tune.ray_internals import NICENESS
 from fer_tune.search.cluster.ray_start import start_ray
-from fer_tune.training.allocator import allocator_environment
+from fer_tune.training.memory.allocator import allocator_environment
 
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the table on screen is ours

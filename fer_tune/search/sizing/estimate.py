@@ -30,13 +30,13 @@ from fer_tune.search.running.plan import make_plan
 from fer_tune.search.stopping_early.asha import BackboneASHA
 from fer_tune.training import checkpoint
 from fer_tune.training.assembly import assemble, freeze_to
+from fer_tune.training.computing.plan import plan_for
 from fer_tune.training.evaluation import EVALUATION_BATCH
+from fer_tune.training.learning.optimisers import frozen_stages
 from fer_tune.training.metrics import Meter
-from fer_tune.training.optimisers import frozen_stages
-from fer_tune.training.plan import plan_for
-from fer_tune.training.step import Step
-from fer_tune.training.stopwatch import Stopwatch
-from fer_tune.training.whole_step import WholeStep
+from fer_tune.training.steps.step import Step
+from fer_tune.training.steps.stopwatch import Stopwatch
+from fer_tune.training.steps.whole_step import WholeStep
 
 if TYPE_CHECKING:
     from fer_tune.search.spaces.space import SearchSpace

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.schedulers import FIFOScheduler
 
 from fer_tune.ray_internals import at_home, retire
-from fer_tune.training.leftover import WORN_OUT
+from fer_tune.training.memory.leftover import WORN_OUT
 
 if TYPE_CHECKING:
     from ray.tune import PlacementGroupFactory

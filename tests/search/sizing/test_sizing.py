@@ -21,9 +21,9 @@ from fer_tune.search.options import SearchOptions
 from fer_tune.search.sizing.estimate import BackboneCost, Estimate, Probe, estimate, expected_epochs
 from fer_tune.search.sizing.report import report
 from fer_tune.search.stopping_early.asha import BackboneASHA
-from fer_tune.training.convolutions import other_ways
-from fer_tune.training.plan import Plan
-from fer_tune.training.step import Step
+from fer_tune.training.computing.convolutions import other_ways
+from fer_tune.training.computing.plan import Plan
+from fer_tune.training.steps.step import Step
 
 
 def options(**given: Any) -> SearchOptions:

@@ -13,7 +13,7 @@ from fer_tune.objectives import METRIC
 from fer_tune.search.stopping_early.asha import BackboneASHA
 from fer_tune.search.stopping_early.fresh import FreshProcesses
 from fer_tune.search.stopping_early.median import BackboneMedian
-from fer_tune.training.leftover import WORN_OUT
+from fer_tune.training.memory.leftover import WORN_OUT
 
 
 class Trial(SimpleNamespace):

@@ -1,0 +1,4 @@
+"""How a CPU or GPU computes the steps of a run: what is measured, kept and taken.
+
+It imports `steps` and `learning`.
+"""

@@ -1,0 +1,64 @@
+"""What trials leave behind in a process that runs one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import sys
+import traceback
+
+from fer_tune.training.memory.process_memory import process_memory
+
+WORN_OUT = "worn_out"
+"""Key of a result: the process that reports it should run no other trial."""
+
+_SHARE = 4  # of the memory that falls to a trial, one part in so many may be left behind
+
+_begun: list[float] = []  # private memory when each trial of this process began, MiB
+
+
+def clean_up() -> None:
+    """Give back what a trial no longer needs: Python's garbage, the C library's free blocks, the GPU's cache.
+
+    Blocks are otherwise kept for good (`allocator`), so that a large trial would look like a leak.  A trial that is
+    stopped early ends by an exception that is still on its way when this is called in a ``finally``, and whose
+    traceback holds the locals of the training loop: model, optimiser, captured graphs.  They are let go first.
+    """
+    import torch  # not at the top: the driver reads this module's name of a key
+
+    _let_go(sys.exception())
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Clear the locals of all functions that ``error``, and those that it came of, have ended; the lines stay told."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        error = waiting.pop()
+        if error is not None and id(error) not in seen:
+            seen.add(id(error))
+            traceback.clear_frames(error.__traceback__)  # it passes over those that still run
+            waiting += [error.__cause__, error.__context__]
+
+
+def worn_out(bound: float) -> bool:
+    """Return whether the earlier trials of this process have left more than ``bound`` MiB behind; once per trial.
+
+    What is there when the second trial begins is what a process needs: libraries, and what they keep.  Memory that is
+    shared, as the pages of the dataset are, does not count.
+    """
+    _begun.append(process_memory("RssAnon"))
+    return len(_begun) > 2 and _begun[-1] - _begun[1] > bound
+
+
+def default_bound(cpus: float) -> float:
+    """Return how much may be left behind in MiB: a quarter of a trial's share of this machine's memory, by its CPUs."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return memory * min(1.0, cpus / (os.cpu_count() or 1)) / _SHARE
