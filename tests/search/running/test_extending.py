@@ -208,6 +208,7 @@ def failing(times: int, error: int, marks: Path, trials: int = 99) -> Any:
     return run_trial
 
 
+@pytest.mark.slow
 def test_a_storage_that_fails_now_and_then_costs_no_trial(ray_local, data, tmp_path, monkeypatch):
     marks = tmp_path / "marks"
     marks.mkdir()
