@@ -103,7 +103,6 @@ def test_false_positives_stay_at_their_level(configurations: list[tuple[int, flo
     assert 0.93 <= np.mean(held) <= 0.99
 
 
-@pytest.mark.slow
 def test_the_family_of_comparisons_keeps_its_level() -> None:
     rng = np.random.default_rng(8)
     p = []
