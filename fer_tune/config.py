@@ -18,6 +18,7 @@ Optimizer = Literal["adamw", "adam", "sgd", "muon"]
 Schedule = Literal["one_cycle", "cosine", "step", "plateau", "constant"]
 ClassWeighting = Literal["none", "balanced", "effective_number", "sampler"]
 Precision = Literal["auto", "fp32", "bf16"]
+Votes = Literal["majority", "distribution", "draw"]
 
 
 def _head(value: Any) -> Any:
@@ -111,6 +112,11 @@ class TrialConfig(BaseModel):
     )
 
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
+    votes: Votes = Field(
+        "majority",
+        description="target of an image that several people labelled: what most saw, the distribution of their votes, "
+        "or a vote drawn each epoch",
+    )
     class_weighting: ClassWeighting = Field("none", description="how rare classes gain weight in training")
     early_stopping: int | None = Field(
         None, ge=1, le=10_000, description="stop after this many epochs without a better validation accuracy"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fer_tune.data.prepared.store import PreparedDataset, Split
 
@@ -28,6 +29,16 @@ class JoinedSplit(Split):
     @property
     def groups(self) -> list[str]:
         return [group for part in self._parts for group in part.groups]
+
+    @property
+    def votes(self) -> npt.NDArray[np.uint16] | None:
+        """Those of both; where the second has none, one vote for each of its labels. None where the first has none."""
+        first, second = (part.votes for part in self._parts)
+        if first is None:
+            return None
+        if second is None:
+            second = np.eye(first.shape[1], dtype=np.uint16)[self._parts[1].labels]
+        return np.concatenate([first, second])
 
     def verify(self) -> None:
         for part in self._parts:

@@ -11,9 +11,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from drawing import tiny_dataset
 
 from analysis.heldout.opening import run_test
 from analysis.refits.final_plan import plan_final
+from analysis.refits.joined import JoinedDataset, JoinedSplit
 from analysis.refits.plan import plan_refits
 from analysis.refits.selection import select_winner
 from analysis.refits.training import (
@@ -25,6 +27,7 @@ from analysis.refits.training import (
     run_refits,
     train_one,
 )
+from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.files import write_json
 from fer_tune.run_folder import METRICS, RefitResult
@@ -353,3 +356,19 @@ def test_models_on_train_and_val_are_the_ones_tested(made, final_tasks, models) 
     assert result.trained_on == "train+val"
     assert set(used) == {"train_val"}
     assert made.run.openings[0]["trained_on"] == "train+val"
+
+
+def test_votes_of_train_and_val_are_joined(tmp_path) -> None:
+    tiny_dataset(tmp_path / "voted", n_train=21, n_val=7, n_test=7, votes=True)
+    voted = PreparedDataset.open(tmp_path / "voted")
+    both = JoinedDataset(voted.path, voted.card).train().votes
+    assert both is not None
+    assert both.shape == (28, 7)
+    assert (both[21:] == voted.val().votes).all()
+    tiny_dataset(tmp_path / "plain", n_train=21, n_val=7, n_test=7)
+    plain = PreparedDataset.open(tmp_path / "plain")
+    assert JoinedDataset(plain.path, plain.card).train().votes is None
+    some = JoinedSplit(voted.train(), plain.val()).votes
+    assert some is not None
+    assert (some[21:].argmax(1) == plain.val().labels).all()
+    assert (some[21:].sum(1) == 1).all()

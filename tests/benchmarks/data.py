@@ -62,7 +62,8 @@ def rate(step: Callable[[], int], seconds: float) -> float:
 def ours(data: PreparedDataset, device: torch.device) -> Stream:
     batches = Batches(data.train(), data.card, device)
     for epoch in count():
-        yield from batches.train(BATCH, STRENGTH, 0, epoch)
+        for batch in batches.train(BATCH, STRENGTH, 0, epoch):
+            yield batch.images, batch.labels
 
 
 def torchvisions(folder: Path, data: PreparedDataset) -> Stream:
@@ -182,10 +183,10 @@ def read(path: str) -> None:
     torch.set_num_threads(1)
     data = PreparedDataset.open(path)
     batches = Batches(data.train(), data.card, torch.device("cpu"), image_size=48)
-    sum(float(images.mean()) for images, _ in islice(batches.train(16, 0.0, 1, 0), 2))  # torch has warmed up
+    sum(float(batch.images.mean()) for batch in islice(batches.train(16, 0.0, 1, 0), 2))  # torch has warmed up
     for turn, _ in enumerate(sys.stdin):
         if turn == 1:
-            sum(float(images.mean()) for images, _ in batches.train(16, 0.0, 0, 0))
+            sum(float(batch.images.mean()) for batch in batches.train(16, 0.0, 0, 0))
         print("done", flush=True)
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from drawing import tiny_dataset
 from safetensors.torch import load_file, save_file
 
 from fer_tune.config import TrialConfig
+from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.run_folder import METRICS
 from fer_tune.training.evaluation import build_model, load_model, predict
@@ -46,6 +48,26 @@ def plain(tiny, tmp_path_factory) -> dict[str, torch.Tensor]:
     folder = tmp_path_factory.mktemp("plain")
     train(config(), tiny, folder)
     return last_weights(folder)
+
+
+@pytest.mark.parametrize("votes", ["distribution", "draw"])
+def test_votes_are_trained_on_and_it_is_judged_by_the_majority(tmp_path, votes):
+    tiny_dataset(tmp_path / "data", n_train=210, n_val=70, n_test=14, votes=True)
+    data = PreparedDataset.open(tmp_path / "data")
+    settings = {"backbone": "cnn_simpler", "epochs": 3, "augmentation": 0.0}
+    plain = train(config(**settings), data, tmp_path / "plain").history
+    voted = train(config(**settings, votes=votes), data, tmp_path / "voted").history
+    assert voted[-1]["val_accuracy"] > 0.4  # chance is 0.14; seven of ten votes are the label's
+    assert voted[-1]["train_accuracy"] > 0.4
+    assert plain[-1]["train_loss"] + 0.1 < voted[-1]["train_loss"]  # the votes themselves are 0.80 nats apart
+    if votes == "distribution":
+        assert voted[-1]["train_loss"] > 0.8
+
+
+def test_votes_of_a_dataset_without_any_are_refused(tiny, tmp_path):
+    with pytest.raises(UserError, match="votes: draw: tiny has one label per image and no votes"):
+        train(config(votes="draw"), tiny, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_learns_and_reports_every_metric(tiny, tmp_path):

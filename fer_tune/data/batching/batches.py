@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +15,20 @@ from fer_tune.data.batching.drawn import Drawn
 from fer_tune.data.batching.resizing import resize
 from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.prepared.store import Split
+
+
+class Batch(NamedTuple):
+    """A batch of B images on the device; the targets are of the kind that the loss takes.
+
+    Where images are mixed it also has the targets of the partners, and the share of the own ones.
+    """
+
+    images: Tensor  # (B, C, H, W) float32, channels last and normalised
+    labels: Tensor  # (B,) int64, what metrics are measured against
+    targets: Tensor  # (B,) int64, the labels or drawn votes; or (B, classes) float32, distributions
+    partners: Tensor | None = None  # as targets
+    share: Tensor | None = None  # (B,) float32
+
 
 _UNKNOWN_ROOM = 2 << 30  # bytes, on accelerators that do not tell how much is free
 
@@ -37,6 +52,8 @@ class Batches:
         sampling: (N,) float64, how likely each image is drawn for training, with replacement; None takes each image
             once an epoch.
         transforms: what augmentation does, see :func:`fer_tune.data.batching.augmentation.draw`.
+        votes: (N, classes), how many people saw which class in an image; None where the labels are the targets.
+        draws: whether a target is a vote drawn each epoch anew, instead of the distribution of ``votes``.
     """
 
     def __init__(
@@ -47,6 +64,8 @@ class Batches:
         image_size: int | None = None,
         sampling: Tensor | None = None,
         transforms: str = "all",
+        votes: Tensor | None = None,
+        draws: bool = False,
     ) -> None:
         with warnings.catch_warnings():  # the map is only ever gathered from
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -58,6 +77,9 @@ class Batches:
         self._shape = (image_size or card.height, image_size or card.width)
         self._sampling = sampling
         self._transforms = transforms
+        shares = None if votes is None else votes.float() / votes.sum(1, keepdim=True)
+        self._odds = shares if draws else None  # on the host, where they are drawn from
+        self._shares = None if shares is None or draws else shares.to(device)
         self._mean = torch.tensor(card.pixel_mean, device=device).view(1, -1, 1, 1)
         self._std = torch.tensor(card.pixel_std, device=device).view(1, -1, 1, 1)
 
@@ -101,7 +123,9 @@ class Batches:
             order = torch.randperm(len(self), generator=host)
         else:
             order = torch.multinomial(self._sampling, len(self), replacement=True, generator=host)
-        order = order[: self.steps(batch_size) * batch_size].to(self._device)
+        order = order[: self.steps(batch_size) * batch_size]
+        voted = self._votes_drawn(order, _mix(seed, epoch, 3))
+        order = order.to(self._device)
         drawn = torch.Generator(self._device).manual_seed(_mix(seed, epoch, 1))
         # for all batches at once: it is some sixty small operations, of however many images
         parameters = augmentation.draw(len(order), strength, drawn, self._transforms) if strength > 0 else None
@@ -109,7 +133,9 @@ class Batches:
         if not (mixup or cutmix):
             for batch in batches:
                 part = slice(batch.start + rank, batch.stop, world)
-                yield Drawn.of(order[part], parameters and parameters[part])
+                yield Drawn.of(
+                    order[part], parameters and parameters[part], voted=None if voted is None else voted[part]
+                )
             return
         host = torch.Generator().manual_seed(_mix(seed, epoch, 2))
         counts = [len(order[batch]) for batch in batches]
@@ -118,31 +144,38 @@ class Batches:
         blends = mixing.on_device(mixed, self._device)
         for number, batch in enumerate(batches):
             chosen, how, partner = order[batch], parameters and parameters[batch], partners[batch]
+            seen = None if voted is None else voted[batch]
             if world > 1:
                 own = torch.arange(rank, len(chosen), world, device=self._device)
                 both = torch.cat([own, partner[own]])
-                chosen, how = chosen[both], how and how[both]
+                chosen, how, seen = chosen[both], how and how[both], None if seen is None else seen[both]
                 partner = torch.arange(len(own), len(both), device=self._device)
-            yield Drawn.of(chosen, how, partner, blends[number])
+            yield Drawn.of(chosen, how, partner, blends[number], seen)
 
-    def made(self, drawn: Drawn) -> tuple[Tensor, ...]:
-        """Make a batch on the device; where the images are `resident`, nothing is read back and nothing waits.
+    def _votes_drawn(self, order: Tensor, seed: int) -> Tensor | None:
+        """Draw a vote for each image of ``order``, (n,) int64 on the device; None where targets are not drawn."""
+        if self._odds is None:
+            return None
+        host = torch.Generator().manual_seed(seed)
+        return torch.multinomial(self._odds[order], 1, generator=host).squeeze(1).to(self._device)
 
-        Returns:
-            images (B, C, H, W) float32, channels last and normalised; labels (B,) int64; where images are mixed also
-            the partners' labels (B,) int64 and the share of the first label (B,) float32.
-        """
+    def made(self, drawn: Drawn) -> Batch:
+        """Make a batch on the device; where the images are `resident`, nothing is read back and nothing waits."""
         images, labels = self._made(drawn.chosen, drawn.augmentation), self._labels.index_select(0, drawn.chosen)
+        targets = labels if drawn.voted is None else drawn.voted
+        if self._shares is not None:
+            targets = self._shares.index_select(0, drawn.chosen)
         how, partner = drawn.mixing, drawn.partner
         if how is None or partner is None:
-            return images, labels
+            return Batch(images, labels, targets)
         count = len(partner)
         images = mixing.blend(images[:count], images.index_select(0, partner), how)
-        return images, labels[:count], labels.index_select(0, partner), how.share.expand(count)
+        partners = targets.index_select(0, partner)
+        return Batch(images, labels[:count], targets[:count], partners, how.share.expand(count))
 
     def train(
         self, batch_size: int, strength: float, seed: int, epoch: int, rank: int = 0, world: int = 1, **mix: float
-    ) -> Iterator[tuple[Tensor, ...]]:
+    ) -> Iterator[Batch]:
         """Yield the batches of :meth:`drawn`, which has the arguments, as :meth:`made` makes them."""
         for drawn in self.drawn(batch_size, strength, seed, epoch, rank, world, **mix):
             yield self.made(drawn)

@@ -25,6 +25,7 @@ class Drawn(NamedTuple):
     share: Tensor | None = None  # () float32, and so on: see `MixingOnDevice`
     outside: Tensor | None = None
     box: Tensor | None = None
+    voted: Tensor | None = None  # (G,) int64, the class that was drawn from the votes for each image
 
     @classmethod
     def of(
@@ -33,9 +34,10 @@ class Drawn(NamedTuple):
         augmentation: Augmentation | None,
         partner: Tensor | None = None,
         mixing: MixingOnDevice | None = None,
+        voted: Tensor | None = None,
     ) -> Drawn:
         """Put together what is drawn of each kind."""
-        drawn = cls(chosen, partner=partner)
+        drawn = cls(chosen, partner=partner, voted=voted)
         if augmentation is not None:
             a = augmentation
             drawn = drawn._replace(affine=a.affine, brightness=a.brightness, contrast=a.contrast, erase=a.erase)

@@ -44,6 +44,7 @@ class DatasetCard(BaseModel):
     counts: dict[str, dict[str, int]]  # split -> class -> images
     pixel_mean: list[float]  # per channel, of train, in [0, 1]
     pixel_std: list[float]
+    votes: bool = False  # whether each image of train has the votes of several people
     splits: dict[str, Any] = Field(default_factory=dict)  # the split policy and its seed
     hygiene: dict[str, Any] = Field(default_factory=dict)  # what was found and dropped
     split_hashes: dict[str, str]  # split -> SHA-256 of its content

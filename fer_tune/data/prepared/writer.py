@@ -44,6 +44,7 @@ class SplitSummary(NamedTuple):
     digest: str
     size: int  # bytes of the file
     histogram: npt.NDArray[np.int64]  # (C, 256), pixels of each value
+    votes: bool  # whether every image has votes
 
 
 class SplitWriter:
@@ -104,7 +105,7 @@ class SplitWriter:
             images = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), rows, [None, pixels])
             labels = pa.Int16Array.from_buffers(pa.int16(), rows, [None, pa.py_buffer(codes)])
             columns = [images, labels, _strings(self._groups), _strings(self._sources)]
-            if self._votes and len(self._votes) == rows:
+            if voted := bool(self._votes) and len(self._votes) == rows:
                 schema = schema.append(pa.field("votes", pa.list_(pa.uint16(), len(self.classes))))
                 flat = np.asarray(self._votes, np.uint16).ravel()
                 counts_of = pa.UInt16Array.from_buffers(pa.uint16(), flat.size, [None, pa.py_buffer(flat)])
@@ -118,7 +119,7 @@ class SplitWriter:
             _add_columns(self._digest, batch)
         self.discard()
         counts = np.bincount(codes, minlength=len(self.classes)).tolist()
-        return SplitSummary(counts, self._digest.hexdigest(), self._target.stat().st_size, self._histogram)
+        return SplitSummary(counts, self._digest.hexdigest(), self._target.stat().st_size, self._histogram, voted)
 
     def discard(self) -> None:
         """Close and remove the staged bytes."""
@@ -264,6 +265,7 @@ class DatasetWriter:
             counts={split: dict(zip(self.classes, s.counts, strict=True)) for split, s in done.items()},
             pixel_mean=mean,
             pixel_std=std,
+            votes=done["train"].votes,
             splits=dict(splits),
             hygiene=dict(hygiene),
             split_hashes=hashes,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from fer_tune.data.labels import spelt
-from fer_tune.data.preparing.readers.base import RawDataset
+from fer_tune.data.preparing.readers.base import RawDataset, Sample
 from fer_tune.errors import UserError, nearest
 
 
@@ -50,21 +51,35 @@ def with_classes(raw: RawDataset, said: Mapping[str, str]) -> RawDataset:
     classes = tuple(sorted({name for name in new.values() if name}))
     if len(classes) < 2:
         raise UserError(f"--classes: leaves {', '.join(classes) or 'no class'}; there must be two or more")
-    samples, dropped = [], Counter[str]()
+    samples, dropped, undecided = [], Counter[str](), 0
     files = list(raw.files)
     for sample in raw.samples:
         old = raw.classes[sample.label]
         if not new[old]:
             dropped[old] += 1
-            if hasattr(sample.place, "parts"):  # a file of its own: read, and left out
-                files.append(sample.place)
+            files += _file(sample)
             continue
         votes = [0] * len(classes) if sample.votes else []
         for name, count in zip(raw.classes, sample.votes, strict=False):
             if new[name]:
                 votes[classes.index(new[name])] += count
-        samples.append(sample._replace(label=classes.index(new[old]), votes=tuple(votes)))
+        label = classes.index(new[old])
+        if votes:  # once classes are merged, another may have the most
+            label = votes.index(max(votes))
+            if votes.count(max(votes)) > 1:
+                undecided += 1
+                files += _file(sample)
+                continue
+        samples.append(sample._replace(label=label, votes=tuple(votes)))
     changed = [f"{old} to {name}" for old, name in new.items() if name and name != old]
     notes = [f"classes renamed or merged (--classes): {', '.join(changed)}"] if changed else []
     notes += [f"class dropped (--classes): {old}, {count:,} images" for old, count in dropped.items()]
+    if undecided:
+        notes.append(f"left out: {undecided:,} images, undecided once classes are merged (--classes)")
     return replace(raw, classes=classes, samples=samples, files=files, notes=[*raw.notes, *notes])
+
+
+def _file(sample: Sample) -> list[Path]:
+    """Return the file of the image where it has one of its own: it was read, though it is left out."""
+    file = getattr(sample.place, "file", sample.place)
+    return [file] if isinstance(file, Path) else []

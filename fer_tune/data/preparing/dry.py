@@ -26,6 +26,7 @@ class DryWriter:
         self.classes = list(classes)
         self._counts: dict[str, Counter[int]] = {split: Counter() for split in SPLITS}
         self._sizes: Counter[tuple[int, ...]] = Counter()
+        self._voted: dict[str, bool] = {split: True for split in SPLITS}
 
     def __enter__(self) -> DryWriter:
         return self
@@ -39,6 +40,7 @@ class DryWriter:
         """Count one record."""
         self._counts[split][record.label] += 1
         self._sizes[record.image.shape] += 1
+        self._voted[split] &= bool(record.votes)
 
     def finish(
         self, *, name: str, source: str, splits: Mapping[str, Any], hygiene: Mapping[str, Any], fit: Fit = "pad"
@@ -72,6 +74,7 @@ class DryWriter:
             },
             pixel_mean=[],
             pixel_std=[],
+            votes=self._voted["train"],
             splits=dict(splits),
             hygiene=dict(hygiene),
             split_hashes={},

@@ -23,6 +23,7 @@ from fer_tune.search.spaces.changes import with_changes
 from fer_tune.search.spaces.loading import load_space
 from fer_tune.search.spaces.space import SearchSpace
 from fer_tune.search.stopping_early.schedulers import check_scheduler
+from fer_tune.training.assembly import without_votes
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def make_plan(options: SearchOptions) -> Plan:
     }
     first = starts(options, spaces)
     check_candidates(first, spaces, data)
+    check_votes(spaces, first, data.card)
     return Plan(options, data, spaces, published, first, told)
 
 
@@ -91,6 +93,22 @@ def check_images(spaces: dict[str, SearchSpace], card: DatasetCard) -> None:
         if None in (searched.values if searched else (space.fixed.get("image_size"),)):
             check_square(backbone, card.height, card.width)
             check_image_size(backbone, card.height)
+
+
+def check_votes(spaces: dict[str, SearchSpace], first: dict[str, list[Candidate]], card: DatasetCard) -> None:
+    """Check that there are votes where a space, or what is tried first, trains on them.
+
+    Raises:
+        UserError: there are none.
+    """
+    if card.votes:
+        return
+    for backbone, space in spaces.items():
+        searched = space.parameters.get("votes")
+        values = {*(searched.values if searched else ()), space.fixed.get("votes", "majority")}
+        values |= {space.settings(entry.config).get("votes", "majority") for entry in first.get(backbone, ())}
+        if asked := sorted(values - {"majority"}):
+            raise UserError(without_votes(f"{backbone}: votes: {', '.join(asked)}", card))
 
 
 def chosen_spaces(options: SearchOptions) -> tuple[dict[str, SearchSpace], list[str]]:

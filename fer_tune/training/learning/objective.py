@@ -15,6 +15,8 @@ _BETA = 0.999  # effective number: about a thousand images of a class, then more
 class Objective(nn.Module):
     """Cross-entropy with label smoothing, class weights, and the mixed targets of Mixup and CutMix.
 
+    A target may be a distribution, such as that of several people's votes; then each class counts with its weight.
+
     Smoothing gives every class an equal part of a share of the target (Szegedy et al. 2016, "Rethinking the Inception
     Architecture").
 
@@ -32,26 +34,26 @@ class Objective(nn.Module):
         self.register_buffer("weights", None if weights is None else torch.from_numpy(weights).float())
 
     def forward(
-        self, logits: Tensor, labels: Tensor, partners: Tensor | None = None, share: Tensor | None = None
+        self, logits: Tensor, targets: Tensor, partners: Tensor | None = None, share: Tensor | None = None
     ) -> Tensor:
         """Return the mean loss of a batch in nats.
 
         Args:
             logits: (B, classes) float.
-            labels: (B,) int64.
-            partners: (B,) int64, the labels of the images mixed in, if any were.
+            targets: (B,) int64, classes; or (B, classes) float, distributions over them.
+            partners: the same of the images mixed in, if any were.
             share: (B,) float32, how much of each image is its own.
         """
-        own = self._each(logits, labels)
+        own = self._each(logits, targets)
         if partners is not None and share is not None:
             own = share * own + (1 - share) * self._each(logits, partners)
         return own.mean()
 
-    def _each(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _each(self, logits: Tensor, targets: Tensor) -> Tensor:
         # A weighted mean of torch divides by the batch's weights and so lets a batch of rare faces count no more
         # than one of common ones; these weights have mean 1 over the split, and the plain mean keeps them.
         return nn.functional.cross_entropy(
-            logits, labels, weight=self.weights, label_smoothing=self._smoothing, reduction="none"
+            logits, targets, weight=self.weights, label_smoothing=self._smoothing, reduction="none"
         )
 
 

@@ -48,7 +48,7 @@ class Step:
         self._device, self._dtype = device, dtype
         self._trained = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
 
-    def __call__(self, images: Tensor, *targets: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, images: Tensor, *targets: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the logits (B, classes) float32 and the loss, a scalar, of the weights before the step."""
         logits, loss = self._gradient(images, targets)
         if self._rho is not None:
@@ -64,7 +64,7 @@ class Step:
         """What a step changes, but for the optimiser's state."""
         return [*self._model.parameters(), *self._model.buffers()]
 
-    def _gradient(self, images: Tensor, targets: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    def _gradient(self, images: Tensor, targets: tuple[Tensor | None, ...]) -> tuple[Tensor, Tensor]:
         self._optimizer.zero_grad(set_to_none=True)
         with autocast(self._dtype, self._device):
             logits = self._model(images)

@@ -40,12 +40,12 @@ class WholeStep:
     def __call__(self, *drawn: Tensor | None) -> None:
         """Take the fields of `Drawn`."""
         with self._watch.lap("data"):
-            images, *targets = self._batches.made(Drawn(*drawn))  # type: ignore[arg-type]  # the first is there
+            images, labels, *targets = self._batches.made(Drawn(*drawn))  # type: ignore[arg-type]  # the first is there
         with self._watch.lap("steps"):
             logits, loss = self._step(images, *targets)
             if self._average is not None:
                 self._average.update()
-            self._meter.update(logits, targets[0], loss)
+            self._meter.update(logits, labels, loss)
 
     def tensors(self) -> list[Tensor]:
         """What a step changes, but for the optimiser's state and random numbers."""

@@ -21,7 +21,7 @@ def data(tmp_path_factory):
 
 def collect(batches):
     parts = list(batches)
-    return torch.cat([images for images, _ in parts]), torch.cat([labels for _, labels in parts])
+    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
 
 def test_images_are_normalised_by_the_statistics_of_train(data):
@@ -52,16 +52,16 @@ def test_an_epoch_takes_every_image_once_in_an_order_of_its_own(data):
 
 def test_a_short_last_batch_is_left_out_and_a_small_split_is_not(data):
     batches = Batches(data.train(), data.card, CPU)
-    assert [len(labels) for _, labels in batches.train(30, 0.0, 0, 1)] == [30, 30, 30]  # 10 of 30 are left
-    assert [len(labels) for _, labels in batches.train(40, 0.0, 0, 1)] == [40, 40, 20]
-    assert [len(labels) for _, labels in batches.train(512, 0.0, 0, 1)] == [100]
+    assert [len(batch.labels) for batch in batches.train(30, 0.0, 0, 1)] == [30, 30, 30]  # 10 of 30 are left
+    assert [len(batch.labels) for batch in batches.train(40, 0.0, 0, 1)] == [40, 40, 20]
+    assert [len(batch.labels) for batch in batches.train(512, 0.0, 0, 1)] == [100]
 
 
 def test_ranks_share_the_batches_of_one_worker(data):
     batches = Batches(data.train(), data.card, CPU)
     whole = list(batches.train(20, 0.7, seed=4, epoch=3))
     ranks = [list(batches.train(20, 0.7, seed=4, epoch=3, rank=rank, world=2)) for rank in (0, 1)]
-    for (images, labels), (left, left_labels), (right, right_labels) in zip(whole, *ranks, strict=True):
+    for (images, labels, *_), (left, left_labels, *_), (right, right_labels, *_) in zip(whole, *ranks, strict=True):
         assert torch.allclose(images[0::2], left, atol=1e-6)
         assert torch.allclose(images[1::2], right, atol=1e-6)
         assert torch.equal(labels[0::2], left_labels)
@@ -79,7 +79,7 @@ def test_images_of_the_size_asked_for_are_not_resampled(data, size):
     for strength in (0.0, 0.6):
         plain = list(Batches(data.train(), data.card, CPU).train(20, strength, 1, 1))
         sized = list(Batches(data.train(), data.card, CPU, size).train(20, strength, 1, 1))
-        assert all(torch.equal(a, b) for (a, _), (b, _) in zip(plain, sized, strict=True))
+        assert all(torch.equal(a, b) for (a, *_), (b, *_) in zip(plain, sized, strict=True))
 
 
 @pytest.mark.parametrize("size", [12, 17, 40])
@@ -100,7 +100,7 @@ def test_augmented_images_are_resized_too_and_are_the_same_for_any_number_of_ran
     batches = Batches(data.train(), data.card, CPU, size)
     whole = list(batches.train(20, 0.5, 1, 1))
     halves = [list(batches.train(20, 0.5, 1, 1, rank, 2)) for rank in (0, 1)]
-    for (images, _), (left, _), (right, _) in zip(whole, *halves, strict=True):
+    for (images, *_), (left, *_), (right, *_) in zip(whole, *halves, strict=True):
         assert images.shape == (20, 1, size, size)
         assert torch.allclose(images[0::2], left, atol=1e-5)
         assert torch.allclose(images[1::2], right, atol=1e-5)
@@ -110,8 +110,8 @@ def test_a_share_of_one_leaves_a_batch_as_it_is(data):
     batches = Batches(data.train(), data.card, CPU)
     whole = {"share": torch.ones(()), "outside": torch.ones(()), "box": torch.zeros(4, dtype=torch.int64)}
     for drawn in batches.drawn(30, 0.5, 1, 1):
-        images, labels = batches.made(drawn)
-        same, first, second, share = batches.made(drawn._replace(partner=torch.arange(30).flip(0), **whole))
+        images, labels, *_ = batches.made(drawn)
+        same, first, _, second, share = batches.made(drawn._replace(partner=torch.arange(30).flip(0), **whole))
         assert torch.equal(images, same)
         assert torch.equal(labels, first)
         assert torch.equal(labels.flip(0), second)
@@ -126,14 +126,16 @@ def test_mixed_batches_are_those_of_train_mixed_and_the_same_for_any_number_of_r
     whole = list(batches.train(**settings, mixup=mixup, cutmix=cutmix))
     ranks = [list(batches.train(**settings, rank=r, world=3, mixup=mixup, cutmix=cutmix)) for r in range(3)]
     changed = 0
-    for step, (images, labels, partners, share) in enumerate(whole):
-        assert torch.equal(labels, plain[step][1])
+    for step, (images, labels, _, partners, share) in enumerate(whole):
+        assert torch.equal(labels, plain[step].labels)
         assert sorted(labels.tolist()) == sorted(partners.tolist())
         changed += int((images != plain[step][0]).any())
         for rank in range(3):
             part = ranks[rank][step]
             assert torch.allclose(images[rank::3], part[0], atol=1e-5)
-            for of_all, of_rank in zip((labels, partners, share), part[1:], strict=True):
+            for of_all, of_rank in zip(
+                (labels, partners, share), (part.labels, part.partners, part.share), strict=True
+            ):
                 assert torch.equal(of_all[rank::3], of_rank)
     assert changed == len(whole)
 
@@ -145,7 +147,7 @@ def test_what_does_not_fit_on_the_accelerator_is_gathered_from_the_map(data, mon
     monkeypatch.setattr("fer_tune.data.batching.batches._has_room", lambda device, size: False)
     mapped = Batches(data.train(), data.card, device)
     assert (resident._images.device.type, mapped._images.device.type) == ("cuda", "cpu")
-    for (a, labels), (b, same) in zip(resident.train(20, 0.5, 1, 1), mapped.train(20, 0.5, 1, 1), strict=True):
+    for (a, labels, *_), (b, same, *_) in zip(resident.train(20, 0.5, 1, 1), mapped.train(20, 0.5, 1, 1), strict=True):
         assert torch.equal(a, b)
         assert torch.equal(labels, same)
 

@@ -26,7 +26,7 @@ def prepared(tmp_path: Path) -> Callable[..., Prepared]:
         card = prepare(source, out, **options)
         data = PreparedDataset.open(out)
         data.verify()
-        own = ("name", "classes", "counts", "splits", "hygiene", "shape", "fit", "source")
+        own = ("name", "classes", "counts", "splits", "hygiene", "shape", "fit", "source", "votes")
         assert [getattr(told, field) for field in own] == [getattr(card, field) for field in own]
         return card, {split.name: split for split in (data.train(), data.val(), data.open_test())}
 

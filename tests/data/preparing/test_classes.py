@@ -1,6 +1,6 @@
 import pytest
 from raw_trees import draw_tree
-from wild import ferplus
+from wild import Pen, ferplus, table
 
 from fer_tune.data.preparing.classes import parsed_classes
 from fer_tune.errors import UserError
@@ -58,3 +58,25 @@ def test_votes_follow_their_classes(tmp_path, prepared):
     assert (votes.argmax(axis=1) == splits["train"].labels).all()
     angry = votes[splits["train"].labels == 0, 0]
     assert sorted(angry.tolist()) == [7, 7, 10, 10]  # seven for anger and three for disgust are ten for both
+
+
+def test_merged_classes_may_have_the_most_votes(tmp_path, prepared):
+    def row(number, happy, angry, disgust, sad):
+        return (f"{number}.png", happy, angry, disgust, sad)
+
+    Pen().images(tmp_path / "faces", 40)
+    votes = [(9, 1, 0, 0), (0, 9, 1, 0), (1, 0, 9, 0), (0, 0, 1, 9)]
+    plain = [row(n, *votes[n % 4]) for n in range(36)]
+    turned = [row(36, 4, 3, 3, 0), row(37, 4, 3, 3, 0), row(38, 4, 2, 2, 2), row(39, 4, 2, 2, 2)]
+    table(tmp_path / "faces" / "labels.csv", "file,happiness,anger,disgust,sadness", [*plain, *turned])
+    card, splits = prepared(tmp_path / "faces", classes={"disgust": "angry"})
+    found = {
+        source: card.classes[label]
+        for split in splits.values()
+        for source, label in zip(split.sources, split.labels, strict=True)
+    }
+    assert len(found) == 38
+    assert found["36.png"] == found["37.png"] == "angry"  # six to four
+    assert "38.png" not in found  # four to four
+    assert "left out: 2 images, undecided once classes are merged (--classes)" in card.hygiene["notes"]
+    assert not card.hygiene["ignored"]

@@ -32,6 +32,7 @@ def test_ferplus_by_its_folders(tmp_path, prepared, options):
         assert split.votes.shape == (32, 8)
         assert (split.votes.argmax(axis=1) == split.labels).all()
         assert set(split.votes.sum(axis=1)) == {10}
+    assert card.votes
 
 
 def test_ferplus_beside_the_csv_of_the_challenge(tmp_path, prepared):

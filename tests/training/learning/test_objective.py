@@ -41,6 +41,21 @@ def test_mixed_images_have_two_targets():
     assert objective()(logits, labels, partners, share) == pytest.approx(float(expected) / 8)
 
 
+@pytest.mark.parametrize("settings", [{}, {"label_smoothing": 0.2}, {"class_weighting": "balanced"}], ids=str)
+def test_a_distribution_is_the_mean_over_the_classes_it_holds(settings):
+    logits, labels = batch()
+    shares = torch.tensor([0.7, 0.2, 0.1]).repeat(8, 1).scatter(1, labels[:, None], 0.5)
+    shares = shares / shares.sum(1, keepdim=True)
+    loss = objective(**settings)
+    each = torch.stack([loss._each(logits, torch.full((8,), label)) for label in range(3)], dim=1)
+    assert loss(logits, shares) == pytest.approx(float((shares * each).sum(1).mean()), rel=1e-5)
+    certain = torch.nn.functional.one_hot(labels, 3).float()
+    assert loss(logits, certain) == pytest.approx(float(loss(logits, labels)), rel=1e-5)
+    mixed, share = loss(logits, shares, shares.flip(0), torch.full((8,), 0.25)), 0.25
+    apart = share * loss._each(logits, shares) + (1 - share) * loss._each(logits, shares.flip(0))
+    assert mixed == pytest.approx(float(apart.mean()), rel=1e-5)
+
+
 def test_balanced_weights_are_those_of_scikit_learn():
     expected = compute_class_weight("balanced", classes=np.arange(3), y=LABELS)
     assert class_weights("balanced", COUNTS) == pytest.approx(expected)

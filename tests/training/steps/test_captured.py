@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from drawing import tiny_dataset
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fer_tune.config import TrialConfig
+from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.training.learning.optimisers import build_optimizer
 from fer_tune.training.learning.schedules import LearningRate
 from fer_tune.training.loop import train
@@ -217,6 +219,21 @@ def test_a_run_over_buffers_learns_the_same_to_the_bit(tiny, tmp_path, monkeypat
     assert replayed[-1]["computed_in"].endswith("; steps captured")
     assert len(made) == (3 if "freeze_depth" in settings else 1)  # anew for each freeze depth
     assert all(recorder.replayed for recorder in made)
+
+
+@pytest.mark.parametrize("votes", ["distribution", "draw"])
+def test_targets_of_votes_go_into_the_buffers_too(tmp_path, monkeypatch, votes):
+    tiny_dataset(tmp_path / "data", n_train=210, n_val=70, n_test=14, votes=True)
+    data = PreparedDataset.open(tmp_path / "data")
+    base: dict[str, Any] = {"backbone": "cnn_simpler", "epochs": 2, "batch_size": 30, "votes": votes}
+    config = TrialConfig(**base, mixup=0.4, label_smoothing=0.1, class_weighting="balanced")
+    plain = train(config, data, tmp_path / "plain", device="cpu").history
+    monkeypatch.setattr(whole_step, "reason_against", lambda *_: None)
+    monkeypatch.setattr(whole_step, "CudaGraphs", Fake)
+    replayed = train(config, data, tmp_path / "replayed", device="cpu").history
+    assert replayed[-1]["computed_in"].endswith("; steps captured")
+    assert [epoch["val_loss"] for epoch in plain] == [epoch["val_loss"] for epoch in replayed]
+    assert [epoch["train_loss"] for epoch in plain] == [epoch["train_loss"] for epoch in replayed]
 
 
 def test_the_rate_in_a_tensor_is_the_rate(monkeypatch):

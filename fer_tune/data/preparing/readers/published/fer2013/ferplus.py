@@ -6,7 +6,8 @@ Either as its script writes it, ``FER2013Train/``, ``FER2013Valid/`` and ``FER20
 
 Source: Barsoum et al. 2016, "Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label
 Distribution" (arXiv 1608.01041), and its repository. As there, a single vote counts as a slip. The label here is what
-most voted for; images where that is unknown, no face, or undecided are left out and told. The votes are kept.
+most voted for; images where that is unknown, no face, or undecided are left out and told. The votes for emotions are
+kept, but for slips.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def read(path: Path) -> RawDataset:
             files.append(place)
         if label in EIGHT:
             source = readable(_below(place, path)) if isinstance(place, Path) else row.source
-            votes = tuple(row.votes[VOTED.index(name)] for name in EIGHT)
+            votes = tuple(_counted(row.votes)[VOTED.index(name)] for name in EIGHT)
             samples.append(Sample(source, EIGHT.index(label), split_as[row.part], place, "", votes))
         else:
             left_out[label] += 1
@@ -111,7 +112,7 @@ def read(path: Path) -> RawDataset:
 
 
 def _notes(left_out: Counter[str], rows: int) -> list[str]:
-    notes = ["the label is what most of ten people voted for; single votes do not count; the votes are kept"]
+    notes = ["the label is what most of ten people voted for; single votes do not count; the others are kept"]
     if left_out:
         words = {"unknown": "unknown to most", "NF": "no face to most (NF)", "": "undecided"}
         counts = ", ".join(f"{left_out[key]:,} {said}" for key, said in words.items() if left_out[key])
@@ -123,9 +124,13 @@ def _loaded(sample: Sample, table: PixelTable | None) -> Pixels:
     return table.pixels(sample.place) if table else decode(sample.place, 1)
 
 
+def _counted(votes: tuple[int, ...]) -> list[int]:
+    return [count if count > _SLIP else 0 for count in votes]
+
+
 def _most_voted(votes: tuple[int, ...]) -> str:
     """Return the name in VOTED with most votes, or an empty string where two have as many or none has two."""
-    counted = [count if count > _SLIP else 0 for count in votes]
+    counted = _counted(votes)
     most = max(counted)
     return VOTED[counted.index(most)] if most and counted.count(most) == 1 else ""
 
