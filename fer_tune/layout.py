@@ -15,10 +15,10 @@
       refit/final.json       which of them were trained once more on train and val together (`FinalPlan`)
       refit/<config>/train_val/seed_<s>/   the same three files
       dataset.json           the dataset's card, as it was when something was refitted or tested
-      test/ledger.jsonl      every opening of the held-out split: when, what, why, the split's hash
-      test/<config>/         metrics.json, predictions.parquet, and predictions_<views>.parquet with several views;
-                             of the winner also examples.parquet (errors, with their images) and doubtful.parquet
-      test/comparison.json   the winner against the other tested configurations, on the same images
+      test/ledger.jsonl      every opening of the held-out split and what it gave: when, what, why, hashes; chained
+      test/opening_<n>/<config>/   metrics.json, predictions.parquet, and predictions_<views>.parquet with several
+                             views; of the winner also examples.parquet (errors, with their images) and doubtful.parquet
+      test/opening_<n>/comparison.json   the winner against the other tested configurations, on the same images
       report/                report.html, report.md, tables.tex, model_card.md, figures/*.png and *.pdf
       export/                what `fer-tune export` wrote: a model and preprocessing.json
 

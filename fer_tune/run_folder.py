@@ -307,15 +307,14 @@ class RunFolder:
     def ledger_file(self) -> Path:
         return self.path / "test" / "ledger.jsonl"
 
-    def test(self, config_id: str) -> Path:
-        return self.path / "test" / config_id
+    def opening(self, number: int) -> Path:
+        return self.path / "test" / f"opening_{number}"
 
-    def predictions(self, config_id: str, views: str = "none") -> Path:
-        return self.test(config_id) / ("predictions.parquet" if views == "none" else f"predictions_{views}.parquet")
+    def test(self, config_id: str, opening: int) -> Path:
+        return self.opening(opening) / config_id
 
-    @property
-    def comparison_file(self) -> Path:
-        return self.path / "test" / "comparison.json"
+    def comparison_file(self, opening: int) -> Path:
+        return self.opening(opening) / "comparison.json"
 
     @property
     def report(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class FakeRun:
     top: float = 0.64
     classes: list[str] = field(default_factory=lambda: list(CLASSES))
     seed: int = 0
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat())  # with which it is known from others
 
     def write(self) -> RunFolder:
         """Write search.yaml, trials.parquet and epochs.parquet; return the folder."""
@@ -70,7 +72,7 @@ class FakeRun:
         }
         return SearchSettings(
             name=self.path.name,
-            created="2026-01-02T03:04:05+00:00",
+            created=self.created,
             dataset=DatasetRef(
                 path=str(self.dataset or self.path / "no-dataset"),
                 name=self.dataset_name,

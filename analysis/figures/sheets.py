@@ -57,7 +57,7 @@ def _decoded(data: bytes) -> NDArray[np.uint8]:
 
 def draw(run: RunRecord, test: TestResult) -> Iterator[tuple[str, str, Figure]]:
     """Yield the sheets of images as (file name, caption, figure); none for tests that kept no examples."""
-    file = run.folder.test(test.config_id) / "examples.parquet"
+    file = run.folder.test(test.config_id, test.opening) / "examples.parquet"
     if not file.is_file():
         return
     frame = pd.read_parquet(file)

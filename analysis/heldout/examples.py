@@ -100,7 +100,7 @@ def keep_examples(
     """Write ``examples.parquet`` (with the images as PNG) and ``doubtful.parquet`` beside the predictions.
 
     Args:
-        folder: ``test/<config>``.
+        folder: ``test/opening_<n>/<config>``.
         split: the open split, N images.
         probabilities: (S, N, C).
         classes: the C names.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +13,13 @@ from analysis.heldout.cost import measure, watched
 from analysis.heldout.examples import keep_examples
 from analysis.heldout.gradcam import heat
 from analysis.heldout.image_list import ImageList
+from analysis.heldout.on_record import OnRecord, check_not_opened
 from analysis.refits.plan import seed_config
 from analysis.refits.selection import Chosen, select_models
 from analysis.results import TestResult
 from analysis.run import RunRecord
 from analysis.run.cards import keep_card
-from analysis.run.predictions import write_predictions
+from analysis.run.predictions import predictions_file, write_predictions
 from analysis.statistics.intervals import RESAMPLES
 from analysis.statistics.paired import Contender, compare
 from analysis.statistics.scores import group_scores, score
@@ -94,9 +92,8 @@ def run_test(
             before and ``again`` is false.
     """
     chosen = select_models(run)
-    before = run.openings
-    if before and not again:
-        raise UserError(_opened_before(run, before))
+    if not again:
+        check_not_opened(run, str(data or ""))
     dataset = open_dataset(run, data)
     keep_card(run, dataset)
     if load is None or predict is None:
@@ -111,34 +108,27 @@ def run_test(
     for models in tested:
         models.check(dataset.val())  # a model that does not load must not cost an opening
 
-    when = datetime.now(UTC).isoformat(timespec="seconds")
     winner = chosen[0]
-    opening = {
-        "when": when,
-        "what": winner.refit.config.config_id,
-        "beside": [each.refit.config.config_id for each in chosen[1:]],
-        "seeds": tested[0].seeds,
-        "trained_on": winner.trained_on,
-        "views": ["none", *views],
-        "why": why or ("first reading" if not before else "asked for with --again"),
-        "opening": len(before) + 1,
-        "dataset": dataset.card.name,
-        "split_hash": dataset.card.split_hashes["test"],
-        "content_hash": dataset.card.content_hash,
-        "fer_tune": __version__,
-    }
-    _append(run.folder.ledger_file, opening)
+    record = OnRecord(run, dataset, again=again, why=why)
+    record.begin(
+        {
+            "what": winner.refit.config.config_id,
+            "beside": [each.refit.config.config_id for each in chosen[1:]],
+            "seeds": tested[0].seeds,
+            "trained_on": winner.trained_on,
+            "views": ["none", *views],
+        }
+    )
     split = dataset.open_test()
-    found = [models.test(split, views, when, len(before) + 1) for models in tested]
+    found = [models.test(split, views, record.when, record.number) for models in tested]
     contenders = [
         Contender(each.refit.config.config_id, each.refit.config.origin, probabilities)
         for each, (_, probabilities) in zip(chosen, found, strict=True)
     ]
     if len(contenders) > 1:
-        comparison = compare(split.labels, contenders[0], contenders[1:], opening=len(before) + 1)
-        write_json(comparison, run.folder.comparison_file)
-    else:
-        run.folder.comparison_file.unlink(missing_ok=True)  # of an earlier opening, with others
+        comparison = compare(split.labels, contenders[0], contenders[1:], opening=record.number)
+        write_json(comparison, run.folder.comparison_file(record.number))
+    record.end([result for result, _ in found])
     return found[0][0]
 
 
@@ -216,7 +206,8 @@ class _Models:
 
     def test(self, split: Split, views: tuple[str, ...], when: str, opening: int) -> tuple[TestResult, NDArray[Any]]:
         """Predict, score and write; return the result and the (S, N, C) probabilities of the images alone."""
-        card, config, folder = self._card, self._chosen.refit.config, self._run.folder
+        card, config = self._card, self._chosen.refit.config
+        folder = self._run.folder.test(config.config_id, opening)
         kinds = ("none", *views)
         blocks: dict[str, list[NDArray[Any]]] = {kind: [] for kind in kinds}
         cost = None
@@ -233,7 +224,7 @@ class _Models:
             for kind, found in probabilities.items()
         }
         for kind, found in probabilities.items():
-            write_predictions(folder.predictions(config.config_id, kind), split, found, card.classes, self.seeds)
+            write_predictions(predictions_file(folder, kind), split, found, card.classes, self.seeds)
         result = TestResult(
             **dict(scored["none"]),
             config_id=config.config_id,
@@ -255,27 +246,6 @@ class _Models:
             views={kind: scored[kind] for kind in views},
         )
         if result.role == "winner":
-            keep_examples(folder.test(config.config_id), split, probabilities["none"], card.classes, self._look)
-        write_json(result, folder.test(config.config_id) / "metrics.json")
+            keep_examples(folder, split, probabilities["none"], card.classes, self._look)
+        write_json(result, folder / "metrics.json")
         return result, probabilities["none"]
-
-
-def _opened_before(run: RunRecord, openings: list[dict[str, Any]]) -> str:
-    last = openings[-1]
-    file = run.folder.test(last["what"]) / "metrics.json"
-    result = f"its result is in {file}" if file.is_file() else "it left no result"
-    times = "once" if len(openings) == 1 else f"{len(openings)} times"
-    return (
-        f"{run.place}: the held-out split was opened {times}, last on {last['when']} for {last['what']}; "
-        f"{result}.\n"
-        "A split that is read until the number pleases is a validation split. "
-        f"To read it once more, counted in the report: `fer-tune test {run.place} --again`"
-    )
-
-
-def _append(ledger: Path, line: dict[str, Any]) -> None:
-    ledger.parent.mkdir(parents=True, exist_ok=True)
-    with ledger.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-        file.flush()
-        os.fsync(file.fileno())  # on record before the split is read, whatever happens next

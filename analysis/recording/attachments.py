@@ -54,7 +54,7 @@ def for_test(run: RunRecord, test: TestResult, *, images: bool) -> Attachments:
     if run.comparison is not None and run.comparison.opening == test.opening:
         tables["against"] = [_pair_row(pair.model_dump()) for pair in run.comparison.pairs]
     if images:
-        tables["mistakes"] = _mistakes(run.folder.test(test.config_id) / "examples.parquet")
+        tables["mistakes"] = _mistakes(run.folder.test(test.config_id, test.opening) / "examples.parquet")
     return Attachments(
         {name: rows for name, rows in tables.items() if rows},
         {"confusion": _confusion(test)} | _curves(predictions),

@@ -42,11 +42,11 @@ def _spans(prose: str) -> list[Span]:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A paragraph: plain, quiet (what a table holds, how it was measured), or the report's answer."""
+    """A paragraph: plain, quiet (what a table holds, how it was measured), a warning, or the report's answer."""
 
     kind: ClassVar[str] = "paragraph"
     text: Text
-    look: Literal["plain", "quiet", "answer"] = "plain"
+    look: Literal["plain", "quiet", "warning", "answer"] = "plain"
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class Examples:
 
 def examples(run: RunRecord, test: TestResult) -> Examples | None:
     """Return the most confused pairs with their counts, and doubtful labels; None for older tests, which kept none."""
-    file = run.folder.test(test.config_id) / "doubtful.parquet"
+    file = run.folder.test(test.config_id, test.opening) / "doubtful.parquet"
     if not file.is_file():
         return None
     doubts = pd.read_parquet(file)

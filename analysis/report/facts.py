@@ -9,10 +9,12 @@ from typing import Any
 
 from analysis.report.errors import Examples, examples
 from analysis.report.findings import Standing, answer, chosen, found_as, limits, luck
+from analysis.report.openings import openings_sentences
 from analysis.report.rows import Compared, compared, cost_rows, leader_rows, open_settings, refit_rows, versus_rows
 from analysis.results import MORE, VIEW_NAMES, Scores, TestResult
 from analysis.run import RunRecord
 from analysis.run.cards import dataset_card
+from analysis.run.openings import Openings, openings_of, split_ledger
 from analysis.trials.budget import savings_sentences
 from analysis.trials.early_judgement import scheduler_words
 from analysis.trials.importance import Importances
@@ -52,6 +54,7 @@ class Facts:
     backbones: list[str]
     mattered: dict[str, str]  # of each backbone with enough trials, in a sentence
     openings: list[dict[str, Any]]
+    openings_said: list[str]  # what is to be known of them: faults of the records, other runs on the same images
     how: list[tuple[str, str]]
     limits: list[str]
     version: str
@@ -78,6 +81,7 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
     """
     settings = run.settings
     test = stand.test
+    known = openings_of(run, split_ledger(run))
     return Facts(
         title=settings.name,
         dataset=settings.dataset.name,
@@ -104,8 +108,9 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
         examples=None if test is None else examples(run, test),
         backbones=settings.backbones,
         mattered={each.backbone: each.sentence() for each in mattered},
-        openings=run.openings,
-        how=how(run, stand),
+        openings=known.own,
+        openings_said=openings_sentences(known),
+        how=how(run, stand, known),
         limits=limits(run, stand),
         version=__version__,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -195,7 +200,7 @@ def _asked(name: str, value: Any) -> str:
     return f"{name.replace('_', ' ')} {told}"
 
 
-def how(run: RunRecord, stand: Standing) -> list[tuple[str, str]]:
+def how(run: RunRecord, stand: Standing, known: Openings) -> list[tuple[str, str]]:
     """Return how the figures were obtained, as (name, text)."""
     settings = run.settings
     status = [row["status"] for row in run.rows]
@@ -225,7 +230,7 @@ def how(run: RunRecord, stand: Standing) -> list[tuple[str, str]]:
         found.append(("last training", words))
     if stand.test is not None:
         found += [("choice", chosen(stand)), ("intervals", stand.test.method)]
-    reads = len(run.openings)
+    reads = len(known.own)
     found.append(
         ("held-out split", "not read yet" if not reads else f"read {'once' if reads == 1 else f'{reads} times'}")
     )

@@ -16,6 +16,7 @@ from analysis.report.findings import Standing
 from analysis.report.rows import by_mean
 from analysis.results import TestResult
 from analysis.run import RunRecord
+from analysis.run.predictions import predictions_file
 from analysis.trials.axes import points, search_axes
 from analysis.trials.importance import Importances
 from analysis.trials.pareto import MEANINGS, measured, second_objective
@@ -103,7 +104,7 @@ def _held_out(run: RunRecord, stand: Standing, test: TestResult) -> Iterator[Dra
     if stand.comparison is not None and stand.comparison.pairs:
         words = "Points of accuracy that the winner has more than each other tested configuration, on the same images."
         yield Drawn("differences", "differences", words, heldout.differences(stand.comparison.pairs))
-    if run.folder.predictions(test.config_id).is_file():
+    if predictions_file(run.folder.test(test.config_id, test.opening)).is_file():
         predictions = run.predictions(test.config_id)
         words = "ROC curve of each class against the rest, from the mean probabilities of the seeds."
         yield Drawn("held-out", "roc", words, heldout.roc(predictions))

@@ -28,6 +28,15 @@ class Predictions:
     probabilities: NDArray[np.float32]  # (S, N, C)
 
 
+def predictions_file(folder: Path, views: str = "none") -> Path:
+    """Return the file with the predictions of one kind of views, in the folder of a tested configuration.
+
+    >>> predictions_file(Path("test"), "flip").name
+    'predictions_flip.parquet'
+    """
+    return folder / ("predictions.parquet" if views == "none" else f"predictions_{views}.parquet")
+
+
 def write_predictions(
     target: Path, split: Split, probabilities: NDArray[Any], classes: list[str], seeds: list[int]
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from analysis.results import Comparison, TestResult
-from analysis.run.predictions import Predictions, read_predictions
+from analysis.run import ledger
+from analysis.run.predictions import Predictions, predictions_file, read_predictions
 from fer_tune.errors import UserError
 from fer_tune.layout import EPOCHS, RESULT
 from fer_tune.run_folder import (
@@ -180,32 +180,46 @@ class RunRecord:
 
     @property
     def openings(self) -> list[dict[str, Any]]:
-        """Every opening of the held-out split, oldest first: the lines of ``test/ledger.jsonl``."""
-        if not self.folder.ledger_file.is_file():
-            return []
-        lines = self.folder.ledger_file.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.strip()]
+        """Every opening of the held-out split by this run, oldest first: those lines of ``test/ledger.jsonl``.
+
+        `analysis.run.openings` checks them, and knows of other runs on the same split.
+        """
+        return ledger.read(self.folder.ledger_file).openings
 
     @property
-    def tests(self) -> list[TestResult]:
-        """The ``metrics.json`` of every configuration that was tested: the latest opening first, its winner first."""
-        files = sorted(self.folder.path.glob("test/*/metrics.json"))
+    def all_tests(self) -> list[TestResult]:
+        """The ``metrics.json`` of every opening: the latest opening first, its winner first."""
+        files = sorted(self.folder.path.glob("test/opening_*/*/metrics.json"))
         found = [TestResult.model_validate_json(file.read_text(encoding="utf-8")) for file in files]
         return sorted(found, key=lambda result: (-result.opening, result.role != "winner", result.config_id))
 
     @property
+    def tests(self) -> list[TestResult]:
+        """The latest result of every configuration that was tested, in the order of `all_tests`."""
+        found: dict[str, TestResult] = {}
+        for result in self.all_tests:
+            found.setdefault(result.config_id, result)
+        return list(found.values())
+
+    @property
     def comparison(self) -> Comparison | None:
-        """The winner against the other tested configurations; None where nothing else was tested."""
-        file = self.folder.comparison_file
-        return Comparison.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None
+        """The winner of the latest test against the others in its opening; None where nothing else was tested."""
+        tests = self.all_tests
+        file = self.folder.comparison_file(tests[0].opening) if tests else None
+        if file is None or not file.is_file():
+            return None
+        return Comparison.model_validate_json(file.read_text(encoding="utf-8"))
 
     def predictions(self, config_id: str, views: str = "none") -> Predictions:
-        """Return what the seeds of a tested configuration predict for the held-out images.
+        """Return what the seeds of a tested configuration predict for the held-out images, in its latest test.
 
         Raises:
             UserError: it was not tested, or not with these views.
         """
-        return read_predictions(self.folder.predictions(config_id, views))
+        test = next((test for test in self.tests if test.config_id == config_id), None)
+        if test is None:
+            raise UserError(f"{self.place}: {config_id} was not tested; `fer-tune test` does")
+        return read_predictions(predictions_file(self.folder.test(config_id, test.opening), views))
 
 
 def read_run(path: str | Path) -> RunRecord:

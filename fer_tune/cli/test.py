@@ -14,6 +14,8 @@ def command(given: dict[str, Any]) -> None:
 
     from analysis import load_run
     from analysis.report.console import class_table, score_table
+    from analysis.report.openings import openings_sentences
+    from analysis.run.openings import openings_of, split_ledger
     from analysis.words import percent, span
 
     console = Console(soft_wrap=True, highlight=False)
@@ -30,7 +32,10 @@ def command(given: dict[str, Any]) -> None:
     if comparison is not None:
         for pair in comparison.pairs:
             console.print(f"against {pair.second_origin}: {pair.words}", markup=False)
-    if result.opening > 1:
-        console.print(f"the held-out split was opened {result.opening} times in this run; the report says so")
-    console.print(f"recorded in {run.folder.test(result.config_id)}")
+    known = openings_of(run, split_ledger(run))
+    if len(known.own) > 1:
+        console.print(f"the held-out split was opened {len(known.own)} times in this run; the report says so")
+    for line in openings_sentences(known):
+        console.print(f"note: {line}", markup=False)
+    console.print(f"recorded in {run.folder.test(result.config_id, result.opening)}")
     console.print(f"next: fer-tune report {run.place}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import load_seed, make_run, predict_seed
+from made_run import load_seed, make_run, predict_seed
 from matplotlib.figure import Figure
 
 from analysis import compare

@@ -55,7 +55,7 @@ def test_too_many_failures_everywhere(made) -> None:
 def test_predictions_give_the_recorded_metrics_in_scikit_learn(made, models) -> None:
     plan = made.refit([[0.6, 0.61, 0.62]])
     result = run_test(made.run, **models)
-    folder = made.run.folder.test(plan.configs[0].config_id)
+    folder = made.run.folder.test(plan.configs[0].config_id, 1)
     frame = pd.read_parquet(folder / "predictions.parquet")
     columns = [name for name in frame if name.startswith("p_")]
     assert len(frame) == 3 * 210
@@ -151,7 +151,7 @@ def test_predictions_read_back_as_they_were_written(tested) -> None:
     assert read.seeds == winner.seeds
     assert read.classes == made.card.classes
     assert read.probabilities.sum(-1) == pytest.approx(1, abs=1e-5)
-    with pytest.raises(UserError, match="`fer-tune test` writes it"):
+    with pytest.raises(UserError, match="nothing was not tested; `fer-tune test` does"):
         made.run.predictions("nothing")
 
 
@@ -182,7 +182,7 @@ def test_a_second_opening_needs_again_and_is_counted(made, models) -> None:
     with pytest.raises(UserError) as refused:
         run_test(made.run, **models)
     assert first.when in str(refused.value)
-    assert str(made.run.folder.test(first.config_id) / "metrics.json") in str(refused.value)
+    assert str(made.run.folder.test(first.config_id, 1) / "metrics.json") in str(refused.value)
     assert "--again" in str(refused.value)
     assert len(made.run.openings) == 1
     second = run_test(made.run, again=True, why="the labels were corrected", **models)
@@ -241,7 +241,7 @@ def test_a_model_that_does_not_do_what_it_did_costs_no_opening(made, monkeypatch
     result = run_test(made.run, device="cpu", views=("flip", "ten_crop"), resamples=50)
     assert result.cost.parameters == sum(parameter.numel() for parameter in model.parameters())
     assert set(result.views) == {"flip", "ten_crop"}
-    frame = pd.read_parquet(made.run.folder.test(config.config_id) / "examples.parquet")
+    frame = pd.read_parquet(made.run.folder.test(config.config_id, 1) / "examples.parquet")
     assert frame["heat"].notna().all()  # a convolutional network tells where it looked
 
 

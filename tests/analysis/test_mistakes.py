@@ -59,7 +59,7 @@ def test_a_label_is_doubtful_when_all_seeds_agree_and_are_as_sure_as_they_usuall
 
 def test_the_test_keeps_the_images_themselves(tested) -> None:
     made, result = tested
-    frame = pd.read_parquet(made.run.folder.test(result.config_id) / "examples.parquet")
+    frame = pd.read_parquet(made.run.folder.test(result.config_id, 1) / "examples.parquet")
     split = PreparedDataset.open(made.data).open_test()
     assert len(frame) <= MISTAKES + PAIRS * PER_PAIR
     for row in frame.to_dict("records"):

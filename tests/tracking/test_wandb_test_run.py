@@ -18,6 +18,7 @@ import analysis.recording.attachments
 from analysis import Run, load_run
 from analysis.recording.record import record_test
 from analysis.results import TestResult
+from analysis.run.predictions import predictions_file
 
 PNG = b"\x89PNG"
 
@@ -124,7 +125,7 @@ def files(folder: Path) -> list[Path]:
 
 def test_no_image_and_no_name_of_one_is_recorded_unasked(run: Run) -> None:
     one, result = recorded(run)
-    doubtful = pd.read_parquet(run.folder.test(result.config_id) / "doubtful.parquet")
+    doubtful = pd.read_parquet(run.folder.test(result.config_id, 1) / "doubtful.parquet")
     assert len(doubtful)  # else this test would see nothing
     assert not any(PNG in file.read_bytes() for file in files(run.folder.wandb))
     assert not any("mistakes" in row for rows in one.history for row in rows)
@@ -138,7 +139,7 @@ def test_with_leave_the_mistakes_are_shown(run: Run, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("FER_TUNE_WANDB_IMAGES", "yes")
     monkeypatch.setattr(analysis.recording.attachments, "IMAGES", 3)
     one, result = recorded(run)
-    kept = pd.read_parquet(run.folder.test(result.config_id) / "examples.parquet")
+    kept = pd.read_parquet(run.folder.test(result.config_id, 1) / "examples.parquet")
     rows = one.table("mistakes")
     assert [row["source"] for row in rows] == kept["source"][:3].tolist()
     assert rows[0]["heat"] is None  # the stand-in models cannot tell where they look
@@ -146,7 +147,7 @@ def test_with_leave_the_mistakes_are_shown(run: Run, monkeypatch: pytest.MonkeyP
     assert len(images) == 3
     with Image.open(next(iter(images.values()))) as image:
         assert image.size == (24, 24)
-    doubtful = pd.read_parquet(run.folder.test(result.config_id) / "doubtful.parquet")
+    doubtful = pd.read_parquet(run.folder.test(result.config_id, 1) / "doubtful.parquet")
     (report,) = [one.content(name)["report.md"].read_text() for name in one.logged if name.endswith("-report")]
     assert f"| `{doubtful['source'][0]}` |" in report
 
@@ -162,7 +163,7 @@ def test_a_leave_that_cannot_be_read_is_none(
 
 def test_what_cannot_be_gathered_does_not_cost_the_scores(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     result = run.tests[0]
-    run.folder.predictions(result.config_id).unlink()
+    predictions_file(run.folder.test(result.config_id, 1)).unlink()
     record_test(run, result)
     (warning,) = warnings(caplog)
     assert warning.startswith("W&B: tables, charts and artifacts of the test are not recorded: ")

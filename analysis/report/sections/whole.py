@@ -47,6 +47,7 @@ def describe(facts: Facts, pictures: list[Picture]) -> Report:
 
 def _opening(facts: Facts) -> list[Block]:
     blocks: list[Block] = [Paragraph(text(facts.answer), "answer")]
+    blocks += [Paragraph(text(line), "warning") for line in facts.openings_said]
     if facts.luck:
         blocks.append(Paragraph(text(facts.luck)))
     if facts.next_command:

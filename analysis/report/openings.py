@@ -1,0 +1,22 @@
+"""What a reader of a run's figures has to know of the openings of its held-out split, beside their number."""
+
+from __future__ import annotations
+
+from analysis.run.openings import Openings
+from analysis.words import count
+
+
+def openings_sentences(known: Openings) -> list[str]:
+    """Return a sentence where the records do not hold, and one where other runs read the same images."""
+    found = []
+    if known.faults:
+        found.append(
+            "The records of the held-out split do not hold, so how often it was read, or whether these are the results "
+            f"that it gave, is not certain: {'; '.join(known.faults)}."
+        )
+    if names := known.other_runs:
+        found.append(
+            f"The same held-out images were read by {count(len(names), 'other run')} too: {', '.join(names)}. The best "
+            "of several runs on one split flatters itself."
+        )
+    return found
