@@ -29,16 +29,18 @@ def save_table(table: pd.DataFrame, target: Path) -> None:
         if target.suffix == ".parquet":
             table.to_parquet(temporary, index=False)
         elif target.suffix == ".md":
-            temporary.write_text(_markdown(table), encoding="utf-8")
+            temporary.write_text(markdown_rows(table), encoding="utf-8")
         else:
             table.to_csv(temporary, index=False)
 
 
-def _markdown(table: pd.DataFrame) -> str:
+def markdown_rows(table: pd.DataFrame, *, header: bool = True) -> str:
+    """Return ``table`` as lines of a Markdown table, with or without its header."""
+
     def cell(value: Any) -> str:
         text = "" if value is None or value != value else f"{value:.4g}" if isinstance(value, float) else str(value)
         return text.replace("|", "\\|")
 
-    lines = [list(map(str, table.columns)), ["---"] * len(table.columns)]
+    lines = [list(map(str, table.columns)), ["---"] * len(table.columns)] if header else []
     lines += [[cell(value) for value in row] for row in table.itertuples(index=False)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from fer_tune.door import door
+from fer_tune.door import Interrupted, door
+from fer_tune.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.run import RunRecord
+
+_LISTED = 20  # broken images that a message names
 
 
 @door
@@ -30,6 +34,9 @@ def predict(
     views: Annotated[Literal["none", "flip", "ten_crop"], Doc("Average over views of each image.")] = "none",
     split: Annotated[str, Doc("Of a prepared dataset: train or val.")] = "val",
     device: Annotated[str | None, Doc("cpu or cuda. (default: a GPU if there is one)")] = None,
+    out: Annotated[
+        str | Path | None, Doc("Write every probability to this .csv, .parquet or .md, part by part as it comes.")
+    ] = None,
 ) -> pd.DataFrame:
     """Predict the emotion in each image of SOURCE, with the refitted winner of RUN (the mean of its seeds).
 
@@ -41,33 +48,48 @@ def predict(
 
     Returns:
         A row per image: ``source``, ``label`` where it is known, ``top_1`` and ``probability_1`` to ``top_k``, and
-        ``p_<class>`` for every class.  ``attrs["models"]`` of the frame names the models.
+        ``p_<class>`` for every class.  ``attrs["models"]`` of the frame names the models, ``attrs["unreadable"]`` has
+        image -> reason for those that could not be read.
 
     Raises:
-        UserError: nothing is refitted, or an image cannot be read.
+        UserError: nothing is refitted, no image can be read, or ``out`` cannot be written.
+        Interrupted: Ctrl-C; what is computed is in ``out``.
     """
     import pandas as pd
     import torch
 
-    from analysis.use.predicting import in_memory, network, prediction_table, read_source
+    from analysis.use.growing import Growing
+    from analysis.use.predicting import network, prediction_table
+    from analysis.use.progress import Progress
+    from analysis.use.sources import in_memory, kinds, read_source
     from fer_tune.data.prepared.card import CARD_FILE
     from fer_tune.storage.runs import kept
 
+    growing = None if out is None else Growing(Path(out))
     with kept(run.folder):
         models = network(run, config, seed)
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     classes = models.card.classes
-    labelled = isinstance(source, str | Path) and (Path(source) / CARD_FILE).is_file()
-    parts = (
-        read_source(Path(source), models.card, split)
-        if isinstance(source, str | Path)
-        else in_memory(source, models.card)
-    )
-    frames = []
-    for images, probabilities in models.predict(parts, chosen, views):
-        labels = [classes[label] for label in images.labels] if labelled else None
-        frames.append(prediction_table(images, probabilities, classes, min(top_k, len(classes)), labels=labels))
+    is_path = isinstance(source, str | Path)
+    labelled = is_path and (Path(source) / CARD_FILE).is_file()
+    images = read_source(Path(source), models.card, split) if is_path else in_memory(source, models.card)
+    frames: list[pd.DataFrame] = []
+    with growing or contextlib.nullcontext(), Progress(images.total) as progress:
+        try:
+            for part, probabilities in models.predict(images, chosen, views):
+                labels = [classes[label] for label in part.labels] if labelled else None
+                frames.append(prediction_table(part, probabilities, classes, min(top_k, len(classes)), labels=labels))
+                if growing is not None:
+                    growing.add(frames[-1])
+                progress.show(sum(map(len, frames)) + len(images.faults))
+        except KeyboardInterrupt:
+            done = f"stopped; {sum(map(len, frames)):,} images are predicted"
+            raise Interrupted(f"{done}, in {out}" if out else f"{done}; --out FILE.csv keeps them", run) from None
+    if not frames:
+        listed = "".join(f"\n  {fault.source}: {fault.reason}" for fault in images.faults[:_LISTED])
+        raise UserError(f"{source}: cannot be read as an image: nothing in it can; {kinds()}{listed}")
     frame = pd.concat(frames, ignore_index=True)
     told = f"{models.config_id}, mean of {len(models.seeds)} seeds" if len(models.seeds) > 1 else models.config_id
     frame.attrs["models"] = f"{told}, trained on {models.trained_on}"
+    frame.attrs["unreadable"] = {fault.source: fault.reason for fault in images.faults}
     return frame

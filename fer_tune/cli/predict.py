@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,27 +18,14 @@ _SHOWN = 50  # images: a terminal's scroll, no more; --out has all
 
 
 @made_from(predict, arguments=("source",))
-def command(
-    given: dict[str, Any],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Write every probability to this .csv, .parquet or .md.", metavar="FILE"),
-    ] = None,
-) -> None:
+def command(given: dict[str, Any]) -> None:
     from rich.console import Console
 
     from analysis import load_run
-    from fer_tune.errors import UserError
 
-    if out is not None and out.suffix not in (".csv", ".parquet", ".md"):
-        raise UserError(f"--out {out}: its name must end in .csv, .parquet or .md")
-    run = load_run(given.pop("run"))
+    run, out = load_run(given.pop("run")), given.get("out")
     frame = run.predict(**given)
     console = Console(soft_wrap=True, highlight=False)
-    if out is not None:
-        from analysis.saving import save_table
-
-        save_table(frame, out)
     console.print(_table(frame.head(_SHOWN)))
     if len(frame) > _SHOWN:
         rest = f"{len(frame) - _SHOWN:,} more images"
@@ -56,6 +43,11 @@ def command(
             part = "; these images played a part in training or choosing"
         console.print(f"right: {100 * found.estimate:.1f} % of {len(frame):,} images ({interval}{part})")
     console.print(f"({frame.attrs['models']})", markup=False)
+    if unreadable := frame.attrs["unreadable"]:
+        console.print(f"{len(unreadable):,} images could not be read, the others are predicted:", markup=False)
+        for source, reason in unreadable.items():
+            console.print(f"  {source}: {reason}", markup=False)
+        raise typer.Exit(1)
 
 
 def _table(frame: pd.DataFrame) -> Table:

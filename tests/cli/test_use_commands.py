@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from wild import Pen, table, turned
 
 from analysis import load_run
 from analysis.refits.plan import plan_refits
-from analysis.use import predicting
-from analysis.use.predicting import network, read_source
+from analysis.use import sources
+from analysis.use.predicting import network
+from analysis.use.sources import read_source
 from fer_tune.cli import compare, export, predict
 from fer_tune.data.prepared.store import PreparedDataset
+from fer_tune.door import Interrupted
 from fer_tune.errors import UserError
 from fer_tune.files import write_json
 from fer_tune.models import create_model
@@ -130,11 +133,103 @@ def test_more_images_than_memory_holds_are_read_in_parts(
     made: FakeRun, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call("predict", made.path, faces, "--out", tmp_path / "whole.csv")
-    monkeypatch.setattr(predicting, "AT_ONCE", 1)
+    monkeypatch.setattr(sources, "AT_ONCE", 1)
     call("predict", made.path, faces, "--out", tmp_path / "parts.csv")
     whole, parts = pd.read_csv(tmp_path / "whole.csv"), pd.read_csv(tmp_path / "parts.csv")
     assert list(parts["source"]) == list(whole["source"])
     assert parts["p_happy"].to_numpy() == pytest.approx(whole["p_happy"].to_numpy(), abs=1e-5)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "md", "parquet"])
+def test_broken_images_are_passed_over_and_listed(
+    made: FakeRun, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    call("predict", made.path, faces, "--out", tmp_path / "whole.csv")
+    whole = pd.read_csv(tmp_path / "whole.csv")
+    (faces / "0.png").write_bytes(b"")
+    (faces / "c.jpg").write_bytes((faces / "deeper" / "b.jpg").read_bytes()[:200])
+    (faces / "d.png").symlink_to("nowhere.png")
+    monkeypatch.setattr(sources, "AT_ONCE", 1)  # a part with nothing in it is one too
+    out = tmp_path / f"found.{suffix}"
+    shown = call("predict", made.path, faces, "--out", out, code=1)
+    assert "3 images could not be read, the others are predicted:" in shown
+    assert f"{faces}/0.png: empty file (0 bytes)" in shown
+    assert f"{faces}/c.jpg: " in shown
+    assert f"{faces}/d.png: a link that leads nowhere" in shown
+    if suffix == "md":
+        lines = out.read_text().splitlines()
+        assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {source}" for source in whole["source"]]
+        return
+    frame = pd.read_csv(out) if suffix == "csv" else pd.read_parquet(out)
+    assert list(frame["source"]) == list(whole["source"])
+    assert frame["p_sad"].to_numpy() == pytest.approx(whole["p_sad"].to_numpy(), abs=1e-5)
+
+
+def test_python_is_given_what_could_not_be_read(made: FakeRun, faces: Path) -> None:
+    (faces / "0.png").write_bytes(b"")
+    frame = load_run(made.path).predict(faces)
+    assert frame.attrs["unreadable"] == {f"{faces}/0.png": "empty file (0 bytes)"}
+    assert len(frame) == 2
+    with pytest.raises(UserError, match="image 1: float64"):
+        load_run(made.path).predict([np.zeros((4, 4), np.uint8), np.zeros((4, 4))])
+
+
+def test_what_is_predicted_when_it_ends_early_is_written(
+    made: FakeRun, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "AT_ONCE", 1)
+    decode, seen = sources.decode, []
+
+    def interrupted(file: Path, channels: int) -> Any:
+        seen.append(file)
+        if len(seen) > 1:
+            assert len(pd.read_csv(tmp_path / "found.csv")) == 1  # it is there while the next one is read
+            raise stop
+        return decode(file, channels)
+
+    monkeypatch.setattr(sources, "decode", interrupted)
+    for stop in (KeyboardInterrupt(), MemoryError()):
+        seen.clear()
+        with pytest.raises((Interrupted, MemoryError)) as told:
+            load_run(made.path).predict(faces, out=tmp_path / "found.csv")
+        assert len(pd.read_csv(tmp_path / "found.csv")) == 1
+        if isinstance(stop, KeyboardInterrupt):
+            assert str(told.value) == f"stopped; 1 images are predicted, in {tmp_path / 'found.csv'}"
+
+
+def test_an_interrupt_ends_the_command_with_130_and_parquet_can_be_read(
+    made: FakeRun, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "AT_ONCE", 1)
+    decode, seen = sources.decode, []
+
+    def interrupted(file: Path, channels: int) -> Any:
+        seen.append(file)
+        if len(seen) > 1:
+            raise KeyboardInterrupt
+        return decode(file, channels)
+
+    monkeypatch.setattr(sources, "decode", interrupted)
+    shown = call("predict", made.path, faces, "--out", tmp_path / "found.parquet", code=130)
+    assert "stopped; 1 images are predicted" in shown
+    assert len(pd.read_parquet(tmp_path / "found.parquet")) == 1
+
+
+def test_names_that_are_no_utf8_are_written(made: FakeRun, faces: Path, tmp_path: Path) -> None:
+    (faces / "a.png").rename(os.fsdecode(os.fsencode(faces) + b"/caf\xe9.png"))
+    call("predict", made.path, faces, "--out", tmp_path / "found.csv")
+    assert f"{faces}/caf\\xe9.png" in list(pd.read_csv(tmp_path / "found.csv")["source"])
+
+
+def test_where_nothing_can_be_written_is_told_before_anything_is_computed(
+    made: FakeRun, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    faces.with_suffix(".csv").mkdir()
+    monkeypatch.setattr(sources, "read_source", None)
+    for out in (tmp_path / "file" / "found.csv", faces.with_suffix(".csv")):
+        with pytest.raises(UserError, match=r"cannot be written.*; name another file"):
+            call("predict", made.path, faces, "--out", out)
 
 
 def test_a_prepared_dataset_with_its_labels(made: FakeRun, tmp_path: Path) -> None:

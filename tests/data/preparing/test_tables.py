@@ -10,6 +10,7 @@ from PIL import Image
 from wild import EIGHT, SEVEN, Pen, parquet, pixel_csv, table
 
 from fer_tune.data.preparing.readers import read_raw
+from fer_tune.data.preparing.readers.base import Fault
 from fer_tune.data.preparing.readers.tables.columns import find_columns, parsed
 from fer_tune.data.preparing.readers.tables.images_of import table_images
 from fer_tune.errors import UserError
@@ -270,12 +271,16 @@ def test_train_csv_alone_is_divided_and_test_csv_can_be_predicted(tmp_path, prep
     card, _ = prepared(root)
     assert (card.name, tuple(card.classes)) == ("challenge", SEVEN)
     assert card.hygiene["unlabelled"] == ["test.csv"]
-    found = list(table_images(root / "test.csv"))
+    found = list(table_images(root / "test.csv", []))
     assert [name for name, _ in found] == [f"test.csv:{line}" for line in range(2, 8)]
     pen = Pen(5)
     np.testing.assert_array_equal(found[0][1], pen.pixels((48, 48)))
     with pytest.raises(UserError, match="no column with images"):
-        list(table_images(table(tmp_path / "x.csv", "a,b", [(1, 2)])))
+        list(table_images(table(tmp_path / "x.csv", "a,b", [(1, 2)]), []))
+    faults: list[Fault] = []
+    broken = table(tmp_path / "y.csv", "pixels", [(f'"{pen.text()}"',), ("7 8",), (f'"{pen.text()}"',)])
+    assert [name for name, _ in table_images(broken, faults)] == ["y.csv:2", "y.csv:4"]
+    assert faults == [Fault("y.csv:3", "2 pixel values make no square image")]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from fer_tune.data.preparing.readers.base import Pixels, UnreadableError
+from fer_tune.data.preparing.readers.base import Fault, Pixels, UnreadableError
 from fer_tune.data.preparing.readers.tables.cells import Cell, box_of, load_cell
 from fer_tune.data.preparing.readers.tables.columns import find_columns
 from fer_tune.data.preparing.readers.tables.files import open_table
@@ -13,11 +13,15 @@ from fer_tune.data.preparing.readers.tables.pictures import Pictures
 from fer_tune.errors import UserError
 
 
-def table_images(file: Path) -> Iterator[tuple[str, Pixels]]:
+def table_images(file: Path, faults: list[Fault]) -> Iterator[tuple[str, Pixels]]:
     """Yield the name (file:line) and the pixels, (H, W) or (H, W, 3), of each row of ``file``.
 
+    Args:
+        file: the table.
+        faults: gets the rows that cannot be read, which are passed over.
+
     Raises:
-        UserError: no column holds images, or one of them cannot be read.
+        UserError: no column holds images.
     """
     table = open_table(file)
     columns = find_columns(table.names, binary=table.binary)
@@ -32,4 +36,4 @@ def table_images(file: Path) -> Iterator[tuple[str, Pixels]]:
             picture = pictures.find(str(row.values[by_path]), file.parent) if by_path else None
             yield row.source, load_cell(Cell(table, row.place, columns, picture, box_of(row.values, columns)))
         except UnreadableError as error:
-            raise UserError(f"{row.source}: cannot be read as an image: {error}") from None
+            faults.append(Fault(row.source, str(error)))
