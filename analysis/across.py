@@ -11,6 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import bars
+from analysis.refits.plan import config_id
+from analysis.refits.selection import best_refit
 from analysis.results import Comparison, TestResult
 from analysis.run import ConfigRefit, RunRecord, read_run
 from analysis.statistics.paired import Contender
@@ -21,6 +23,7 @@ COLUMNS = (
     "run",
     "dataset",
     "backbone",
+    "config",
     "trials",
     "hours",
     "search_accuracy",
@@ -41,7 +44,9 @@ class Across:
     """What `compare` returns.
 
     Attributes:
-        table: a row per run and backbone, `COLUMNS`; shares in [0, 1], NaN for what is not done yet.
+        table: a row per run and backbone, `COLUMNS`; shares in [0, 1], NaN for what is not done yet.  The accuracies
+            of a row, in the search, of its refits and on the held-out split, are of one configuration, ``config``:
+            the tested winner, else the best refitted one, else the best of the search.
         comparisons: per held-out split that several runs tested on, the best of their winners against the others.
         notes: what to mind when reading the table.
     """
@@ -101,34 +106,63 @@ def _names(runs: list[RunRecord]) -> list[str]:
 
 def _rows(run: RunRecord, name: str) -> list[dict[str, Any]]:
     found = []
-    test = run.tests[0] if run.tests else None
     for backbone in run.settings.backbones:
         trials = [row for row in run.rows if row["backbone"] == backbone]
-        best = next((row for row in run.ranked if row["backbone"] == backbone), None)
-        refits = [refit for refit in run.refits if refit.config.backbone == backbone and refit.values]
-        refit: ConfigRefit | None = max(refits, key=lambda each: each.mean, default=None)
-        own = test if test is not None and test.backbone == backbone else None
-        values = pd.Series([] if refit is None else refit.values, dtype=float)
+        one = _chosen(run, backbone)
+        test = one.test
+        values = pd.Series([] if one.refit is None else one.refit.values, dtype=float)
         found.append(
             {
                 "run": name,
                 "dataset": run.settings.dataset.name,
                 "backbone": backbone,
+                "config": one.config_id,
                 "trials": len(trials),
                 "hours": sum(row["seconds"] or 0.0 for row in trials) / 3600,
-                "search_accuracy": None if best is None else best["best_val_accuracy"],
+                "search_accuracy": one.search_accuracy,
                 "refit_accuracy": values.mean(),
                 "refit_sd": values.std(),
                 "seeds": len(values),
-                "test_accuracy": own and own.accuracy.value,
-                "test_low": own and own.accuracy.low,
-                "test_high": own and own.accuracy.high,
-                "test_images": own and own.images,
-                "test_macro_f1": own and own.macro_f1.value,
+                "test_accuracy": test and test.accuracy.value,
+                "test_low": test and test.accuracy.low,
+                "test_high": test and test.accuracy.high,
+                "test_images": test and test.images,
+                "test_macro_f1": test and test.macro_f1.value,
                 "openings": len(run.openings),
             }
         )
     return found
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The one configuration that a row tells of, as far as it has come."""
+
+    config_id: str | None = None  # None: no trial has ended
+    search_accuracy: float | None = None  # of its own trial; None where that failed or is not known
+    refit: ConfigRefit | None = None
+    test: TestResult | None = None
+
+
+def _chosen(run: RunRecord, backbone: str) -> _Chosen:
+    """Return what was chosen of ``backbone``: the winner that was tested, else the best refitted, else the best trial.
+
+    What was tested only to be compared with the winner is not what its backbone is judged by.
+    """
+    tests = {test.config_id: test for test in reversed(run.tests)}  # the latest opening first: it stays
+    refits = {each.config.config_id: each for each in run.refits}
+    refit = best_refit(run, backbone)
+    if run.tests and run.tests[0].backbone == backbone:
+        test = run.tests[0]
+        refit = refits.get(test.config_id)
+        if refit is None:  # refitted anew since, by another plan
+            own = (row for row in run.ranked if config_id(row["config"]) == test.config_id)
+            return _Chosen(test.config_id, next((row["best_val_accuracy"] for row in own), None), None, test)
+    if refit is not None:
+        name = refit.config.config_id
+        return _Chosen(name, refit.config.search_val_accuracy, refit, tests.get(name))
+    best = next((row for row in run.ranked if row["backbone"] == backbone), None)
+    return _Chosen() if best is None else _Chosen(config_id(best["config"]), best["best_val_accuracy"])
 
 
 def _paired(tested: list[tuple[RunRecord, str, TestResult]]) -> Comparison | None:

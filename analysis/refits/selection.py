@@ -65,6 +65,16 @@ def select_winner(run: RunRecord) -> Selection:
     return Selection(winner, words)
 
 
+def best_refit(run: RunRecord, backbone: str) -> ConfigRefit | None:
+    """Return the configuration of ``backbone`` with the best mean so far, by the rule of `select_winner`.
+
+    Refits that are still missing count like failed ones.  None where no configuration has more than half of its seeds.
+    """
+    plan = run.refit_plan
+    able = [] if plan is None else _able(run.refits, len(plan.seeds))
+    return next((refit for refit in able if refit.config.backbone == backbone), None)
+
+
 def select_candidates(run: RunRecord) -> list[Chosen]:
     """Return what is to be tested: the winner first, then what it is compared with, all named before the test.
 

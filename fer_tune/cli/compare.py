@@ -13,7 +13,11 @@ def command(
         None, "--out", help="Also write the table: .csv, .parquet or .md; or its figure: .png or .pdf.", metavar="FILE"
     ),
 ) -> None:
-    """Put several runs beside each other; winners that were tested on the same images are compared image by image."""
+    """Put several runs beside each other; winners that were tested on the same images are compared image by image.
+
+    A row's accuracies are all of one configuration of a backbone: the tested winner, else the best refitted, else the
+    best of the search.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -27,8 +31,9 @@ def command(
         raise UserError(f"--out {out}: its name must end in one of {', '.join(kinds)}")
     found = compare(runs)
     table = Table(title="accuracy in %", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("run", "dataset", "backbone", "trials", "search", "refitted", "held-out (95 %)", "read"):
-        table.add_column(name, justify="left" if name in ("run", "dataset", "backbone") else "right")
+    named = ("run", "dataset", "configuration")
+    for name in (*named, "trials", "search", "refitted", "held-out (95 %)", "read"):
+        table.add_column(name, justify="left" if name in named else "right")
     for row in found.table.to_dict("records"):
         refit = percent(row["refit_accuracy"])
         if row["refit_sd"] == row["refit_sd"]:
@@ -36,7 +41,7 @@ def command(
         test = percent(row["test_accuracy"])
         if test != "–":
             test += f" ({percent(row['test_low'])}–{percent(row['test_high'])})"
-        cells = (row["run"], row["dataset"], row["backbone"], str(row["trials"]))
+        cells = (row["run"], row["dataset"], row["config"] or row["backbone"], str(row["trials"]))
         table.add_row(*cells, percent(row["search_accuracy"]), refit, test, str(row["openings"]))
     console = Console(soft_wrap=True, highlight=False)
     console.print(table)

@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 from analysis import compare
 from analysis.across import COLUMNS
 from analysis.heldout.opening import run_test
+from analysis.refits.plan import config_id
 from fer_tune.errors import UserError
+from fer_tune.files import write_json
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +34,51 @@ def test_a_row_per_run_and_backbone_with_what_is_known(tested, other) -> None:
     assert own["test_low"] == result.accuracy.low
     assert own["refit_accuracy"] == pytest.approx(np.mean([0.6, 0.61, 0.62]))
     assert own["seeds"] == 3
-    best = max(r["best_val_accuracy"] for r in first.ranked if r["backbone"] == result.backbone)
-    assert own["search_accuracy"] == best
-    untested = found[(found["run"] == "run") & (found["backbone"] != result.backbone)].iloc[0]
-    assert np.isnan(untested["test_accuracy"])
+    assert own["config"] == result.config_id
+    other_own = found[(found["run"] == "run") & (found["backbone"] != result.backbone)].iloc[0]
+    beside = {
+        test.config_id: test.accuracy.value for test in first.tests
+    }  # the published one, tested beside the winner
+    assert other_own["config"] != result.config_id
+    assert other_own["test_accuracy"] == beside[other_own["config"]]
+
+
+def test_every_column_of_a_row_is_of_one_configuration(made, models, data) -> None:
+    """The best of the search comes second in the refits, and is not what is tested."""
+    plan = made.refit([[0.5, 0.51, 0.5], [0.6, 0.61, 0.62]])
+    second = plan.configs[1]
+    run = made.run
+    best = next(row for row in run.ranked if row["backbone"] == second.backbone)
+    assert best["best_val_accuracy"] > second.search_val_accuracy  # else the test would see nothing
+
+    def row(backbone: str) -> dict[str, object]:
+        table = compare([made.run, made.run]).table
+        return table[table["backbone"] == backbone].iloc[0].to_dict()
+
+    for test in (False, True):
+        if test:
+            run_test(made.run, **models)
+        own = row(second.backbone)
+        assert own["config"] == second.config_id
+        assert own["search_accuracy"] == second.search_val_accuracy
+        assert own["refit_accuracy"] == pytest.approx(0.61)
+        assert np.isnan(own["test_accuracy"]) == (not test)
+
+    plan.seeds.append(max(plan.seeds) + 1)  # planned and not there yet, as with an interrupted `fer-tune refit`
+    write_json(plan, run.folder.refit_file)
+    assert row(second.backbone)["config"] == second.config_id
+
+
+def test_a_backbone_that_only_the_search_knows_shows_its_best_there(made) -> None:
+    made.refit([[0.5, 0.51, 0.5]])
+    run = made.run
+    (refitted,) = run.refits
+    other = next(name for name in run.settings.backbones if name != refitted.config.backbone)
+    table = compare([run, run]).table
+    own = table[table["backbone"] == other].iloc[0]
+    best = next(row for row in run.ranked if row["backbone"] == other)
+    assert (own["config"], own["search_accuracy"]) == (config_id(best["config"]), best["best_val_accuracy"])
+    assert np.isnan(own["refit_accuracy"])
 
 
 def test_winners_on_the_same_images_are_compared_image_by_image(tested, other) -> None:
