@@ -41,7 +41,7 @@ demo: $(STAMP) ## Search, refit, test and report on an embedded dataset, into de
 
 .PHONY: test
 test: $(STAMP) ## Run the quick tests
-	@$(BIN)/pytest -m "not slow and not gpu" --numprocesses 2 --dist loadgroup
+	@$(BIN)/pytest -m "not slow and not gpu" --numprocesses 2
 
 .PHONY: test-slow
 test-slow: $(STAMP) ## Run the slow tests: Ray clusters of their own, jobs, whole searches

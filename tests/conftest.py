@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-_RAY_FOLDERS = {"cli", "search", "storage", "tracking"}  # their tests start Ray, some of them as a program
+from side_by_side import OneRay, SideBySide
 
 _CACHE = tempfile.TemporaryDirectory(prefix="fer-tune-tests-")
 
@@ -41,34 +40,33 @@ for name in ("RAY_ADDRESS", "WANDB_API_KEY", "WANDB_BASE_URL"):  # neither a clu
     os.environ.pop(name, None)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     import logging
 
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("ray").setLevel(logging.ERROR)
+    config.pluginmanager.register(OneRay())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SideBySide:
+    return SideBySide(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a GPU where there is none, and keep what starts Ray in one of the parallel processes.
-
-    So there is one Ray, and its daemons come up in time.
-    """
+    """Skip what needs a GPU where there is none."""
     if of_gpu := [item for item in items if item.get_closest_marker("gpu")]:
         import torch
 
         if not torch.cuda.is_available():
             for item in of_gpu:
                 item.add_marker(pytest.mark.skip(reason="there is no GPU"))
-    for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        if folder in _RAY_FOLDERS or "ray_local" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("ray"))
 
 
 @pytest.fixture(scope="session")
-def ray_local() -> Iterator[None]:
+def ray_local(pytestconfig: pytest.Config) -> Iterator[None]:
     """A Ray of this process, with 2 CPUs and no dashboard; the search's code joins it.
 
     Shared by all tests: none may shut it down. At the end no process of it may be left.
@@ -77,6 +75,7 @@ def ray_local() -> Iterator[None]:
 
     from fer_tune.search.cluster.ray_start import start_ray
 
+    OneRay.started(pytestconfig)
     start_ray(num_cpus=2, object_store_memory=100 * 1024**2, labels={"kind": "tests"})
     started = _descendants()
     yield
