@@ -46,9 +46,9 @@ def ran(folder: Path, **files: str) -> tuple[subprocess.CompletedProcess[str], d
     (folder / "pytest.ini").touch()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--numprocesses", "2", "."],
+        [sys.executable, "-m", "pytest", "-q", "-p", "xdist", "--numprocesses", "2", "."],
         cwd=folder,
-        env=environment | {"PYTHONPATH": str(TESTS)},
+        env=environment | {"PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,
