@@ -17,7 +17,7 @@ from fer_tune.errors import UserError, nearest
 Optimizer = Literal["adamw", "adam", "sgd", "muon"]
 Schedule = Literal["one_cycle", "cosine", "step", "plateau", "constant"]
 ClassWeighting = Literal["none", "balanced", "effective_number", "sampler"]
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Votes = Literal["majority", "distribution", "draw"]
 
 
@@ -122,7 +122,7 @@ class TrialConfig(BaseModel):
         None, ge=1, le=10_000, description="stop after this many epochs without a better validation accuracy"
     )
     target_accuracy: float | None = Field(None, gt=0, le=1, description="stop at this validation accuracy")
-    precision: Precision = Field("auto", description="fp32, bf16 mixed, or the quicker of them here")
+    precision: Precision = Field("auto", description="fp32, mixed with bf16 or fp16 (GPUs), or the quickest here")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="initial weights, batch order and augmentation")
 
 

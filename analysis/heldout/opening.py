@@ -182,6 +182,8 @@ class _Models:
         options: dict[str, Any] = {} if views == "none" else {"views": views}
         if getattr(settings, "image_size", None):
             options["image_size"] = settings.image_size
+        if getattr(settings, "precision", "auto") != "auto":
+            options["precision"] = settings.precision
         return self._predict(model, split, self._card, self._device, **options)
 
     def _look(self, images: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any] | None:

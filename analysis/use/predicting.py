@@ -61,6 +61,8 @@ class Network:
                 options: dict[str, Any] = {"views": views} if views != "none" else {}
                 if getattr(settings, "image_size", None):
                     options["image_size"] = settings.image_size
+                if getattr(settings, "precision", "auto") != "auto":
+                    options["precision"] = settings.precision
                 found.append(predict(model, images, self.card, device, **options))
             yield images, np.stack(found)
 

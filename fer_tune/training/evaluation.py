@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fer_tune.config import TrialConfig
 from fer_tune.data.batching.batches import Batches
+from fer_tune.data.batching.drawn import Drawn
 from fer_tune.data.batching.views import Kind
 from fer_tune.data.batching.views import views as make_views
 from fer_tune.data.prepared.card import DatasetCard
@@ -20,7 +23,10 @@ from fer_tune.data.prepared.store import Split
 from fer_tune.models import check_square, create_model
 from fer_tune.training.metrics import Meter
 from fer_tune.training.starting_weights import on_this_machine
-from fer_tune.training.steps.precision import set_up_gpu
+from fer_tune.training.steps.captured import Captured, reason_against
+from fer_tune.training.steps.cuda_graphs import CudaGraphs
+from fer_tune.training.steps.precision import autocast, judging_dtype, set_up_gpu
+from fer_tune.training.steps.snapshot import Snapshot
 
 EVALUATION_BATCH = 256  # on 2 cores larger batches were no faster
 
@@ -58,20 +64,82 @@ def load_model(config: TrialConfig, card: DatasetCard, checkpoint: Path, device:
     return model.to(device).eval()
 
 
-def evaluate(
-    model: nn.Module, batches: Batches, classes: int, device: torch.device, rank: int = 0, world: int = 1
-) -> dict[str, Any]:
-    """Return the metrics of `Meter.result` with the prefix ``val``; the loss is without smoothing or class weights.
+class Evaluation:
+    """Judges a model on a split, as often as it is called: each image once, in order, without augmentation.
 
-    With several ranks each sees its share of the images once, and all get the metrics of the whole split.
+    It computes in the `judging_dtype`, and its loss is without smoothing or class weights.  Like a training step it is
+    captured where that can be, with the addresses of the model's tensors: whoever moves them needs a new one.  With
+    several ranks each sees its share of the images, and all get the metrics of the whole split, those of rank 0's
+    buffers: its are the ones that are kept.
+
+    Args:
+        model: in any mode; it is left in evaluation mode.
+        batches: the split.
+        classes: how many there are.
+        config: ``precision``, and ``batch_size``: on a GPU batches have the size of the training ones, for cuDNN plans
+            each convolution anew for each shape, which takes it a second where it compiles one.
+        device, rank, world: as in training.
+
+    Attributes:
+        size: images of a batch.
     """
-    meter = Meter(classes, device, len(batches))
-    model.eval()
-    with torch.inference_mode():
-        for images, labels in batches.evaluation(EVALUATION_BATCH, rank, world):
-            logits = model(images)
-            meter.update(logits, labels, nn.functional.cross_entropy(logits, labels))
-    return meter.result("val")
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batches: Batches,
+        classes: int,
+        config: TrialConfig,
+        device: torch.device,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self._model, self._batches, self._device, self._rank, self._world = model, batches, device, rank, world
+        self._dtype = judging_dtype(config.precision, device)
+        self.size = EVALUATION_BATCH if device.type == "cpu" else max(1, config.batch_size // world)
+        self._meter = Meter(classes, device, len(batches))
+        against = reason_against(device, world, batches.resident)
+        self._run = Captured(
+            self._judge, None, self._snapshot, CudaGraphs(device) if against is None else None, refusal=against or ""
+        )
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the metrics of `Meter.result` with the prefix ``val``."""
+        if self._world > 1:
+            for buffer in self._model.buffers():
+                dist.broadcast(buffer, src=0)
+        for _ in self.batches():
+            pass
+        return self._meter.result("val")
+
+    @property
+    def held(self) -> float:
+        """Memory of its graphs in MiB, see `Captured.held`."""
+        return self._run.held
+
+    def batches(self) -> Iterator[None]:
+        """Judge a batch with each ``next``, for who takes the time of one."""
+        self._model.eval()
+        self._meter.clear()
+        for drawn in self._batches.in_order(self.size, self._rank, self._world):
+            self._run(drawn.chosen)
+            yield
+
+    def release(self) -> None:
+        """Give up what is captured, and its memory."""
+        self._run.release()
+
+    def _judge(self, chosen: Tensor) -> None:
+        """Count the images ``chosen``, (B,) int64 places in the split."""
+        with torch.no_grad():
+            images, labels = self._batches.made(Drawn(chosen))
+            with autocast(self._dtype, self._device):
+                logits = self._model(images)
+            logits = logits.float()
+            self._meter.update(logits, labels, nn.functional.cross_entropy(logits, labels))
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(self._meter.tensors(), None, self._device)
 
 
 def predict(
@@ -83,6 +151,7 @@ def predict(
     *,
     views: Kind = "none",
     image_size: int | None = None,
+    precision: str = "auto",
 ) -> npt.NDArray[np.float32]:
     """Return class probabilities, (N, classes) float32, in the order of the split.
 
@@ -90,15 +159,19 @@ def predict(
         views: test-time augmentation, see :func:`fer_tune.data.batching.views.views`; the probabilities of an image's
             views are averaged.
         image_size: what the model was trained with.
+        precision: what it was trained with, see :func:`fer_tune.training.steps.precision.judging_dtype`.
     """
+    device = torch.device(device)
+    dtype = judging_dtype(precision, device)
     model.eval()
     fixed = getattr(model, "pretrained_cfg", {}).get("fixed_input_size")  # such a network takes no smaller crop
     side = (image_size or card.height) if fixed else None
     found: list[Tensor] = []
     with torch.inference_mode():
-        for images, _ in Batches(split, card, torch.device(device), image_size).evaluation(batch_size):
+        for images, _ in Batches(split, card, device, image_size).evaluation(batch_size):
             seen = make_views(images, views, side)  # (B, V, C, H, W)
-            logits = model(seen.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+            with autocast(dtype, device):
+                logits = model(seen.flatten(0, 1).contiguous(memory_format=torch.channels_last))
             found.append(logits.float().softmax(1).unflatten(0, seen.shape[:2]).mean(1).cpu())
     probabilities: npt.NDArray[np.float32] = torch.cat(found).numpy()
     return probabilities

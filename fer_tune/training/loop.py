@@ -19,13 +19,14 @@ from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.training import checkpoint
 from fer_tune.training.assembly import assemble, freeze_to
 from fer_tune.training.computing.plan import plan_for
-from fer_tune.training.evaluation import evaluate
+from fer_tune.training.evaluation import Evaluation
 from fer_tune.training.learning.average import MovingAverage
 from fer_tune.training.learning.optimisers import frozen_stages, take_up
 from fer_tune.training.learning.schedules import LearningRate
 from fer_tune.training.memory.lack_of_memory import lack_of_memory_named
 from fer_tune.training.metrics import Meter
 from fer_tune.training.steps.captured import Captured
+from fer_tune.training.steps.loss_scaling import LossScaling
 from fer_tune.training.steps.step import Step
 from fer_tune.training.steps.stopwatch import Stopwatch, peak_memory, reset_peak_memory
 from fer_tune.training.steps.whole_step import WholeStep
@@ -95,7 +96,10 @@ def train(
             average.module.load_state_dict(state["average"])
     plan = plan_for(config, model, data.card, device, steps, world, earlier)
     plan.apply(model)
+    if (scaling := LossScaling.needed(plan.dtype, device)) and state and "scaling" in state:
+        scaling.load_state_dict(state["scaling"])
 
+    evaluation = Evaluation(judged, built.validation, classes, config, device, rank, world)
     watch, meter = Stopwatch(device), Meter(classes, device, steps * config.batch_size)
     parallel: nn.Module = model
     run: Captured | None = None
@@ -111,7 +115,7 @@ def train(
                 run.release()  # its graphs leave room for those of the new depth
             frozen = freeze_to(model, depth)
             parallel = DistributedDataParallel(model) if world > 1 else model  # it counts what is trained at its start
-            step = Step(parallel, optimizer, built.objective, config, device, plan.dtype)
+            step = Step(parallel, optimizer, built.objective, config, device, plan.dtype, scaling)
             run = WholeStep(training, step, average, meter, watch).as_it_runs(optimizer, device, world)
         parallel.train()
         for module in frozen:
@@ -129,7 +133,7 @@ def train(
         metrics: dict[str, Any] = meter.result("train")
         trained = time.perf_counter() - began
         with watch.lap("evaluation"):
-            metrics |= evaluate(judged, built.validation, classes, device, rank, world)
+            metrics |= evaluation()
         spent = watch.seconds()
         metrics |= {
             "epoch": epoch,
@@ -137,7 +141,7 @@ def train(
             "images_per_second": min(len(training), steps * config.batch_size) / trained,
             "seconds": time.perf_counter() - began,
             **{f"{name}_seconds": spent[name] for name in ("data", "steps", "evaluation")},
-            "peak_memory_mib": peak_memory(device) + run.held,
+            "peak_memory_mib": peak_memory(device) + run.held + evaluation.held,
             "computed_in": "; ".join(filter(None, (plan.told, run.told))),
         }
         rate.end_epoch(metrics["val_loss"])
@@ -146,6 +150,8 @@ def train(
         if rank == 0:
             state = {"optimizer": optimizer.state_dict(), "schedule": rate.state_dict(), "history": history}
             state["plan"] = plan.state()
+            if scaling:
+                state["scaling"] = scaling.state_dict()
             if average:
                 state["average"] = average.module.state_dict()
             best = judged if metrics["best_epoch"] == epoch else None

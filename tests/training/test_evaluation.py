@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 import torch
 
 from fer_tune.config import TrialConfig
 from fer_tune.data.batching.batches import Batches
-from fer_tune.training.evaluation import build_model, predict
+from fer_tune.training import evaluation
+from fer_tune.training.evaluation import Evaluation, build_model, predict
+from fer_tune.training.steps.captured import WARM_UP
 
 CONFIG = TrialConfig(backbone="cnn_residual", epochs=1)
 
@@ -39,3 +44,68 @@ def test_a_network_of_one_size_sees_crops_enlarged(tiny):
     model = build_model(CONFIG.model_copy(update={"backbone": "vit_tiny_patch16_224", "image_size": 48}), tiny.card)
     found = predict(model, tiny.val(), tiny.card, "cpu", views="ten_crop", image_size=48)
     assert found.shape == (len(tiny.val().labels), len(tiny.card.classes))
+
+
+class Recorder:
+    """Stands for a GPU: records without running, and replays by running."""
+
+    def __init__(self, _: torch.device) -> None:
+        self.replayed = 0
+
+    def warm_up(self, call: Any) -> bool:
+        call()
+        return False
+
+    def record(self, call: Any) -> Any:
+        def replay() -> None:
+            self.replayed += 1
+            call()
+
+        return replay
+
+    def held(self) -> float:
+        return 7.0
+
+
+@pytest.fixture
+def recorders(monkeypatch: pytest.MonkeyPatch) -> list[Recorder]:
+    made: list[Recorder] = []
+    monkeypatch.setattr(evaluation, "reason_against", lambda *_: None)
+    monkeypatch.setattr(evaluation, "CudaGraphs", lambda device: made.append(Recorder(device)) or made[-1])
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 16)
+    return made
+
+
+def test_evaluation_is_captured_and_follows_the_weights(tiny, recorders, monkeypatch):
+    torch.manual_seed(0)
+    model = build_model(CONFIG, tiny.card)
+    batches = Batches(tiny.val(), tiny.card, torch.device("cpu"))
+    judge = Evaluation(model, batches, len(tiny.card.classes), CONFIG, torch.device("cpu"))
+    assert judge.held == 7.0
+    first = judge()
+    assert recorders[0].replayed == len(tiny.val()) // 16 - WARM_UP > 0
+    assert judge() == first
+    for _ in range(2):  # the short last batch is captured too
+        judge()
+    assert recorders[0].replayed == 4 * (len(tiny.val()) // 16) - WARM_UP + 1
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    moved = judge()
+    monkeypatch.setattr(evaluation, "reason_against", lambda *_: "")
+    plain = Evaluation(model.train(), batches, len(tiny.card.classes), CONFIG, torch.device("cpu"))
+    assert moved == plain() != first
+    assert not model.training
+    judge.release()
+    assert judge.held == 0
+    assert judge() == moved
+
+
+@pytest.mark.parametrize(("batch_size", "world", "expected"), [(30, 1, 30), (30, 4, 7), (2, 4, 1)])
+def test_a_gpu_judges_in_batches_of_the_training_size(tiny, batch_size, world, expected):
+    config = CONFIG.model_copy(update={"batch_size": batch_size})
+    batches = Batches(tiny.val(), tiny.card, torch.device("cpu"))
+    model, classes = build_model(CONFIG, tiny.card), len(tiny.card.classes)
+    meta = torch.device("meta")  # no CPU, and here on every machine
+    assert Evaluation(model, batches, classes, config, meta, world=world).size == expected
+    assert Evaluation(model, batches, classes, config, torch.device("cpu"), world=world).size == 256

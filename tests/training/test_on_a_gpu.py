@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fer_tune.config import TrialConfig
+from fer_tune.training.evaluation import load_model, predict
 from fer_tune.training.loop import train
 from fer_tune.training.memory.leftover import clean_up
 from fer_tune.training.steps import captured, whole_step
@@ -39,10 +40,9 @@ def unsaid():
 
 @pytest.fixture
 def exact():
-    """Without TF32 and without choosing by time, so that two runs differ by rounding alone."""
+    """Without TF32 once it is over."""
     yield
     torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.benchmark = False
 
 
 class Little:
@@ -82,6 +82,7 @@ def run(steps: Callable[[Tensor], None], count: int) -> None:
         {"optimizer": "adam", "ema_decay": 0.9, "mixup": 0.4, "cutmix": 1.0, "class_weighting": "balanced"},
         {"sam_rho": 0.1, "freeze_depth": 2, "layer_decay": 0.7, "image_size": 32},
         {"precision": "bf16", "backbone": "mobilenetv3_small_050"},
+        {"precision": "fp16", "clip_grad_norm": 1.0, "optimizer": "sgd"},
     ],
     ids=str,
 )
@@ -214,3 +215,12 @@ def test_the_peak_counts_the_memory_of_the_graphs(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(whole_step, "reason_against", lambda *_: "a test wants it")
     plain = train(config(batch_size=100), tiny, tmp_path / "plain", device=GPU).history[-1]
     assert captured_peak["peak_memory_mib"] > 0.5 * plain["peak_memory_mib"]
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp16", "fp32"])
+def test_what_is_recorded_is_what_the_saved_weights_reach(tiny, tmp_path, precision):
+    settings = config(precision=precision, epochs=4, ema_decay=0.9)
+    last = train(settings, tiny, tmp_path, device=GPU).history[-1]
+    model = load_model(settings, tiny.card, tmp_path / "best.safetensors", GPU)
+    found = predict(model, tiny.val(), tiny.card, GPU, precision=precision).argmax(1)
+    assert (found == tiny.val().labels).mean() == pytest.approx(last["best_val_accuracy"], abs=1.5 / len(found))

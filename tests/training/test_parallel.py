@@ -11,12 +11,13 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from fer_tune.config import TrialConfig
+from fer_tune.data.batching.batches import Batches
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.training.computing import kept_measurements
 from fer_tune.training.computing.kept_measurements import Measured
 from fer_tune.training.computing.measuring import Candidate
 from fer_tune.training.computing.plan import plan_for
-from fer_tune.training.evaluation import build_model
+from fer_tune.training.evaluation import Evaluation, build_model, load_model
 from fer_tune.training.loop import train
 
 CONFIG = TrialConfig(
@@ -45,7 +46,12 @@ def test_two_workers_train_as_one(tiny, tmp_path):
         # Equal but for batch-norm statistics, which each rank takes over its own half of the batch.
         assert ours["train_loss"] == pytest.approx(single["train_loss"], rel=0.05)
         assert ours["val_loss"] == pytest.approx(single["val_loss"], rel=0.10)
-    assert (tmp_path / "pair" / "best.safetensors").is_file()
+    # What is recorded is what the saved weights reach: rank 0's statistics of batch norm, not each rank's own.
+    best = load_model(CONFIG, tiny.card, tmp_path / "pair" / "best.safetensors", "cpu")
+    batches = Batches(tiny.val(), tiny.card, torch.device("cpu"))
+    again = Evaluation(best, batches, len(tiny.card.classes), CONFIG, torch.device("cpu"))()
+    recorded = next(epoch for epoch in first if epoch["epoch"] == first[-1]["best_epoch"])
+    assert again["val_loss"] == pytest.approx(recorded["val_loss"], rel=1e-6)
 
 
 def _plan(rank: int, data: str, folder: str, rendezvous: str) -> None:

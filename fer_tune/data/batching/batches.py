@@ -182,8 +182,14 @@ class Batches:
 
     def evaluation(self, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every image of this rank once, in order, without augmentation; shapes as for training."""
+        for drawn in self.in_order(batch_size, rank, world):
+            images, labels = self.made(drawn)
+            yield images, labels
+
+    def in_order(self, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[Drawn]:
+        """Yield what :meth:`made` makes the batches of :meth:`evaluation` of."""
         for chosen in torch.arange(rank, len(self), world, device=self._device).split(batch_size):
-            yield self._made(chosen, None), self._labels[chosen]
+            yield Drawn.of(chosen, None)
 
     def _made(self, chosen: Tensor, parameters: Augmentation | None) -> Tensor:
         """Gather the images ``chosen``, augment, resize and normalise them: (B, C, H, W) float32, channels last."""

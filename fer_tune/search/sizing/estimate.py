@@ -31,7 +31,7 @@ from fer_tune.search.stopping_early.asha import BackboneASHA
 from fer_tune.training import checkpoint
 from fer_tune.training.assembly import assemble, freeze_to
 from fer_tune.training.computing.plan import plan_for
-from fer_tune.training.evaluation import EVALUATION_BATCH
+from fer_tune.training.evaluation import Evaluation
 from fer_tune.training.learning.optimisers import frozen_stages
 from fer_tune.training.metrics import Meter
 from fer_tune.training.steps.step import Step
@@ -250,18 +250,17 @@ def _timed(config: TrialConfig, data: PreparedDataset, workers: int, device: tor
                 run(*drawn)
                 yield
 
+    evaluation = Evaluation(model, validation, len(data.card.classes), config, device)
+
     def looks() -> Iterator[None]:
-        with torch.inference_mode():
-            while True:
-                for images, _ in validation.evaluation(EVALUATION_BATCH, 0, workers):
-                    model(images)
-                    yield
+        while True:
+            yield from evaluation.batches()
 
     step_seconds = _lap(steps(), device)
     run.release()
-    model.eval()
-    looks_an_epoch = math.ceil(math.ceil(len(validation) / workers) / EVALUATION_BATCH)
+    looks_an_epoch = math.ceil(len(validation) / workers / evaluation.size)
     seconds = training.steps(config.batch_size) * step_seconds + looks_an_epoch * _lap(looks(), device)
+    evaluation.release()
     state: dict[str, Any] = {"optimizer": built.optimizer.state_dict(), "history": []}
     if config.ema_decay:
         state["average"] = model.state_dict()

@@ -30,7 +30,9 @@ WORTH_MEASURING = 400  # steps of a run: ten times what measuring takes
 _TIE = 1.03  # nearer than laps of the same step are to each other; then the plainer way is taken
 _LARGEST = 64  # images a step: a larger batch is computed alike, and measuring should need neither its time nor memory
 
-_SAID = {None: "float32", torch.bfloat16: "bf16"}
+_TYPES = {**TYPES, "fp16": torch.float16}  # the last on a GPU alone
+_SAID = {None: "float32", torch.bfloat16: "bf16", torch.float16: "float16, the loss scaled"}
+_NAMES = {dtype: name for name, dtype in _TYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Plan:
     """How a network is computed.
 
     Attributes:
-        precision: ``fp32`` or ``bf16``.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
         otherwise: names of the convolutions that go the other way, see `fer_tune.training.computing.convolutions`.
         told: the same in words, with the reason.
         machine: what stands for the kind of machine that it holds for.
@@ -52,7 +54,7 @@ class Plan:
     @property
     def dtype(self) -> torch.dtype | None:
         """For autocast; None is float32 throughout."""
-        return TYPES[self.precision]
+        return _TYPES[self.precision]
 
     def apply(self, model: nn.Module) -> None:
         """Let the convolutions of ``model``, in place, go the way that is planned."""
@@ -90,7 +92,7 @@ def plan_for(
             return Plan(**{**earlier, "otherwise": tuple(earlier["otherwise"])})
         if device.type != "cpu":
             dtype = gpu_dtype(config.precision, device)
-            return Plan("fp32" if dtype is None else "bf16", (), f"{_SAID[dtype]}: {_gpu(config, device)}", machine)
+            return Plan(_NAMES[dtype], (), f"{_SAID[dtype]}: {_gpu(config, device)}", machine)
         return _on_a_cpu(config, model, card, steps * config.epochs, world, machine)
 
     return _of_rank_0(chosen, device)
@@ -99,6 +101,8 @@ def plan_for(
 def _on_a_cpu(config: TrialConfig, model: nn.Module, card: DatasetCard, steps: int, world: int, machine: str) -> Plan:
     asked = config.precision
     plain = "bf16" if asked == "bf16" else "fp32"
+    if asked == "fp16":  # as a search on a GPU may have been told, whose trials are trained again here
+        return Plan(plain, (), "float32: float16 is for GPUs", machine)
     if asked != "auto" and not any(asked == "bf16" or not is_grouped(conv) for conv in other_ways(model).values()):
         return Plan(plain, (), f"{_SAID[TYPES[plain]]}: as asked", machine)
     if steps < WORTH_MEASURING:
@@ -148,6 +152,8 @@ def _machine(device: torch.device) -> str:
 
 
 def _gpu(config: TrialConfig, device: torch.device) -> str:
+    if config.precision == "fp16" and device.type != "cuda":
+        return "float16 is for CUDA"
     if config.precision != "auto":
         return "as asked"
     if device.type != "cuda":

@@ -14,6 +14,7 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import Protocol
 
 import torch
@@ -54,7 +55,7 @@ class Captured:
 
     Args:
         step: static, see `fer_tune.training.steps.whole_step`; takes the inputs.
-        watch: its lap ``steps`` gets the time of replays.
+        watch: its lap ``steps`` gets the time of replays; None where the caller takes the time.
         snapshot: takes one of all that the step changes.
         recorder: what captures; None runs every step as it is.
         refusal: why nothing is captured, where ``recorder`` is None; empty if that goes without saying.
@@ -63,7 +64,7 @@ class Captured:
     def __init__(
         self,
         step: Callable[..., None],
-        watch: Stopwatch,
+        watch: Stopwatch | None,
         snapshot: Callable[[], Snapshot],
         recorder: Recorder | None,
         refusal: str = "",
@@ -99,7 +100,7 @@ class Captured:
             self._step(*inputs)
             return
         buffers, replay = self._graphs[shapes]
-        with self._watch.lap("steps"):
+        with nullcontext() if self._watch is None else self._watch.lap("steps"):
             for ours, given in zip(buffers, _alike(inputs), strict=True):
                 torch._foreach_copy_(ours, given)
             replay()
@@ -136,14 +137,14 @@ class Captured:
         _say(f"training steps are not captured in a CUDA graph and run one kernel at a time: {why}")
 
 
-def reason_against(device: torch.device, world: int, resident: bool, optimizer: Optimizer) -> str | None:
+def reason_against(device: torch.device, world: int, resident: bool, optimizer: Optimizer | None = None) -> str | None:
     """Return why the steps of a run are not captured; empty where none ever is, as on a CPU; None if they are.
 
     Args:
         device: where it trains.
         world: ranks that share a batch.
         resident: whether the images are on the device.
-        optimizer: of the run.
+        optimizer: of the steps; evaluation has none.
     """
     if device.type != "cuda":
         return ""
@@ -151,7 +152,7 @@ def reason_against(device: torch.device, world: int, resident: bool, optimizer: 
         return f"{world} workers share each batch"
     if not resident:
         return "the images do not fit on the GPU"
-    if not can_be_captured(optimizer):
+    if optimizer is not None and not can_be_captured(optimizer):
         return f"the optimiser {type(optimizer).__name__} computes on the host"
     return None
 

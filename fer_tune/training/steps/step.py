@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fer_tune.config import TrialConfig
+from fer_tune.training.steps.loss_scaling import LossScaling
 from fer_tune.training.steps.precision import autocast
 
 
@@ -32,6 +33,7 @@ class Step:
         config: ``clip_grad_norm`` and ``sam_rho``.
         device: of the model.
         dtype: for autocast; None computes in the model's own.
+        scaling: of the loss, for float16.
     """
 
     def __init__(
@@ -42,27 +44,36 @@ class Step:
         config: TrialConfig,
         device: torch.device,
         dtype: torch.dtype | None,
+        scaling: LossScaling | None = None,
     ) -> None:
         self._model, self._optimizer, self._objective = model, optimizer, objective
         self._clip, self._rho = config.clip_grad_norm, config.sam_rho
-        self._device, self._dtype = device, dtype
+        self._device, self._dtype, self._scaling = device, dtype, scaling
         self._trained = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
 
     def __call__(self, images: Tensor, *targets: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the logits (B, classes) float32 and the loss, a scalar, of the weights before the step."""
+        if self._scaling is not None:
+            self._scaling.begin()
         logits, loss = self._gradient(images, targets)
         if self._rho is not None:
             with self._sharpest(self._rho), _still_statistics(self._model):
                 self._gradient(images, targets)
         if self._clip is not None:
+            if self._scaling is not None:
+                self._scaling.unscale(self._optimizer)  # the bound is one of the gradient itself
             nn.utils.clip_grad_norm_(self._trained, self._clip)
-        self._optimizer.step()
+        if self._scaling is None:
+            self._optimizer.step()
+        else:
+            self._scaling.move(self._optimizer)
         self._optimizer.zero_grad(set_to_none=True)  # none outlives its step: those of a captured one are the graph's
         return logits, loss
 
     def tensors(self) -> list[Tensor]:
         """What a step changes, but for the optimiser's state."""
-        return [*self._model.parameters(), *self._model.buffers()]
+        scales = [] if self._scaling is None else self._scaling.tensors()
+        return [*self._model.parameters(), *self._model.buffers(), *scales]
 
     def _gradient(self, images: Tensor, targets: tuple[Tensor | None, ...]) -> tuple[Tensor, Tensor]:
         self._optimizer.zero_grad(set_to_none=True)
@@ -70,12 +81,15 @@ class Step:
             logits = self._model(images)
         logits = logits.float()
         loss: Tensor = self._objective(logits, *targets)
-        loss.backward()
+        (loss if self._scaling is None else self._scaling.scaled(loss)).backward()
         return logits.detach(), loss.detach()
 
     @contextlib.contextmanager
     def _sharpest(self, rho: float) -> Iterator[None]:
-        """Move the weights by ``rho`` to where the loss is highest nearby, and back (Foret et al. 2021, "SAM")."""
+        """Move the weights by ``rho`` to where the loss is highest nearby, and back (Foret et al. 2021, "SAM").
+
+        The direction alone counts, so it does not matter whether the loss was scaled.
+        """
         gradients = [p.grad for p in self._trained if p.grad is not None]
         moved = [p for p in self._trained if p.grad is not None]
         length = nn.utils.get_total_norm(gradients)
