@@ -132,7 +132,7 @@ class Evaluation:
     def _judge(self, chosen: Tensor) -> None:
         """Count the images ``chosen``, (B,) int64 places in the split."""
         with torch.no_grad():
-            images, labels = self._batches.made(Drawn(chosen))
+            images, labels, *_ = self._batches.made(Drawn(chosen))
             with autocast(self._dtype, self._device):
                 logits = self._model(images)
             logits = logits.float()

@@ -183,8 +183,8 @@ class Batches:
     def evaluation(self, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every image of this rank once, in order, without augmentation; shapes as for training."""
         for drawn in self.in_order(batch_size, rank, world):
-            images, labels = self.made(drawn)
-            yield images, labels
+            batch = self.made(drawn)
+            yield batch.images, batch.labels
 
     def in_order(self, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[Drawn]:
         """Yield what :meth:`made` makes the batches of :meth:`evaluation` of."""
