@@ -30,9 +30,13 @@ def _head(value: Any) -> Any:
 
 Head = Annotated[str, BeforeValidator(_head)]
 
+COLOUR_ONLY: tuple[str, ...] = ("saturation", "hue", "greyscale")
+"""Transforms that do nothing to a grey image."""
 TRANSFORMS: tuple[str, ...] = (
     *("flip", "rotation", "scale", "translation", "shear"),  # geometry, resampled once
     *("brightness", "contrast", "erasing"),
+    *COLOUR_ONLY,
+    *("blur", "jpeg"),  # as cameras and the web do; of grey images only where they are named
 )
 """What augmentation may do to an image; :mod:`fer_tune.data.batching.augmentation` gives the ranges."""
 

@@ -52,14 +52,16 @@ def augmentation_sheet(
         seed: which faces, and what is drawn.
 
     Raises:
-        UserError: the strength is out of its bounds.
+        UserError: the strength is out of its bounds, or a transform does nothing to such images.
     """
     import torch
 
     from fer_tune.data.batching import augmentation
+    from fer_tune.data.batching.suiting import check_suits
 
     if not 0 < strength <= 1:
         raise UserError(f"--augmentation {strength:g}: must lie between 0 and 1, 0 excluded")
+    check_suits({"transforms": transforms}, card, "--")
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     present = [label for label in range(len(card.classes)) if (split.labels == label).any()]
     faces = np.stack([split.images[rng.choice(np.flatnonzero(split.labels == label))] for label in present])
@@ -67,7 +69,7 @@ def augmentation_sheet(
     columns, headings = [faces], ["as it is"]
     for share in (1 / 3, 2 / 3, 1):
         for draw in range(draws):
-            parameters = augmentation.draw(len(faces), strength * share, generator, transforms)
+            parameters = augmentation.draw(len(faces), strength * share, generator, transforms, card.channels)
             changed = augmentation.apply(images, parameters).permute(0, 2, 3, 1)
             columns.append((changed * 255).round().to(torch.uint8).numpy())
             headings.append("" if draw else f"{strength * share:.2g}")

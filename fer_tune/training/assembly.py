@@ -11,9 +11,8 @@ from torch.optim import Optimizer
 
 from fer_tune.config import TrialConfig
 from fer_tune.data.batching.batches import Batches
-from fer_tune.data.prepared.card import DatasetCard
+from fer_tune.data.batching.suiting import check_suits
 from fer_tune.data.prepared.store import PreparedDataset
-from fer_tune.errors import UserError
 from fer_tune.models import freeze
 from fer_tune.training.evaluation import build_model
 from fer_tune.training.learning.objective import Objective, sampling_weights
@@ -36,15 +35,13 @@ def assemble(config: TrialConfig, data: PreparedDataset, device: torch.device) -
     """Build what ``config`` says; its ``seed`` gives the initial weights.
 
     Raises:
-        UserError: see :func:`fer_tune.training.evaluation.build_model`; or votes are asked for of a dataset without.
+        UserError: see :func:`fer_tune.training.evaluation.build_model`; or the dataset lacks what is asked of it.
     """
     set_up_gpu(device)
+    check_suits(config.model_dump(), data.card)
     split = data.train()
-    labels, votes = split.labels, None
-    if config.votes != "majority":
-        if (counted := split.votes) is None:
-            raise UserError(without_votes(f"votes: {config.votes}", data.card))
-        votes = torch.from_numpy(counted.astype(np.int64))
+    labels = split.labels
+    voted = split.votes if config.votes != "majority" else None
     counts = np.bincount(labels, minlength=len(data.card.classes))
     torch.manual_seed(config.seed)  # initial weights
     model = build_model(config, data.card).to(device)
@@ -55,7 +52,7 @@ def assemble(config: TrialConfig, data: PreparedDataset, device: torch.device) -
         config.image_size,
         sampling=sampling_weights(config.class_weighting, labels, counts),
         transforms=config.transforms,
-        votes=votes,
+        votes=None if voted is None else torch.from_numpy(voted.astype(np.int64)),
         draws=config.votes == "draw",
     )
     validation = Batches(data.val(), data.card, device, config.image_size)
@@ -65,11 +62,3 @@ def assemble(config: TrialConfig, data: PreparedDataset, device: torch.device) -
 def freeze_to(model: nn.Module, depth: int) -> list[nn.Module]:
     """Train all of ``model`` but its first ``depth`` stages, and return what stays in evaluation mode meanwhile."""
     return freeze(model, depth)
-
-
-def without_votes(said: str, card: DatasetCard) -> str:
-    """Return what to tell where ``said`` asks for votes and the dataset of ``card`` has none."""
-    return (
-        f"{said}: {card.name} has one label per image and no votes, so there is nothing to train on but the labels; "
-        "leave it out, or prepare a dataset with votes, such as FER+ or a table with a column of votes per emotion"
-    )

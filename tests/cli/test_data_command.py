@@ -210,7 +210,8 @@ def test_show_draws_the_transforms_that_are_named(shown, tmp_path):
     ("arguments", "message"),
     [
         (["--augmentation", "1.5"], "must lie between 0 and 1"),
-        (["--augmentation", "0.5", "--transforms", "flip+blur"], "--transforms flip\\+blur: 'blur' is no transform"),
+        (["--augmentation", "0.5", "--transforms", "flip+smear"], "--transforms flip\\+smear: 'smear' is no transform"),
+        (["--augmentation", "0.5", "--transforms", "hue"], "--transforms: hue: does nothing to grey images"),
         (["--transforms", "flip"], "--transforms: says what --augmentation does"),
         (["--out", "sheet.jpg"], "name it sheet.jpg.png"),
         (["--out", "nowhere/sheet.png"], "cannot be written"),

@@ -76,7 +76,7 @@ class Batches:
         self._size = None if (image_size, image_size) == (card.height, card.width) else image_size
         self._shape = (image_size or card.height, image_size or card.width)
         self._sampling = sampling
-        self._transforms = transforms
+        self._transforms, self._channels = transforms, card.channels
         shares = None if votes is None else votes.float() / votes.sum(1, keepdim=True)
         self._odds = shares if draws else None  # on the host, where they are drawn from
         self._shares = None if shares is None or draws else shares.to(device)
@@ -127,8 +127,9 @@ class Batches:
         voted = self._votes_drawn(order, _mix(seed, epoch, 3))
         order = order.to(self._device)
         drawn = torch.Generator(self._device).manual_seed(_mix(seed, epoch, 1))
-        # for all batches at once: it is some sixty small operations, of however many images
-        parameters = augmentation.draw(len(order), strength, drawn, self._transforms) if strength > 0 else None
+        parameters = None
+        if strength > 0:  # for all batches at once: it is some sixty small operations, of however many images
+            parameters = augmentation.draw(len(order), strength, drawn, self._transforms, self._channels)
         batches = [slice(begin, begin + batch_size) for begin in range(0, len(order), batch_size)]
         if not (mixup or cutmix):
             for batch in batches:

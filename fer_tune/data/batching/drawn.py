@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import NamedTuple
 
 from torch import Tensor
@@ -21,6 +22,9 @@ class Drawn(NamedTuple):
     brightness: Tensor | None = None
     contrast: Tensor | None = None
     erase: Tensor | None = None
+    colour: Tensor | None = None
+    blur: Tensor | None = None
+    jpeg: Tensor | None = None
     partner: Tensor | None = None  # (B,) int64, whose image is mixed in: a place among those gathered
     share: Tensor | None = None  # () float32, and so on: see `MixingOnDevice`
     outside: Tensor | None = None
@@ -40,7 +44,7 @@ class Drawn(NamedTuple):
         drawn = cls(chosen, partner=partner, voted=voted)
         if augmentation is not None:
             a = augmentation
-            drawn = drawn._replace(affine=a.affine, brightness=a.brightness, contrast=a.contrast, erase=a.erase)
+            drawn = drawn._replace(**{each.name: getattr(a, each.name) for each in fields(a)})
         if mixing is not None:
             drawn = drawn._replace(share=mixing.share, outside=mixing.outside, box=mixing.box)
         return drawn
@@ -50,7 +54,7 @@ class Drawn(NamedTuple):
         """How the images are augmented."""
         if self.affine is None or self.brightness is None or self.contrast is None or self.erase is None:
             return None
-        return Augmentation(self.affine, self.brightness, self.contrast, self.erase)
+        return Augmentation(self.affine, self.brightness, self.contrast, self.erase, self.colour, self.blur, self.jpeg)
 
     @property
     def mixing(self) -> MixingOnDevice | None:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import optuna
 
+from fer_tune.data.batching.suiting import check_suits
 from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
@@ -23,7 +24,6 @@ from fer_tune.search.spaces.changes import with_changes
 from fer_tune.search.spaces.loading import load_space
 from fer_tune.search.spaces.space import SearchSpace
 from fer_tune.search.stopping_early.schedulers import check_scheduler
-from fer_tune.training.assembly import without_votes
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def make_plan(options: SearchOptions) -> Plan:
     }
     first = starts(options, spaces)
     check_candidates(first, spaces, data)
-    check_votes(spaces, first, data.card)
+    check_asked(spaces, first, data.card)
     return Plan(options, data, spaces, published, first, told)
 
 
@@ -95,20 +95,19 @@ def check_images(spaces: dict[str, SearchSpace], card: DatasetCard) -> None:
             check_image_size(backbone, card.height)
 
 
-def check_votes(spaces: dict[str, SearchSpace], first: dict[str, list[Candidate]], card: DatasetCard) -> None:
-    """Check that there are votes where a space, or what is tried first, trains on them.
+def check_asked(spaces: dict[str, SearchSpace], first: dict[str, list[Candidate]], card: DatasetCard) -> None:
+    """Check that the dataset has what a space, or what is tried first, asks of it.
 
     Raises:
-        UserError: there are none.
+        UserError: see :func:`fer_tune.data.batching.suiting.check_suits`.
     """
-    if card.votes:
-        return
     for backbone, space in spaces.items():
-        searched = space.parameters.get("votes")
-        values = {*(searched.values if searched else ()), space.fixed.get("votes", "majority")}
-        values |= {space.settings(entry.config).get("votes", "majority") for entry in first.get(backbone, ())}
-        if asked := sorted(values - {"majority"}):
-            raise UserError(without_votes(f"{backbone}: votes: {', '.join(asked)}", card))
+        tried = [space.settings(entry.config) for entry in first.get(backbone, ())]
+        for settings in (space.fixed, *tried):
+            check_suits(settings, card, f"{backbone}: ")
+        for name in ("votes", "transforms"):
+            for value in space.parameters[name].values if name in space.parameters else ():
+                check_suits({name: value}, card, f"{backbone}: ")
 
 
 def chosen_spaces(options: SearchOptions) -> tuple[dict[str, SearchSpace], list[str]]:

@@ -222,8 +222,8 @@ def test_a_run_over_buffers_learns_the_same_to_the_bit(tiny, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("votes", ["distribution", "draw"])
-def test_targets_of_votes_go_into_the_buffers_too(tmp_path, monkeypatch, votes):
-    tiny_dataset(tmp_path / "data", n_train=210, n_val=70, n_test=14, votes=True)
+def test_targets_of_votes_and_what_is_done_to_colours_go_into_the_buffers_too(tmp_path, monkeypatch, votes):
+    tiny_dataset(tmp_path / "data", n_train=210, n_val=70, n_test=14, channels=3, votes=True)
     data = PreparedDataset.open(tmp_path / "data")
     base: dict[str, Any] = {"backbone": "cnn_simpler", "epochs": 2, "batch_size": 30, "votes": votes}
     config = TrialConfig(**base, mixup=0.4, label_smoothing=0.1, class_weighting="balanced")
