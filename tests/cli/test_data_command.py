@@ -2,7 +2,7 @@ import shutil
 
 import numpy as np
 import pytest
-from drawing import draw_fer2013_csv, draw_fer2013_folders
+from drawing import draw_fer2013_csv, draw_fer2013_folders, tiny_dataset
 from PIL import Image
 from raw_trees import draw_ferg, draw_raf_folders, draw_raf_official, draw_tree
 from typer.testing import CliRunner
@@ -211,7 +211,6 @@ def test_show_draws_the_transforms_that_are_named(shown, tmp_path):
     [
         (["--augmentation", "1.5"], "must lie between 0 and 1"),
         (["--augmentation", "0.5", "--transforms", "flip+smear"], "--transforms flip\\+smear: 'smear' is no transform"),
-        (["--augmentation", "0.5", "--transforms", "hue"], "--transforms: hue: does nothing to grey images"),
         (["--transforms", "flip"], "--transforms: says what --augmentation does"),
         (["--out", "sheet.jpg"], "name it sheet.jpg.png"),
         (["--out", "nowhere/sheet.png"], "cannot be written"),
@@ -227,3 +226,9 @@ def test_show_refuses(shown, tmp_path, monkeypatch, arguments, message):
 def test_show_needs_a_prepared_dataset(tmp_path):
     with pytest.raises(UserError, match="not a prepared dataset"):
         run("show", tmp_path)
+
+
+def test_show_says_what_does_nothing_to_grey_images(tmp_path):
+    tiny_dataset(tmp_path / "grey", n_train=14, n_val=7, n_test=7)
+    with pytest.raises(UserError, match="--transforms: hue: does nothing to grey images"):
+        run("show", tmp_path / "grey", "--augmentation", "0.5", "--transforms", "flip+hue")
