@@ -5,7 +5,7 @@ The door for notebooks is :func:`load_run`, which needs neither Ray nor Weights 
     from analysis import compare, load_run
 
     run = load_run("runs/resnet18-fer2013")              # or "s3://bucket/runs/resnet18-fer2013"
-    run.trials.sort_values("best_val_accuracy").tail()   # pandas frames: trials, epochs
+    run.trials.sort_values("val_accuracy").tail()   # pandas frames: trials, epochs
     run.best_config                                      # settings of the best trial by validation
     run.published, run.refits, run.tests, run.comparison
     run.plot_history().savefig("history.png")            # and plot_curves, plot_importance, plot_pareto, ...

@@ -110,7 +110,7 @@ def _rows(run: RunRecord, name: str) -> list[dict[str, Any]]:
         trials = [row for row in run.rows if row["backbone"] == backbone]
         one = _chosen(run, backbone)
         test = one.test
-        values = pd.Series([] if one.refit is None else one.refit.values, dtype=float)
+        values = pd.Series([] if one.refit is None else [each.val_accuracy for each in one.refit.completed], dtype=float)
         found.append(
             {
                 "run": name,
@@ -157,12 +157,14 @@ def _chosen(run: RunRecord, backbone: str) -> _Chosen:
         refit = refits.get(test.config_id)
         if refit is None:  # refitted anew since, by another plan
             own = (row for row in run.ranked if config_id(row["config"]) == test.config_id)
-            return _Chosen(test.config_id, next((row["best_val_accuracy"] for row in own), None), None, test)
+            return _Chosen(test.config_id, next((row["val_accuracy"] for row in own), None), None, test)
     if refit is not None:
         name = refit.config.config_id
-        return _Chosen(name, refit.config.search_val_accuracy, refit, tests.get(name))
+        trial = next((row for row in run.rows if row["trial_id"] == refit.config.trial_id), None)
+        searched = None if refit.config.search_value is None or trial is None else trial["val_accuracy"]
+        return _Chosen(name, searched, refit, tests.get(name))
     best = next((row for row in run.ranked if row["backbone"] == backbone), None)
-    return _Chosen() if best is None else _Chosen(config_id(best["config"]), best["best_val_accuracy"])
+    return _Chosen() if best is None else _Chosen(config_id(best["config"]), best["val_accuracy"])
 
 
 def _paired(tested: list[tuple[RunRecord, str, TestResult]]) -> Comparison | None:
@@ -186,6 +188,9 @@ def _notes(runs: list[RunRecord], splits: dict[str, list[tuple[RunRecord, str, T
     budgets = {(run.settings.trials, run.settings.epochs) for run in runs}
     if len(budgets) > 1:
         notes.append("These runs had different budgets (trials, epochs).")
+    if len({run.aim.column for run in runs}) > 1:
+        told = ", ".join(dict.fromkeys(run.aim.meaning for run in runs))
+        notes.append(f"These runs were judged by different things: {told}.")
     for own in splits.values():
         if len(own) > 1:
             notes.append(

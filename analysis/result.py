@@ -25,7 +25,7 @@ class Run(RunRecord):
     --seeds 5``.
 
     >>> run = load_run("runs/first")                                        # doctest: +SKIP
-    >>> run.trials.sort_values("best_val_accuracy").tail()                  # doctest: +SKIP
+    >>> run.trials.sort_values("val_accuracy").tail()                  # doctest: +SKIP
     >>> run.refit(top=2, seeds=3); run.test(); run.report()                 # doctest: +SKIP
 
     Attributes:
@@ -50,19 +50,19 @@ class Run(RunRecord):
         """Draw every trial in the order of its start, and the best so far."""
         from analysis.figures import curves
 
-        return curves.search_history(self.trials, self.published_names)
+        return curves.search_history(self.trials, self.published_names, self.aim)
 
     def plot_curves(self) -> Figure:
         """Draw the validation accuracy of every trial over its epochs."""
         from analysis.figures import curves
 
-        return curves.trial_curves(self.epochs, self.trials)
+        return curves.trial_curves(self.epochs, self.trials, self.aim)
 
     def plot_budget(self) -> Figure:
         """Draw the best validation accuracy so far against the epochs spent."""
         from analysis.figures import searched
 
-        return searched.budget(self.trials, self.published_names)
+        return searched.budget(self.trials, self.published_names, self.aim)
 
     def plot_pareto(self) -> Figure:
         """Draw accuracy against the second objective of the search, and the front; see `plots.pareto`."""

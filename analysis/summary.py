@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from analysis.run import RunRecord
-from analysis.words import mean_sd, percent, span
+from analysis.words import full, mean_sd, percent, span, unit
 
 
 def html(run: RunRecord) -> str:
@@ -31,10 +31,15 @@ def facts(run: RunRecord) -> list[tuple[str, str]]:
     for backbone in settings.backbones:
         best = next((row for row in run.ranked if row["backbone"] == backbone), None)
         if best is not None:
-            told = f"{percent(best['best_val_accuracy'])} % on validation, trial {best['trial_id']} ({best['origin']})"
-            found.append((f"best {backbone}", told))
-    for refit in sorted(run.refits, key=lambda each: -each.mean if each.values else 0.0)[:3]:
-        found.append((f"refitted {refit.config.config_id}", f"{mean_sd(refit.values)} %, {len(refit.values)} seeds"))
+            words = f"{full(best[run.aim.column], run.aim)} on validation, trial {best['trial_id']} ({best['origin']})"
+            found.append((f"best {backbone}", words))
+    for refit in sorted(run.refits, key=lambda each: -each.key)[:3]:
+        found.append(
+            (
+                f"refitted {refit.config.config_id}",
+                f"{mean_sd(refit.values, run.aim)} {unit(run.aim)}, {len(refit.values)} seeds",
+            )
+        )
     if run.tests:
         test = run.tests[0]
         found.append(

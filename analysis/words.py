@@ -7,6 +7,7 @@ from typing import Any
 
 from analysis.results import Estimate
 from fer_tune.config import FIELDS
+from fer_tune.objectives import ACCURACY, Aim
 
 
 def percent(value: float | None) -> str:
@@ -19,12 +20,29 @@ def span(estimate: Estimate) -> str:
     return f"{percent(estimate.low)} to {percent(estimate.high)}"
 
 
-def mean_sd(values: list[float]) -> str:
-    """Return ``63.1 ± 0.4`` in per cent: mean and standard deviation over seeds."""
+def told(value: float | None, aim: Aim = ACCURACY) -> str:
+    """Return what a model is judged by, without its unit: a share in per cent, a loss with three decimals."""
+    if value is None or value != value:
+        return "–"
+    return percent(value) if aim.share else f"{value:.3f}"
+
+
+def unit(aim: Aim) -> str:
+    """Return the unit of what `told` or `mean_sd` gives."""
+    return "%" if aim.share else "nats"
+
+
+def full(value: float | None, aim: Aim = ACCURACY) -> str:
+    """Return `told` with its unit."""
+    return f"{told(value, aim)} {unit(aim)}"
+
+
+def mean_sd(values: list[float], aim: Aim = ACCURACY) -> str:
+    """Return ``63.1 ± 0.4``: mean and standard deviation over seeds of what they are judged by, see `told`."""
     if not values:
         return "–"
-    mean = percent(statistics.fmean(values))
-    return f"{mean} ± {percent(statistics.stdev(values))}" if len(values) > 1 else mean
+    mean = told(statistics.fmean(values), aim)
+    return f"{mean} ± {told(statistics.stdev(values), aim)}" if len(values) > 1 else mean
 
 
 def settings_text(config: dict[str, Any]) -> str:

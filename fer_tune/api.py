@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge
 from typing_extensions import Doc
 
 from fer_tune.door import GaveUpError, Interrupted, checked, door
@@ -201,7 +201,7 @@ def search(
     ] = None,
     objective: Annotated[
         Objective | Sequence[Objective],
-        Doc("What it is for: val_accuracy, and again for one beside it."),
+        Doc("What trials are judged by, one of the val_ ones; and again for a cost to keep low beside it."),
     ] = "val_accuracy",
     sampler: Annotated[Sampler, Doc("What draws the settings of the next trial.")] = "tpe",
     scheduler: Annotated[
@@ -210,8 +210,8 @@ def search(
     grace_period: Annotated[int, Doc("Epochs before a trial may be stopped."), Ge(1)] = 2,
     reduction_factor: Annotated[int, Doc("ASHA lets one in so many go on at each rung."), Ge(2)] = 3,
     brackets: Annotated[int, Doc("Of ASHA; each starts to stop trials later than the last."), Ge(1)] = 1,
-    target_accuracy: Annotated[
-        float | None, Doc("End the search at this validation accuracy, in [0, 1]."), Ge(0), Le(1)
+    target: Annotated[
+        float | None, Doc("End the search once a trial is as good, by what it is judged by: 0.65 is 65 %."), Ge(0)
     ] = None,
     warm_start: Annotated[str | Path | None, Doc("An earlier run whose best settings are tried first.")] = None,
     warm_start_top: Annotated[int, Doc("How many of them per backbone."), Ge(1)] = 3,

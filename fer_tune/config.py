@@ -123,7 +123,7 @@ class TrialConfig(BaseModel):
     )
     class_weighting: ClassWeighting = Field("none", description="how rare classes gain weight in training")
     early_stopping: int | None = Field(
-        None, ge=1, le=10_000, description="stop after this many epochs without a better validation accuracy"
+        None, ge=1, le=10_000, description="stop after this many epochs without a better one, by what the search is for"
     )
     target_accuracy: float | None = Field(None, gt=0, le=1, description="stop at this validation accuracy")
     precision: Precision = Field("auto", description="fp32, mixed with bf16 or fp16 (GPUs), or the quickest here")

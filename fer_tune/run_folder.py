@@ -18,7 +18,7 @@ from fer_tune import layout
 from fer_tune.errors import UserError
 from fer_tune.files import replacing
 from fer_tune.kinds import Sampler, Scheduler
-from fer_tune.objectives import OBJECTIVES, Objective
+from fer_tune.objectives import OBJECTIVES, Aim, Objective, aim_of
 from fer_tune.uris import below
 
 Status = Literal["completed", "stopped", "failed", "running"]
@@ -72,8 +72,8 @@ TRIAL_COLUMNS: dict[str, pa.DataType] = {
     "origin": pa.string(),  # `SEARCHED`, or the name of the configuration that was tried first
     "status": pa.string(),  # a `Status`
     "epochs": pa.int32(),  # epochs trained
-    "best_val_accuracy": pa.float64(),  # in [0, 1]
-    "best_epoch": pa.int32(),  # 1-based; the metrics below are those of this epoch
+    "best_epoch": pa.int32(),  # 1-based, by what the search is for; the metrics below are those of this epoch
+    "val_accuracy": pa.float64(),  # in [0, 1]
     **{name: pa.float64() for name in METRICS if name.startswith("train_") or name.startswith("val_macro")},
     "val_loss": pa.float64(),
     "val_balanced_accuracy": pa.float64(),
@@ -138,9 +138,9 @@ class SearchSettings(BaseModel):
     retried: dict[str, list[str]] = {}  # backbone -> failed trials whose settings were tried again
     epochs: int  # most epochs of one trial
     time_budget_seconds: float | None = None  # over all resumes
-    target_accuracy: float | None = None  # the search ends once a trial reaches it on validation
+    target: float | None = None  # the search ends once a trial is as good, by the first objective
     seed: int = 0
-    objectives: list[Objective] = ["val_accuracy"]  # validation accuracy, and at most one beside it
+    objectives: list[Objective] = ["val_accuracy"]  # what trials are judged by, and at most one cost beside it
     sampler: Sampler = "tpe"
     scheduler: Scheduler = "asha"
     grace_period: int = 1  # epochs before a trial may be stopped
@@ -158,6 +158,11 @@ class SearchSettings(BaseModel):
     resumed: list[Resumed] = []  # where that changed something, oldest first
     versions: dict[str, str] = {}  # package -> version
     hardware: dict[str, str] = {}
+
+    @property
+    def aim(self) -> Aim:
+        """What trials are judged by."""
+        return aim_of(self.objectives)
 
     @property
     def total(self) -> int:
@@ -185,7 +190,7 @@ class RefitConfig(BaseModel):
     trial_id: str
     backbone: str
     origin: str
-    search_val_accuracy: float | None  # None: its trial failed or never ran, and it is refitted all the same
+    search_value: float | None  # what its trial was judged by; None: it failed or never ran, and is refitted anyway
     config: dict[str, Any]
 
 
@@ -197,7 +202,7 @@ class RefitPlan(BaseModel):
     created: str
     seeds: list[int]
     epochs: int
-    configs: list[RefitConfig]  # best first, by the search's validation accuracy
+    configs: list[RefitConfig]  # best first, by what the search judged by
 
 
 class FinalConfig(BaseModel):
@@ -223,13 +228,17 @@ class FinalPlan(BaseModel):
 class RefitResult(BaseModel):
     """What `result.json` in a refit's seed folder holds; written last, so it marks the refit as finished."""
 
-    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")  # a failed refit has no accuracy: NaN
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")  # a failed refit has no value: NaN
     config_id: str
     seed: int
     status: Literal["completed", "failed"]
     epochs: int = 0
     best_epoch: int = 0
-    best_val_accuracy: float = float("nan")  # NaN too for one that was trained on val
+    # of that epoch; NaN too for one that was trained on val
+    val_accuracy: float = float("nan")
+    val_balanced_accuracy: float = float("nan")
+    val_macro_f1: float = float("nan")
+    val_loss: float = float("nan")
     seconds: float = 0.0
     error: str | None = None
     trained_on: TrainedOn = "train"

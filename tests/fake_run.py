@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fer_tune.files import write_json
+from fer_tune.objectives import Objective, aim_of
 from fer_tune.run_folder import (
     EPOCH_COLUMNS,
     TRIAL_COLUMNS,
@@ -40,6 +41,7 @@ class FakeRun:
     classes: list[str] = field(default_factory=lambda: list(CLASSES))
     seed: int = 0
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat())  # with which it is known from others
+    objectives: list[Objective] = field(default_factory=lambda: ["val_accuracy"])
 
     def write(self) -> RunFolder:
         """Write search.yaml, trials.parquet and epochs.parquet; return the folder."""
@@ -83,6 +85,7 @@ class FakeRun:
             trials=self.trials,
             planned=dict.fromkeys(self.backbones, self.trials),
             epochs=self.epochs,
+            objectives=self.objectives,
             concurrent=2,
             published=published,
             versions={"fer-tune": "0.1.0", "torch": "2.9.0", "ray": "2.60.0"},
@@ -125,10 +128,10 @@ class FakeRun:
         }
         row |= {f"config.{name}": value for name, value in self._config(backbone, rate, augmentation).items()}
         if history:
-            best = max(history, key=lambda epoch: epoch["val_accuracy"])
+            aim = aim_of(self.objectives)
+            best = max(history, key=lambda epoch: aim.key(epoch[aim.column]))
             row |= {name: best[name] for name in TRIAL_COLUMNS if name in best and name not in row}
             row |= {
-                "best_val_accuracy": best["val_accuracy"],
                 "best_epoch": best["epoch"],
                 "seconds": sum(epoch["seconds"] for epoch in history),
                 "images_per_second": best["images_per_second"],
@@ -178,7 +181,10 @@ class FakeRun:
                 status="completed",
                 epochs=self.epochs,
                 best_epoch=self.epochs,
-                best_val_accuracy=accuracy,
+                val_accuracy=accuracy,
+                val_balanced_accuracy=accuracy - 0.03,
+                val_macro_f1=accuracy - 0.02,
+                val_loss=2.0 - 1.5 * accuracy,
                 seconds=20.0,
             )
         write_json(result, place / "result.json")

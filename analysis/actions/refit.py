@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def refit(
     run: RunRecord,
     *,
-    top: Annotated[int | None, Doc("Configurations to refit: the best by validation. (default: 3)"), Ge(1)] = None,
+    top: Annotated[int | None, Doc("Configurations to refit: the best on validation. (default: 3)"), Ge(1)] = None,
     seeds: Annotated[int | None, Doc("Seeds of each configuration. (default: 5)"), Ge(1)] = None,
     epochs: Annotated[
         int | None, Doc("Epochs of each refit. (default: as in the search, or as on train)"), Ge(1)
@@ -55,8 +55,8 @@ def refit(
     """Train the best configurations of RUN again, each with several seeds; goes on where it was stopped.
 
     Returns:
-        A row per configuration, the best mean first: ``config_id``, ``origin``, ``search`` (validation accuracy of
-        its trial), ``mean`` and ``sd`` over the seeds, all in [0, 1], ``seeds`` (that ended well), ``failed``.
+        A row per configuration, the best mean first: ``config_id``, ``origin``, ``search`` (what its trial was
+        judged by), ``mean`` and ``sd`` over the seeds, shares in [0, 1], ``seeds`` (that ended well), ``failed``.
 
     Raises:
         UserError: nothing to refit, or it cannot be done as asked.
@@ -93,7 +93,7 @@ def refit(
         )
         if tasks:
             _train(run, plan, tasks, dataset.location, cpus, gpus, labels, console, on)
-        console.print(refit_table(run.refits))
+        console.print(refit_table(run.refits, run.aim))
         refits = run.finals if on == "train+val" else run.refits
         for result in (result for refit in refits for result in refit.failed):
             place = run.folder.refit_seed(result.config_id, result.seed, result.trained_on)
@@ -118,7 +118,7 @@ def _frame(run: RunRecord, on: str) -> pd.DataFrame:
             {
                 "config_id": refit.config.config_id,
                 "origin": refit.config.origin,
-                "search": refit.config.search_val_accuracy,
+                "search": refit.config.search_value,
                 "mean": values.mean(),
                 "sd": values.std(),
                 "seeds": len(values),

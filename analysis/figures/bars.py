@@ -23,23 +23,35 @@ class Bar:
     kind: str = "searched"  # or "published", "reported"
 
 
-def bars(rows: list[Bar], title: str, label: str) -> Figure:
-    """Draw estimates below each other, first on top: the mean with its interval, and the values behind it."""
+def bars(rows: list[Bar], title: str, label: str, scale: float = 100.0) -> Figure:
+    """Draw estimates below each other, first on top: the mean with its interval, and the values behind it.
+
+    Args:
+        rows: the estimates.
+        title: of the figure.
+        label: of the axis.
+        scale: what values are multiplied by; shares are drawn in per cent.
+    """
+    digits = 1 if scale == 100 else 3
     with style():
         figure, [axes] = new(1.5 + 0.6 * len(rows))
         looks = {"searched": (PALETTE[0], "o"), "published": (PALETTE[1], "D"), "reported": (QUIET, "s")}
         for place, row in enumerate(reversed(rows)):
             colour, marker = looks[row.kind]
-            values = [100 * point for point in row.points]
+            values = [scale * point for point in row.points]
             axes.scatter(values, [place] * len(values), s=42, color=colour, alpha=0.4, linewidths=0)
             if row.low is not None and row.high is not None:
-                axes.plot([100 * row.low, 100 * row.high], [place, place], color=colour, linewidth=2, zorder=3)
+                axes.plot([scale * row.low, scale * row.high], [place, place], color=colour, linewidth=2, zorder=3)
             mean: dict[str, Any] = (
                 {"marker": "|", "s": 320, "linewidths": 2.5} if row.points else {"marker": marker, "s": 60}
             )
-            axes.scatter(100 * row.value, place, color=colour, zorder=4, **mean)
+            axes.scatter(scale * row.value, place, color=colour, zorder=4, **mean)
             axes.annotate(
-                f"{100 * row.value:.1f}", (100 * row.value, place), (0, 11), textcoords="offset points", ha="center"
+                f"{scale * row.value:.{digits}f}",
+                (scale * row.value, place),
+                (0, 11),
+                textcoords="offset points",
+                ha="center",
             )
         axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)])
         axes.set_ylim(-0.6, len(rows) - 0.35)

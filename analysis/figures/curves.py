@@ -18,41 +18,49 @@ from numpy.typing import NDArray
 
 from analysis.figures.base import headline, legend, new
 from analysis.figures.style import INK, PALE, PALETTE, PUBLISHED, QUIET, colours, style
+from fer_tune.objectives import ACCURACY, Aim
 
 
-def search_history(trials: pd.DataFrame, published: set[str]) -> Figure:
+def search_history(trials: pd.DataFrame, published: set[str], aim: Aim = ACCURACY) -> Figure:
     """Draw every trial in the order of its start, and the best so far, per backbone.
 
     Args:
         trials: `Run.trials`.
         published: names of the published configurations.
+        aim: what trials are judged by.
     """
+    column, scale = aim.column, aim.scale
     with style():
         figure, [axes] = new(4.6)
         palette = colours(list(dict.fromkeys(trials["backbone"])))
         order = trials.reset_index(drop=True)
         order["number"] = order.index + 1
-        scored = order[order["best_val_accuracy"].notna()]
+        scored = order[order[column].notna()]
         for backbone, own in scored.groupby("backbone", sort=False):
             colour = palette[str(backbone)]
-            best = 100 * own["best_val_accuracy"].cummax()
+            best = scale * so_far(own[column], aim)
             last = [*own["number"], len(order)]
             axes.step(last, [*best, best.iloc[-1]], where="post", color=colour, linewidth=2)
             for status, face in (("completed", colour), ("stopped", "white"), ("running", PALE)):
                 some = own[(own["status"] == status) & ~own["origin"].isin(published)]
-                axes.scatter(some["number"], 100 * some["best_val_accuracy"], s=34, c=face, edgecolors=colour, zorder=3)
+                axes.scatter(some["number"], scale * some[column], s=34, c=face, edgecolors=colour, zorder=3)
             known = own[own["origin"].isin(published)]
             stars: dict[str, Any] = {"marker": "*", "s": 190, "edgecolors": colour, "linewidths": 1.4, "zorder": 4}
-            axes.scatter(known["number"], 100 * known["best_val_accuracy"], c=PUBLISHED, **stars)
+            axes.scatter(known["number"], scale * known[column], c=PUBLISHED, **stars)
         failed = order[order["status"] == "failed"]
         if len(failed):
             floor = axes.get_ylim()[0]
             axes.scatter(failed["number"], [floor] * len(failed), marker="x", c=INK, s=40, zorder=3, clip_on=False)
-        axes.set(xlabel="trial, in the order of start", ylabel="best validation accuracy (%)", xlim=(0, len(order) + 1))
+        axes.set(xlabel="trial, in the order of start", ylabel=f"best {aim.label}", xlim=(0, len(order) + 1))
         axes.set_title("Every trial of the search")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         legend(axes, _history_keys(order, palette, published))
         return figure
+
+
+def so_far(values: pd.Series[float], aim: Aim) -> pd.Series[float]:
+    """Return the best of ``values`` up to each."""
+    return values.cummax() if aim.maximise else values.cummin()
 
 
 def _history_keys(trials: pd.DataFrame, palette: dict[str, str], published: set[str]) -> list[Line2D]:
@@ -72,12 +80,13 @@ def _history_keys(trials: pd.DataFrame, palette: dict[str, str], published: set[
     return keys
 
 
-def trial_curves(epochs: pd.DataFrame, trials: pd.DataFrame) -> Figure:
-    """Draw the validation accuracy of every trial over its epochs; where early stopping cut, a line ends in a ring.
+def trial_curves(epochs: pd.DataFrame, trials: pd.DataFrame, aim: Aim = ACCURACY) -> Figure:
+    """Draw what is judged by of every trial over its epochs; where early stopping cut, a line ends in a ring.
 
     Args:
         epochs: `Run.epochs`.
         trials: `Run.trials`.
+        aim: what trials are judged by.
     """
     with style():
         figure, [axes] = new(4.6)
@@ -88,7 +97,7 @@ def trial_curves(epochs: pd.DataFrame, trials: pd.DataFrame) -> Figure:
             lines: list[NDArray[Any]] = []
             ends: dict[str, list[NDArray[Any]]] = {"completed": [], "stopped": []}
             for trial, own in rows.groupby("trial_id", sort=False):
-                line = np.column_stack([own["epoch"], 100 * own["val_accuracy"]])
+                line = np.column_stack([own["epoch"], aim.scale * own[aim.column]])
                 lines.append(line)
                 if status.get(str(trial)) in ends:  # another may go on
                     ends[status[str(trial)]].append(line[-1])
@@ -98,7 +107,7 @@ def trial_curves(epochs: pd.DataFrame, trials: pd.DataFrame) -> Figure:
                     last, reached = np.array(ends[kind]).T
                     axes.scatter(last, reached, s=26, c=face, edgecolors=colour, zorder=3)
         axes.autoscale_view()
-        axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
+        axes.set(xlabel="epoch", ylabel=aim.label)
         axes.set_title("Learning curves of the search")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         keys = [Line2D([], [], color=colour, label=name) for name, colour in palette.items()]

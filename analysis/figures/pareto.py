@@ -12,21 +12,22 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from analysis.figures.base import headline, legend, new
 from analysis.figures.style import INK, PALE, PUBLISHED, QUIET, colours, style
 from analysis.trials.pareto import MEANINGS, measured, pareto_front
-from fer_tune.objectives import OBJECTIVES, Objective
+from fer_tune.objectives import ACCURACY, OBJECTIVES, Aim, Objective
 
 _LOG_RATIO = 10  # values that differ by more than this factor are shown on a logarithmic axis
 
 
-def pareto(rows: list[dict[str, Any]], second: Objective, published: set[str]) -> Figure:
-    """Draw accuracy against the second objective; a line with rings is the front, stars are published.
+def pareto(rows: list[dict[str, Any]], second: Objective, published: set[str], aim: Aim = ACCURACY) -> Figure:
+    """Draw what trials are judged by against the second objective; a line with rings is the front, stars are published.
 
     Args:
         rows: `Run.rows`, of which at least one has both values.
         second: what was to be small.
         published: names of the published configurations.
+        aim: what trials are judged by.
     """
     column = OBJECTIVES[second].column
-    known = measured(rows, second)
+    known = measured(rows, second, aim)
     with style():
         figure, [axes] = new(4.8)
         palette = colours(list(dict.fromkeys(row["backbone"] for row in known)))
@@ -36,23 +37,23 @@ def pareto(rows: list[dict[str, Any]], second: Objective, published: set[str]) -
             own = [row for row in known if row["backbone"] == backbone]
             for status, face in faces.items():
                 some = [row for row in own if row["status"] == status and row["origin"] not in published]
-                axes.scatter(*_places(some, column), s=34, c=face, edgecolors=colour, zorder=3)
+                axes.scatter(*_places(some, column, aim), s=34, c=face, edgecolors=colour, zorder=3)
             some = [row for row in own if row["origin"] in published]
-            axes.scatter(*_places(some, column), c=PUBLISHED, edgecolors=colour, **stars)
-        across, up = _places(pareto_front(rows, second)[::-1], column)  # from the smallest on
+            axes.scatter(*_places(some, column, aim), c=PUBLISHED, edgecolors=colour, **stars)
+        across, up = _places(pareto_front(rows, second, aim)[::-1], column, aim)  # from the smallest on
         axes.scatter(across, up, s=230, facecolors="none", edgecolors=INK, linewidths=1.4, zorder=5)
         farthest = max(row[column] for row in known)
         axes.step([*across, farthest], [*up, up[-1]], where="post", color=INK, linewidth=1.2, zorder=2)
         _scale(axes, [row[column] for row in known])
-        axes.set(xlabel=MEANINGS[second], ylabel="best validation accuracy (%)")
+        axes.set(xlabel=MEANINGS[second], ylabel=f"best {aim.label}")
         axes.margins(x=0.08, y=0.1)
-        headline(figure, "What accuracy costs: no trial beats those with a ring in both")
+        headline(figure, "What quality costs: no trial beats those with a ring in both")
         legend(axes, _keys(known, palette, published))
         return figure
 
 
-def _places(rows: list[dict[str, Any]], column: str) -> tuple[list[float], list[float]]:
-    return [row[column] for row in rows], [100 * row["best_val_accuracy"] for row in rows]
+def _places(rows: list[dict[str, Any]], column: str, aim: Aim) -> tuple[list[float], list[float]]:
+    return [row[column] for row in rows], [aim.scale * row[aim.column] for row in rows]
 
 
 def _scale(axes: Axes, values: list[float]) -> None:

@@ -24,10 +24,12 @@ def pareto(run: RunRecord) -> Figure:
     """
     second = second_objective(run.settings)
     if second is None:
-        raise UserError(f"{run.place}: searched for accuracy alone; `fer-tune search --objective` names a second one")
-    if not measured(run.rows, second):
-        raise UserError(f"{run.place}: no trial has ended with both an accuracy and its {MEANINGS[second]}")
-    return pareto_figure.pareto(run.rows, second, run.published_names)
+        raise UserError(
+            f"{run.place}: searched for {run.aim.meaning} alone; `fer-tune search --objective` names a second one"
+        )
+    if not measured(run.rows, second, run.aim):
+        raise UserError(f"{run.place}: no trial has ended with both a {run.aim.meaning} and its {MEANINGS[second]}")
+    return pareto_figure.pareto(run.rows, second, run.published_names, run.aim)
 
 
 def importance(run: RunRecord, backbone: str | None) -> Figure:
@@ -45,12 +47,12 @@ def importance(run: RunRecord, backbone: str | None) -> Figure:
 
 def slices(run: RunRecord, backbone: str | None) -> Figure:
     """Draw slices; see `Run.plot_slices`."""
-    return searched.slices(*_trials(run, backbone))
+    return searched.slices(*_trials(run, backbone), run.aim)
 
 
 def parallel(run: RunRecord, backbone: str | None) -> Figure:
     """Draw parallel coordinates; see `Run.plot_parallel`."""
-    return searched.parallel(*_trials(run, backbone))
+    return searched.parallel(*_trials(run, backbone), run.aim)
 
 
 def contour(run: RunRecord, first: str, second: str, backbone: str | None) -> Figure:
@@ -65,7 +67,7 @@ def contour(run: RunRecord, first: str, second: str, backbone: str | None) -> Fi
         if name not in known:
             hint = nearest(name, known) or f"the searched numbers are {', '.join(known)}"
             raise UserError(f"{name}: not a searched number of this run; {hint}")
-    return searched.contour(trials, known[first], known[second])
+    return searched.contour(trials, known[first], known[second], run.aim)
 
 
 def learning(run: RunRecord, config_id: str | None) -> Figure:
@@ -75,7 +77,7 @@ def learning(run: RunRecord, config_id: str | None) -> Figure:
         UserError: it was not refitted.
     """
     refits = {refit.config.config_id: refit for refit in run.refits if refit.completed}
-    name = config_id or max(refits, key=lambda each: refits[each].mean, default="")
+    name = config_id or max(refits, key=lambda each: refits[each].key, default="")
     if name not in refits:
         raise UserError(f"{run.place}: no refit of {name or 'any configuration'} has ended")
     frames = [run.refit_epochs(name, result.seed) for result in refits[name].completed]

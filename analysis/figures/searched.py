@@ -14,9 +14,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.base import Shown, headline, legend, new
+from analysis.figures.curves import so_far
 from analysis.figures.style import INK, PALE, PALETTE, PUBLISHED, QUIET, WIDTH, colours, style
 from analysis.trials.axes import Point, SearchAxis
 from analysis.trials.importance import Importances
+from fer_tune.objectives import ACCURACY, Aim
 
 _MAP = "cividis"  # the same for all readers, and in grey
 _REACH = 0.18  # of the kernel that smooths the contour, as a share of an axis
@@ -46,8 +48,8 @@ def importance(found: Importances) -> Figure:
         return figure
 
 
-def slices(points: list[Point], axes_: list[SearchAxis]) -> Figure:
-    """Draw the best validation accuracy of every trial against each setting."""
+def slices(points: list[Point], axes_: list[SearchAxis], aim: Aim = ACCURACY) -> Figure:
+    """Draw what is judged by of every trial against each setting."""
     columns = min(3, len(axes_))
     rows = math.ceil(len(axes_) / columns)
     with style():
@@ -58,19 +60,19 @@ def slices(points: list[Point], axes_: list[SearchAxis]) -> Figure:
                 panel.set_axis_off()
                 continue
             axis = axes_[number]
-            _slice(panel, axis, [point for point in points if axis.holds(point.settings.get(axis.name))])
+            _slice(panel, axis, [point for point in points if axis.holds(point.settings.get(axis.name))], aim)
             if number % columns == 0:
-                panel.set_ylabel("accuracy (%)")
-        headline(figure, "Validation accuracy against each setting")
+                panel.set_ylabel(aim.label.removeprefix("validation "))
+        headline(figure, f"{aim.title} against each setting")
         _trial_keys(grid[0][0], points)
         return figure
 
 
-def _slice(panel: Axes, axis: SearchAxis, points: list[Point]) -> None:
+def _slice(panel: Axes, axis: SearchAxis, points: list[Point], aim: Aim) -> None:
     for kind in ("stopped", "completed", "published"):  # one call each: thousands of points stay quick
         own = [point for point in points if _kind(point) == kind]
         across = [axis.place(point.settings[axis.name]) for point in own]
-        panel.scatter(across, [100 * point.accuracy for point in own], zorder=3, **_LOOKS[kind])
+        panel.scatter(across, [aim.scale * point.value for point in own], zorder=3, **_LOOKS[kind])
     _ticks(panel, axis)
     panel.set_xlabel(axis.name)
 
@@ -104,14 +106,14 @@ def _ticks(panel: Axes, axis: SearchAxis) -> None:
     panel.set_xlim(-0.06, 1.06)
 
 
-def contour(points: list[Point], first: SearchAxis, second: SearchAxis) -> Figure:
-    """Draw the validation accuracy over two settings, smoothed over the trials; white where no trial is near."""
+def contour(points: list[Point], first: SearchAxis, second: SearchAxis, aim: Aim = ACCURACY) -> Figure:
+    """Draw what is judged by over two settings, smoothed over the trials; white where no trial is near."""
     own = [p for p in points if first.holds(p.settings.get(first.name)) and second.holds(p.settings.get(second.name))]
     with style():
         figure, [axes] = new(5.6)
         x = np.array([first.place(point.settings[first.name]) for point in own])
         y = np.array([second.place(point.settings[second.name]) for point in own])
-        values = np.array([100 * point.accuracy for point in own])
+        values = np.array([aim.scale * point.value for point in own])
         side = np.linspace(0, 1, 80)
         across, up = np.meshgrid(side, side)
         distance = (across[..., None] - x) ** 2 + (up[..., None] - y) ** 2
@@ -127,64 +129,68 @@ def contour(points: list[Point], first: SearchAxis, second: SearchAxis) -> Figur
         axes.set_yticks(places, labels)
         axes.set_ylim(-0.06, 1.06)
         axes.set(xlabel=first.name, ylabel=second.name)
-        figure.colorbar(drawn, ax=axes, label="validation accuracy (%), smoothed", format="%.0f")
-        headline(figure, f"Accuracy over {first.name} and {second.name}")
+        figure.colorbar(drawn, ax=axes, label=f"{aim.label}, smoothed", format="%.0f" if aim.share else "%.2f")
+        headline(figure, f"{aim.title} over {first.name} and {second.name}")
         return figure
 
 
-def parallel(points: list[Point], axes_: list[SearchAxis]) -> Figure:
+def parallel(points: list[Point], axes_: list[SearchAxis], aim: Aim = ACCURACY) -> Figure:
     """Draw every trial as a line over all settings; the best tenth, but at least three, stands out."""
     with style():
         figure, [axes] = new(4.8)
-        ranked = sorted(points, key=lambda point: point.accuracy)[-_MOST_LINES:]
+        ranked = sorted(points, key=lambda point: point.key)[-_MOST_LINES:]
         best = {point.trial_id for point in ranked[-max(3, len(points) // 10) :]}
-        low, high = 100 * ranked[0].accuracy, 100 * ranked[-1].accuracy
+        low, high = sorted((aim.scale * ranked[0].value, aim.scale * ranked[-1].value))
         scale = mpl.colors.Normalize(low, high)
         colours_ = mpl.colormaps[_MAP]
         for point in ranked:
             across = [n for n, axis in enumerate(axes_) if axis.holds(point.settings.get(axis.name))]
             up = [axes_[n].place(point.settings[axes_[n].name]) for n in across]
-            end = (100 * point.accuracy - low) / ((high - low) or 1)
+            end = (aim.scale * point.value - low) / ((high - low) or 1)
             strong = point.trial_id in best
             look: dict[str, Any] = {"linewidth": 2.2, "alpha": 0.95} if strong else {"linewidth": 0.9, "alpha": 0.35}
-            axes.plot([*across, len(axes_)], [*up, end], color=colours_(scale(100 * point.accuracy)), **look)
+            axes.plot([*across, len(axes_)], [*up, end], color=colours_(scale(aim.scale * point.value)), **look)
         for n, axis in enumerate(axes_):
             axes.axvline(n, color=QUIET, linewidth=0.8)
             for place, text in axis.ticks():
                 axes.annotate(text, (n, place), (3, 2), textcoords="offset points", fontsize=8, color=INK)
         axes.axvline(len(axes_), color=QUIET, linewidth=0.8)
-        axes.set_xticks(range(len(axes_) + 1), [*(a.name.replace("_", "\n") for a in axes_), "accuracy\n(%)"])
+        axes.set_xticks(
+            range(len(axes_) + 1),
+            [*(a.name.replace("_", "\n") for a in axes_), aim.label.removeprefix("validation ").replace(" (", "\n(")],
+        )
         axes.set_yticks([])
         axes.grid(False)
         axes.spines[:].set_visible(False)
         axes.set_xlim(-0.1, len(axes_) + 0.35)
         axes.set_ylabel("low to high on each axis")
-        figure.colorbar(mpl.cm.ScalarMappable(scale, _MAP), ax=axes, label="validation accuracy (%)")
+        figure.colorbar(mpl.cm.ScalarMappable(scale, _MAP), ax=axes, label=aim.label)
         headline(figure, f"All trials at once; thick lines are the best {len(best)}")
         return figure
 
 
-def budget(trials: pd.DataFrame, published: set[str]) -> Figure:
-    """Draw the best validation accuracy so far against the epochs that the search had spent, per backbone.
+def budget(trials: pd.DataFrame, published: set[str], aim: Aim = ACCURACY) -> Figure:
+    """Draw the best so far against the epochs that the search had spent, per backbone.
 
     Args:
         trials: `Run.trials`, in the order of start; a trial's epochs count from its start.
         published: names of the published configurations.
+        aim: what trials are judged by.
     """
     with style():
         figure, [axes] = new(4.4)
         palette = colours(list(dict.fromkeys(trials["backbone"])))
         for backbone, own in trials.groupby("backbone", sort=False):
             spent = own["epochs"].fillna(0).cumsum()
-            best = 100 * own["best_val_accuracy"].cummax().ffill()
+            best = aim.scale * so_far(own[aim.column], aim).ffill()
             axes.step([*spent], [*best], where="post", color=palette[str(backbone)], label=str(backbone))
-            known = own[own["origin"].isin(published) & own["best_val_accuracy"].notna()]
+            known = own[own["origin"].isin(published) & own[aim.column].notna()]
             for _, row in known.iterrows():
-                level = 100 * row["best_val_accuracy"]
+                level = aim.scale * row[aim.column]
                 axes.axhline(level, color=PUBLISHED, linewidth=1.2, linestyle="--", zorder=1)
-        axes.set(xlabel="epochs spent, in the order of start", ylabel="best validation accuracy so far (%)")
+        axes.set(xlabel="epochs spent, in the order of start", ylabel=f"best {aim.label} so far")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_title("Accuracy against what it cost")
+        axes.set_title(f"{aim.title} against what it cost")
         keys = [Line2D([], [], color=colour, label=name) for name, colour in palette.items()]
         if trials["origin"].isin(published).any():
             keys.append(Line2D([], [], color=PUBLISHED, linestyle="--", linewidth=1.2, label="published, alone"))

@@ -171,10 +171,10 @@ class _Models:
                 continue
             predicted = self._predicted(model, settings, validation, "none").argmax(1)
             accuracy = float((predicted == validation.labels).mean())
-            if abs(accuracy - result.best_val_accuracy) > _SAME + 1 / len(validation):
+            if abs(accuracy - result.val_accuracy) > _SAME + 1 / len(validation):
                 raise UserError(
                     f"{file}: has {100 * accuracy:.2f} % on validation here, but had "
-                    f"{100 * result.best_val_accuracy:.2f} % when it was trained; was the code changed since? "
+                    f"{100 * result.val_accuracy:.2f} % when it was trained; was the code changed since? "
                     f"Nothing was opened. Test it with that version, or remove {file.parent} and refit"
                 )
 

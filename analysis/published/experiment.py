@@ -123,12 +123,13 @@ def claim(experiment: Experiment, dataset: PreparedDataset) -> None:
 
 def conclude(experiment: Experiment, outcome: Outcome, images: int) -> dict[str, Any]:
     """Write ``result.json`` and return it: the best validation accuracy with Wilson's 95 % interval over ``images``."""
-    interval = wilson(round(outcome.best_val_accuracy * images), images)
+    accuracy = outcome.val_accuracy
+    interval = wilson(round(accuracy * images), images)
     result = {
         "name": experiment.entry.name,
         "epochs": outcome.epochs,
         "best_epoch": outcome.best_epoch,
-        "best_val_accuracy": outcome.best_val_accuracy,
+        "best_val_accuracy": accuracy,
         "interval": [interval.low, interval.high],
         "seconds": outcome.seconds,
         "reason": outcome.reason,

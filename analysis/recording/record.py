@@ -25,7 +25,7 @@ def record_refit(run: RunRecord, task: RefitTask, result: RefitResult, session: 
     rows = [{str(name): value for name, value in row.items() if value == value} for row in frame.to_dict("records")]
     summary = {name: getattr(result, name) for name in ("best_epoch", "epochs", "seconds", "trained_on")}
     if task.on == "train":
-        summary["best_val_accuracy"] = result.best_val_accuracy
+        summary |= {run.aim.best: getattr(result, run.aim.column), "val_accuracy": result.val_accuracy}
     _record(run, session, "refit", task.name, task.config.model_dump(), rows, summary, task.config.backbone)
 
 

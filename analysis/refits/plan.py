@@ -1,4 +1,4 @@
-"""Choose what to refit: the best configurations by validation, each with several seeds."""
+"""Choose what to refit: the best configurations on validation, each with several seeds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def plan_refits(
 ) -> RefitPlan:
     """Return what to refit in ``run``, going on from the plan it has, if any.
 
-    The best ``top`` configurations by the search's validation accuracy are taken over all backbones; completed and
+    The best ``top`` configurations by what the search judged by are taken over all backbones; completed and
     early-stopped trials count, and a configuration that was tried twice is taken once.  Seeds are new ones: the search
     chose its winner partly for its lucky seed, and that luck must not come along.
 
@@ -62,7 +62,7 @@ def plan_refits(
             raise UserError(f"{name}: must be at least 1, but it is {value}")
     if not run.ranked:
         raise UserError(
-            f"{run.place}: no trial has ended with a validation accuracy, so there is nothing to refit; "
+            f"{run.place}: no trial has ended with a value on validation, so there is nothing to refit; "
             f"go on with `fer-tune resume {run.place}`"
         )
     if before is not None and epochs is not None and epochs != before.epochs:
@@ -94,7 +94,7 @@ def plan_refits(
                 trial_id=row["trial_id"],
                 backbone=row["backbone"],
                 origin=row["origin"],
-                search_val_accuracy=row["best_val_accuracy"],
+                search_value=row[run.aim.column],
                 config={name: value for name, value in row["config"].items() if name not in ("seed", "epochs")},
             )
     for extra in _untried(run) if published else []:
@@ -103,7 +103,7 @@ def plan_refits(
         created=datetime.now(UTC).isoformat(timespec="seconds") if before is None else before.created,
         seeds=_seeds(run, seeds, [] if before is None else before.seeds),
         epochs=before.epochs if before is not None else epochs or run.settings.epochs,
-        configs=sorted(chosen.values(), key=lambda config: (-(config.search_val_accuracy or 0.0), config.config_id)),
+        configs=sorted(chosen.values(), key=lambda config: (-run.aim.key(config.search_value), config.config_id)),
     )
 
 
@@ -126,7 +126,7 @@ def _untried(run: RunRecord) -> list[RefitConfig]:
                 trial_id="" if trial is None else trial["trial_id"],
                 backbone=entry.backbone,
                 origin=entry.published.name,
-                search_val_accuracy=None,
+                search_value=None,
                 config=config,
             )
         )

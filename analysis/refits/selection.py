@@ -31,11 +31,11 @@ class Chosen:
 
 
 def select_winner(run: RunRecord) -> Selection:
-    """Return the refitted configuration with the best mean validation accuracy over its seeds.
+    """Return the refitted configuration with the best mean over its seeds of what the run judges by.
 
     Every planned seed must have ended.  A configuration with failed seeds is compared on the seeds it has when these
     are more than half of those planned, and the words say so; with fewer it is left out.  Ties go to the better
-    validation accuracy in the search, then to the name.
+    value in the search, then to the name.
 
     Raises:
         UserError: nothing is refitted, seeds are missing, or too many failed in every configuration.
@@ -57,7 +57,7 @@ def select_winner(run: RunRecord) -> Selection:
     if len(refits) == 1:
         words = f"the only refitted configuration, {len(winner.completed)} seeds"
     else:
-        words = f"best mean validation accuracy over seeds among {len(refits)} refitted configurations"
+        words = f"best mean {run.aim.meaning} over seeds among {len(refits)} refitted configurations"
     flawed = [refit for refit in refits if refit.failed]
     if flawed:
         told = (f"{r.config.config_id}: {len(r.completed)} of {len(plan.seeds)} seeds" for r in flawed)
@@ -140,7 +140,7 @@ def select_models(run: RunRecord) -> list[Chosen]:
 def _able(refits: list[ConfigRefit], seeds: int) -> list[ConfigRefit]:
     """Return the configurations with more than half of their seeds, the best mean first."""
     able = [refit for refit in refits if _enough(refit, seeds)]
-    return sorted(able, key=lambda r: (-r.mean, -(r.config.search_val_accuracy or 0.0), r.config.config_id))
+    return sorted(able, key=lambda r: (-r.key, -r.aim.key(r.config.search_value), r.config.config_id))
 
 
 def _enough(refit: ConfigRefit, seeds: int) -> bool:

@@ -19,6 +19,7 @@ from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.files import replacing, write_json
 from fer_tune.layout import BEST, EPOCHS, RESULT, STATE, seed_folder
+from fer_tune.objectives import JUDGED, Judged
 from fer_tune.run_folder import EPOCH_COLUMNS, FinalPlan, RefitPlan, RefitResult, RunFolder, TrainedOn
 from fer_tune.storage.runs import refreshed, working_copy
 from fer_tune.tables import write_table
@@ -40,6 +41,7 @@ class RefitTask:
     on: TrainedOn = "train"
     stop_epoch: int | None = None  # train for just so many epochs and keep the last one's weights
     run: RunFolder | None = None  # that it belongs to
+    objective: Judged = "val_accuracy"  # by which the best epoch is kept
 
     @property
     def name(self) -> str:
@@ -97,7 +99,7 @@ def pending_tasks(run: RunRecord, plan: RefitPlan) -> list[RefitTask]:
             values = {**config.config, "backbone": config.backbone, "epochs": plan.epochs, "seed": seed}
             settings = trial_config(values, f"{run.folder.refit_file}: {config.config_id}")
             folder = run.folder.refit_seed(config.config_id, seed)
-            tasks.append(RefitTask(config.config_id, seed, folder, settings, run=run.folder))
+            tasks.append(RefitTask(config.config_id, seed, folder, settings, run=run.folder, objective=run.objective))
     return tasks
 
 
@@ -184,7 +186,7 @@ def train_one(
 
     dataset = PreparedDataset.open(data)
     if task.on == "train":
-        outcome = train(task.config, dataset, task.folder, device=device, on_epoch=record)
+        outcome = train(task.config, dataset, task.folder, objective=task.objective, device=device, on_epoch=record)
         write_table([_epoch_row(task, metrics) for metrics in outcome.history], EPOCH_COLUMNS, file)
         result = RefitResult(
             config_id=task.config_id,
@@ -192,7 +194,7 @@ def train_one(
             status="completed",
             epochs=outcome.epochs,
             best_epoch=outcome.best_epoch,
-            best_val_accuracy=outcome.best_val_accuracy,
+            **{name: outcome.best[name] for name in JUDGED},
             seconds=outcome.seconds,
             error=outcome.reason if outcome.reason.startswith("diverged") else None,  # it counts with what it reached
         )

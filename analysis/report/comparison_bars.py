@@ -9,6 +9,7 @@ from analysis.report.findings import Standing
 from analysis.report.rows import compared, refit_of, same_dataset
 from analysis.results import TestResult
 from analysis.run import ConfigRefit, PublishedTrial, RunRecord
+from fer_tune.objectives import ACCURACY
 
 _TITLE = "Published configurations and the searched one"
 
@@ -21,6 +22,7 @@ class BarChart:
     title: str
     caption: str
     label: str  # of the axis
+    scale: float = 100.0  # of the values: shares are shown in per cent
 
 
 def comparison(run: RunRecord, stand: Standing) -> BarChart:
@@ -35,8 +37,8 @@ def comparison(run: RunRecord, stand: Standing) -> BarChart:
     tested = [(entry, test) for entry, test in tests if test is not None]
     if own is None or not tested:
         rows = _validation(run, stand, searched)
-        caption = f"Accuracy on validation here, of the published configurations and the searched one{_squares(rows)}."
-        return BarChart(rows, f"{_TITLE}, on validation", caption, "accuracy (%)")
+        caption = f"{run.aim.title} here, of the published configurations and the searched one{_squares(rows)}."
+        return BarChart(rows, f"{_TITLE}, on validation", caption, run.aim.label, run.aim.scale)
     rows = []
     for entry, test in tested:
         rows += [*_reported(run, entry), _test_bar(entry.published.name, test, "published")]
@@ -91,13 +93,13 @@ def _validation(run: RunRecord, stand: Standing, searched: ConfigRefit | None) -
     rows = []
     for entry in run.published:
         published, trial = entry.published, entry.trial
-        rows += _reported(run, entry)
+        rows += _reported(run, entry) if run.aim == ACCURACY else []
         refit = refit_of(stand, entry)
         if refit is not None and refit.values:
             rows.append(refit_bar(run, refit, f"{published.name}\nhere, validation, {len(refit.values)} seeds"))
-        elif trial is not None and trial["best_val_accuracy"] is not None:
+        elif trial is not None and trial[run.aim.column] is not None:
             text = f"{published.name}\nhere, validation, one seed, {trial['epochs']} epochs"
-            rows.append(Bar(text, trial["best_val_accuracy"], kind="published"))
+            rows.append(Bar(text, trial[run.aim.column], kind="published"))
     if searched is not None and searched.values:
         text = f"searched: {searched.config.backbone}\nhere, validation, {len(searched.values)} seeds"
         rows.append(refit_bar(run, searched, text))
@@ -105,5 +107,5 @@ def _validation(run: RunRecord, stand: Standing, searched: ConfigRefit | None) -
         best = next((row for row in run.ranked if row["origin"] not in run.published_names), None)
         if best is not None:
             text = f"searched: {best['backbone']}\nhere, validation, best of many, one seed"
-            rows.append(Bar(text, best["best_val_accuracy"]))
+            rows.append(Bar(text, best[run.aim.column]))
     return rows

@@ -15,7 +15,8 @@ from rich.table import Table
 from analysis.refits.training import Ending, RefitTask
 from analysis.results import VIEW_NAMES, TestResult
 from analysis.run import ConfigRefit
-from analysis.words import count, mean_sd, percent
+from analysis.words import count, full, mean_sd, percent, told, unit
+from fer_tune.objectives import ACCURACY, OBJECTIVES, Aim
 
 
 class RefitProgress:
@@ -62,11 +63,12 @@ class RefitProgress:
                 self._console.print(f"{place}: FAILED twice: {ending.error}", markup=False, highlight=False)
             else:
                 result = ending.result
-                told = f"trained on train and val for {count(result.epochs, 'epoch')}"
+                words = f"trained on train and val for {count(result.epochs, 'epoch')}"
                 if ending.task.on == "train":
-                    value = percent(result.best_val_accuracy)
-                    told = f"validation accuracy {value} % at epoch {result.best_epoch} of {result.epochs}"
-                text = f"{place}: {told}, {result.seconds:.0f} s"
+                    aim = OBJECTIVES[ending.task.objective]
+                    value = full(getattr(result, aim.column), aim)
+                    words = f"{aim.meaning} {value} at epoch {result.best_epoch} of {result.epochs}"
+                text = f"{place}: {words}, {result.seconds:.0f} s"
                 self._console.print(text, markup=False, highlight=False)
         self._bar.update(self._total, completed=sum(self._epochs.values()))
 
@@ -78,22 +80,22 @@ class RefitProgress:
                 self._epochs[task.name] = max(self._epochs[task.name], pq.read_metadata(file).num_rows)
 
 
-def refit_table(refits: Iterable[ConfigRefit]) -> Table:
-    """Return the refitted configurations with their validation accuracy: mean, spread and each seed, best first."""
-    title = "Refits: validation accuracy in %, best epoch of each seed"
+def refit_table(refits: Iterable[ConfigRefit], aim: Aim = ACCURACY) -> Table:
+    """Return the refitted configurations with what they are judged by: mean, spread and each seed, best first."""
+    title = f"Refits: {aim.meaning} in {unit(aim)}, best epoch of each seed"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("configuration", "tried as", "in search"):
         table.add_column(name, no_wrap=name == "configuration")
     table.add_column("mean ± sd", justify="right", no_wrap=True)
     table.add_column("each seed")
-    for refit in sorted(refits, key=lambda r: (not r.values, -r.mean if r.values else 0.0)):
-        each = [percent(value) for value in refit.values]
+    for refit in sorted(refits, key=lambda r: -r.key):
+        each = [told(value, aim) for value in refit.values]
         each += ["failed"] * len(refit.failed) + ["to do"] * len(refit.missing)
         table.add_row(
             refit.config.config_id,
             refit.config.origin,
-            percent(refit.config.search_val_accuracy),
-            mean_sd(refit.values),
+            told(refit.config.search_value, aim),
+            mean_sd(refit.values, aim),
             "  ".join(each),
         )
     return table

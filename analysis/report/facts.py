@@ -19,8 +19,9 @@ from analysis.trials.budget import savings_sentences
 from analysis.trials.early_judgement import scheduler_words
 from analysis.trials.importance import Importances
 from analysis.trials.pareto import HEADS, MEANINGS, pareto_rows, second_objective
-from analysis.words import count, kept_text, percent, span
+from analysis.words import count, kept_text, percent, span, unit
 from fer_tune.data.preparing.summary import hygiene_sentences
+from fer_tune.objectives import ACCURACY
 from fer_tune.version import __version__
 
 
@@ -30,6 +31,8 @@ class Facts:
 
     title: str
     dataset: str
+    judged: str  # what the run judges by, with its unit
+    judged_head: str  # of a column with it; empty for accuracy, which has one anyway
     classes: list[str]
     place: str  # of the run, for a command that is typed elsewhere
     answer: str
@@ -85,6 +88,8 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
     return Facts(
         title=settings.name,
         dataset=settings.dataset.name,
+        judged=judged(run),
+        judged_head="" if run.aim == ACCURACY else run.aim.meaning.removeprefix("validation "),
         classes=settings.dataset.classes,
         place=_place(run),
         answer=answer(run, stand),
@@ -117,6 +122,11 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
     )
 
 
+def judged(run: RunRecord) -> str:
+    """Return what a run judges by, with its unit."""
+    return f"{run.aim.meaning} in {unit(run.aim)}"
+
+
 def _place(run: RunRecord) -> str:
     """Return the run as it is named on any machine: by its URI, or by its folder and the one that it is in."""
     path = Path(run.place)
@@ -128,8 +138,8 @@ def _front(run: RunRecord) -> Front | None:
     second = second_objective(settings)
     if second is None:
         return None
-    rows = pareto_rows(run.rows, second, run.published_names)
-    note = f"Best validation accuracy in %, one seed each, and {MEANINGS[second]}"
+    rows = pareto_rows(run.rows, second, run.published_names, run.aim)
+    note = f"{run.aim.title} in {unit(run.aim)}, at the best epoch, one seed each, and {MEANINGS[second]}"
     if second != "parameters" and settings.concurrent != 1:
         note += ", measured while other trials may have run beside it"
     return Front(rows, HEADS[second], MEANINGS[second], note) if rows else None
@@ -213,7 +223,12 @@ def how(run: RunRecord, stand: Standing, known: Openings) -> list[tuple[str, str
     for entry in settings.resumed:
         changed = ", ".join(_asked(name, value) for name, value in entry.changed.items())
         budget += f"; changed on {entry.when[:10]}: {changed}"
-    found = [("search", budget), ("early stopping", scheduler_words(settings)), ("search seed", str(settings.seed))]
+    found = [
+        ("judged by", judged(run)),
+        ("search", budget),
+        ("early stopping", scheduler_words(settings)),
+        ("search seed", str(settings.seed)),
+    ]
     plan, final = run.refit_plan, run.final_plan
     if plan is not None:
         seeds = ", ".join(map(str, plan.seeds))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from analysis.refits.selection import Selection, select_winner
-from analysis.results import Comparison, TestResult
+from analysis.results import Comparison, Estimate, TestResult
 from analysis.run import ConfigRefit, RunRecord
 from analysis.statistics.intervals import mean_interval
 from analysis.trials.pareto import MEANINGS
-from analysis.words import count, mean_sd, percent, points, span
+from analysis.words import count, full, mean_sd, percent, points, span, told, unit
 from fer_tune.errors import UserError
+from fer_tune.objectives import ACCURACY, Aim
 from fer_tune.run_folder import SEARCHED, RefitResult
 
 
@@ -63,31 +64,52 @@ def standing(run: RunRecord) -> Standing:
 
 def answer(run: RunRecord, stand: Standing) -> str:
     """Return the run's answer in one sentence (two where a warning belongs to it), with its interval."""
-    data = run.settings.dataset.name
+    data, aim = run.settings.dataset.name, run.aim
     if stand.test is not None:
         test = stand.test
         seeds = f"mean of {len(test.seeds)} seeds" if len(test.seeds) > 1 else "one seed"
+        first = ""
+        if aim != ACCURACY:
+            own = _held_out(test, aim)
+            interval = f"95 % interval {told(own.low, aim)} to {told(own.high, aim)}"
+            first = f"has {_reached(own.value, aim)} ({interval}) and "
         return (
-            f"A {_named(run, test)} classifies {percent(test.accuracy.value)} % of the "
+            f"A {_named(run, test)} {first}classifies {percent(test.accuracy.value)} % of the "
             f"{test.images:,} held-out images of {data} correctly (95 % interval {span(test.accuracy)}; {seeds})"
             f"{_against(run, test, stand)}."
         )
     if stand.winner is not None:
         values = stand.winner.values
         bounds = mean_interval(values)
-        seeds = f"95 % interval over seeds {percent(bounds.low)} to {percent(bounds.high)}; mean of {len(values)} seeds"
+        seeds = "one seed, so no interval"
+        if len(values) > 1:
+            interval = f"{told(bounds.low, aim)} to {told(bounds.high, aim)}"
+            seeds = f"95 % interval over seeds {interval}; mean of {len(values)} seeds"
         return (
-            f"A {stand.winner.config.backbone} reaches {percent(bounds.estimate)} % on the validation images of {data} "
-            f"({seeds if len(values) > 1 else 'one seed, so no interval'}); the held-out split has not been read yet."
+            f"A {stand.winner.config.backbone} reaches {_reached(bounds.estimate, aim)} on the validation images of "
+            f"{data} ({seeds}); the held-out split has not been read yet."
         )
     if run.ranked:
         best = run.ranked[0]
         return (
-            f"The best of {len(run.rows)} trials, a {best['backbone']}, reached {percent(best['best_val_accuracy'])} % "
-            f"on the validation images of {data}; being the best of many, with one seed, it flatters itself, and no "
-            "interval can be given before it is refitted."
+            f"The best of {len(run.rows)} trials, a {best['backbone']}, reached "
+            f"{_reached(best[aim.column], aim)} on the validation images of {data}; being the best of many, with one "
+            "seed, it flatters itself, and no interval can be given before it is refitted."
         )
     return f"No trial of this search on {data} has ended yet."
+
+
+def _reached(value: float, aim: Aim) -> str:
+    """Return a value with its unit and, where it is no accuracy, what it is of."""
+    return full(value, aim) if aim == ACCURACY else f"a {aim.meaning.removeprefix('validation ')} of {full(value, aim)}"
+
+
+def _held_out(test: TestResult, aim: Aim) -> Estimate:
+    """Return the estimate on the held-out split of what the run judges by."""
+    if aim.column == "val_loss":
+        return test.more["log_loss"]
+    found: Estimate = getattr(test, aim.column.removeprefix("val_"))
+    return found
 
 
 def found_as(run: RunRecord, origin: str) -> str:
@@ -108,17 +130,21 @@ def _against(run: RunRecord, test: TestResult, stand: Standing) -> str:
     """Return how far the winner is from its closest rival on the same images, in words; empty where none was tested."""
     if stand.comparison is None or not stand.comparison.pairs:
         return ""
-    pair = min(stand.comparison.pairs, key=lambda each: each.difference)
+    pairs, by_f1 = stand.comparison.pairs, run.aim.column == "val_macro_f1"
+    pair = min(pairs, key=lambda each: each.macro_f1_difference if by_f1 else each.difference)
+    found, low, high, shown = pair.difference, pair.low, pair.high, pair.shown
+    if by_f1:
+        found, low, high = pair.macro_f1_difference, pair.macro_f1_low, pair.macro_f1_high
+        shown = not low <= 0 <= high
+    of = "" if run.aim == ACCURACY else " of macro F1" if by_f1 else " of accuracy"
     rival = "the best searched configuration"
     if pair.second_origin in run.published_names:
-        rival = (
-            f"the {'best ' if len(stand.comparison.pairs) > 1 else ''}published configuration, {pair.second_origin},"
-        )
-    interval = f"95 % interval {points(pair.low)} to {points(pair.high)}"
-    if not pair.shown:
-        return f"; no difference from {rival} trained here at the same budget is shown ({interval} points)"
-    more = "more" if pair.difference > 0 else "fewer"
-    return f", {abs(100 * pair.difference):.1f} points {more} than {rival} trained here at the same budget ({interval})"
+        rival = f"the {'best ' if len(pairs) > 1 else ''}published configuration, {pair.second_origin},"
+    interval = f"95 % interval {points(low)} to {points(high)}"
+    if not shown:
+        return f"; no difference{of} from {rival} trained here at the same budget is shown ({interval} points)"
+    more = "more" if found > 0 else "fewer"
+    return f", {abs(100 * found):.1f} points{of} {more} than {rival} trained here at the same budget ({interval})"
 
 
 def luck(run: RunRecord, stand: Standing) -> str:
@@ -126,17 +152,19 @@ def luck(run: RunRecord, stand: Standing) -> str:
     if stand.winner is None or not stand.winner.values:
         return ""
     refit = stand.winner
-    if refit.config.search_val_accuracy is None:
+    searched, aim = refit.config.search_value, run.aim
+    if searched is None:
         return ""
-    loss = refit.config.search_val_accuracy - refit.mean
-    promised = f"In the search this configuration had {percent(refit.config.search_val_accuracy)} % on validation"
-    outcome = f"with {count(len(refit.values), 'new seed')} it has {mean_sd(refit.values)} %"
+    loss = aim.signed(searched) - refit.key
+    promised = f"In the search this configuration had {_reached(searched, aim)} on validation"
+    outcome = f"with {count(len(refit.values), 'new seed')} it has {mean_sd(refit.values, aim)} {unit(aim)}"
     plan = run.refit_plan
     if plan is not None and plan.epochs != run.settings.epochs:
         return f"{promised}; refitted for {plan.epochs} epochs instead of {run.settings.epochs}, {outcome}."
     if loss > 0:
-        return f"{promised}; {outcome}: {100 * loss:.1f} points less, the luck that choosing the best of many picks up."
-    return f"{promised}; {outcome}: no less, so the luck that choosing the best of many picks up does not show."
+        worse = f"{100 * loss:.1f} points less" if aim.share else f"{loss:.3f} nats more"
+        return f"{promised}; {outcome}: {worse}, the luck that choosing the best of many picks up."
+    return f"{promised}; {outcome}: no worse, so the luck that choosing the best of many picks up does not show."
 
 
 def limits(run: RunRecord, stand: Standing) -> list[str]:
@@ -159,14 +187,15 @@ def limits(run: RunRecord, stand: Standing) -> list[str]:
         rival = _overtaking(stand)
         if rival is not None:
             found.append(
-                f"The refits have changed since the test: {rival.config.config_id} now has the best mean validation "
-                f"accuracy, {mean_sd(rival.values)} %. The figure is that of the configuration chosen before the test."
+                f"The refits have changed since the test: {rival.config.config_id} now has the best mean "
+                f"{run.aim.meaning}, {mean_sd(rival.values, run.aim)} {unit(run.aim)}. The figure is that of the "
+                "configuration chosen before the test."
             )
     else:
         found.append("The held-out split has not been read: every figure is of images that played a part in choosing.")
     if run.ranked:
         found.append(
-            "Accuracies on validation are those of the best epoch, which was chosen on the same images, and so flatter "
+            "Figures on validation are those of the best epoch, which was chosen on the same images, and so flatter "
             "a little; they serve to choose, not to report."
         )
     refitted = {refit.config.origin for refit in stand.refits}
@@ -178,8 +207,8 @@ def limits(run: RunRecord, stand: Standing) -> list[str]:
         )
     if stand.test is not None and stand.test.trained_on == "train+val":
         found.append(
-            "The tested models were trained on train and validation together, so no validation accuracy of theirs is "
-            "known; they were chosen by that of models trained on train alone."
+            "The tested models were trained on train and validation together, so nothing on validation is known "
+            "of them; they were chosen by that of models trained on train alone."
         )
     failed = [result for refit in (*stand.refits, *run.finals) for result in refit.failed]
     if failed:
@@ -201,7 +230,7 @@ def limits(run: RunRecord, stand: Standing) -> list[str]:
         )
     if len(run.settings.objectives) > 1:
         costs = MEANINGS[run.settings.objectives[1]]
-        chosen = "what is refitted and tested was chosen by validation accuracy alone"
+        chosen = f"what is refitted and tested was chosen by {run.aim.meaning} alone"
         found.append(f"The search was also to keep the {costs} low; {chosen}.")
     if run.settings.trials < 30:
         trials = count(run.settings.trials, "trial")

@@ -66,8 +66,8 @@ def tables(facts: Facts) -> str:
         columns += [("search", "r"), ("refitted", "r"), ("held-out", "r")]
         names = ("name", "backbone", "reported", "search", "refit", "test")
         caption = (
-            f"Published configurations and the searched one on {facts.dataset}: accuracy in %, best epoch on "
-            "validation in the search and refitted (mean ± sd over seeds), and on the held-out split (95 % interval)."
+            f"Published configurations and the searched one on {facts.dataset}: {facts.judged}, best epoch, in the "
+            "search and refitted (mean ± sd over seeds), and accuracy in % on the held-out split (95 % interval)."
         )
         found.append(table(columns, [[getattr(row, n) for n in names] for row in facts.compared], caption, "published"))
     if facts.versus:
@@ -104,13 +104,19 @@ def tables(facts: Facts) -> str:
         found.append(table(columns, counts, "Confusion matrix: counts, summed over seeds.", "confusion"))
     front = facts.pareto
     if front is not None:
-        columns = [("trial", "l"), ("backbone", "l"), ("tried as", "l"), ("accuracy", "r"), (front.head, "r")]
-        cells = ("trial_id", "backbone", "origin", "accuracy", "value", "front")
+        columns = [
+            ("trial", "l"),
+            ("backbone", "l"),
+            ("tried as", "l"),
+            (facts.judged_head or "accuracy", "r"),
+            (front.head, "r"),
+        ]
+        cells = ("trial_id", "backbone", "origin", "judged", "value", "front")
         caption = f"What accuracy costs: the trials that none beats in both, and published ones. {front.note}."
         rows = [[row[n] for n in cells] for row in front.rows]
         found.append(table([*columns, ("on the front", "l")], rows, caption, "pareto"))
     if facts.refits:
         columns = [("configuration", "l"), ("tried as", "l"), ("search", "r"), ("mean ± sd", "r"), ("each seed", "l")]
         rows = [[row[n] for n in ("id", "origin", "search", "mean", "each")] for row in facts.refits]
-        found.append(table(columns, rows, "Refits: validation accuracy in %, best epoch of each seed.", "refits"))
+        found.append(table(columns, rows, f"Refits: {facts.judged}, best epoch of each seed.", "refits"))
     return "\n\n".join(found) + "\n"

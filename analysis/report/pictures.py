@@ -42,9 +42,9 @@ def draw(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Iterat
             found = next((each for each in mattered if each.backbone == backbone), None)
             yield from _settings(run, backbone, found)
     if any(refit.values for refit in stand.refits):
-        words = "Best validation accuracy of each refit: a dot per seed, a bar at their mean."
+        words = f"Best {run.aim.meaning} of each refit: a dot per seed, a bar at their mean."
         rows = [refit_bar(run, refit, refit.config.config_id) for refit in by_mean(stand.refits) if refit.values]
-        yield Drawn("refits", "refits", words, bars.bars(rows, "Refits with new seeds", "validation accuracy (%)"))
+        yield Drawn("refits", "refits", words, bars.bars(rows, "Refits with new seeds", run.aim.label, run.aim.scale))
     if stand.winner is not None:
         name = stand.winner.config.config_id
         frames = [run.refit_epochs(name, result.seed) for result in stand.winner.completed]
@@ -55,20 +55,22 @@ def draw(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Iterat
 
 
 def _search(run: RunRecord, stand: Standing) -> Iterator[Drawn]:
-    words = "Best validation accuracy of every trial, and the best so far of each backbone."
-    yield Drawn("search", "search_history", words, curves.search_history(run.trials, run.published_names))
-    words = "Validation accuracy of every trial over its epochs"
+    words = f"Best {run.aim.meaning} of every trial, and the best so far of each backbone."
+    yield Drawn("search", "search_history", words, curves.search_history(run.trials, run.published_names, run.aim))
+    words = f"The {run.aim.meaning} of every trial over its epochs"
     words += "; early stopping ended those with a ring." if (run.trials["status"] == "stopped").any() else "."
-    yield Drawn("search", "trial_curves", words, curves.trial_curves(run.epochs, run.trials))
-    words = "Best validation accuracy so far against the epochs that the search had spent."
-    yield Drawn("search", "budget", words, searched.budget(run.trials, run.published_names))
+    yield Drawn("search", "trial_curves", words, curves.trial_curves(run.epochs, run.trials, run.aim))
+    words = f"Best {run.aim.meaning} so far against the epochs that the search had spent."
+    yield Drawn("search", "budget", words, searched.budget(run.trials, run.published_names, run.aim))
     second = second_objective(run.settings)
-    if second is not None and measured(run.rows, second):
-        words = f"Best validation accuracy of every trial against the {MEANINGS[second]}; rings mark the front."
-        yield Drawn("pareto", "pareto", words, pareto.pareto(run.rows, second, run.published_names))
+    if second is not None and measured(run.rows, second, run.aim):
+        words = f"Best {run.aim.meaning} of every trial against the {MEANINGS[second]}; rings mark the front."
+        yield Drawn("pareto", "pareto", words, pareto.pareto(run.rows, second, run.published_names, run.aim))
     chart = comparison(run, stand)
     if len(chart.rows) > 1:
-        yield Drawn("comparison", "comparison", chart.caption, bars.bars(chart.rows, chart.title, chart.label))
+        yield Drawn(
+            "comparison", "comparison", chart.caption, bars.bars(chart.rows, chart.title, chart.label, chart.scale)
+        )
 
 
 def _settings(run: RunRecord, backbone: str, found: Importances | None) -> Iterator[Drawn]:
@@ -84,15 +86,15 @@ def _settings(run: RunRecord, backbone: str, found: Importances | None) -> Itera
     if found is not None:
         words = f"{backbone}: share of each setting in reaching the best trials (PED-ANOVA), with what chance gives."
         yield drawn("importance", words, searched.importance(found))
-    words = f"{backbone}: best validation accuracy of every trial against each searched setting."
-    yield drawn("slices", words, searched.slices(trials, axes))
+    words = f"{backbone}: best {run.aim.meaning} of every trial against each searched setting."
+    yield drawn("slices", words, searched.slices(trials, axes, run.aim))
     plain = [axis for axis in axes if not axis.choices]
     if len(plain) > 1 and len(trials) >= 6:
-        words = f"{backbone}: validation accuracy over {plain[0].name} and {plain[1].name}, smoothed over the trials."
-        yield drawn("contour", words, searched.contour(trials, plain[0], plain[1]))
+        words = f"{backbone}: {run.aim.meaning} over {plain[0].name} and {plain[1].name}, smoothed over the trials."
+        yield drawn("contour", words, searched.contour(trials, plain[0], plain[1], run.aim))
     if len(axes) > 1:
         words = f"{backbone}: every trial as a line over all searched settings; the best ones are thick."
-        yield drawn("parallel", words, searched.parallel(trials, axes))
+        yield drawn("parallel", words, searched.parallel(trials, axes, run.aim))
 
 
 def _held_out(run: RunRecord, stand: Standing, test: TestResult) -> Iterator[Drawn]:

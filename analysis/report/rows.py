@@ -9,7 +9,7 @@ from analysis.report.findings import Standing
 from analysis.results import Versus
 from analysis.run import ConfigRefit, PublishedTrial, RunRecord
 from analysis.trials.budget import epochs_of
-from analysis.words import count, mean_sd, p_text, percent, points, settings_text, span
+from analysis.words import count, mean_sd, p_text, percent, points, settings_text, span, told
 
 LEADERS = 10  # trials on the leaderboard
 
@@ -36,7 +36,7 @@ def compared(run: RunRecord, stand: Standing) -> list[Compared]:
     best = stand.winner.config if stand.winner else None
     if best is not None and best.origin in names:  # a published one wins: the best searched one stands beside it
         searched = [refit for refit in stand.refits if refit.config.origin not in names and refit.values]
-        best = max(searched, key=lambda refit: refit.mean).config if searched else None
+        best = max(searched, key=lambda refit: refit.key).config if searched else None
     if best is not None:
         trial = next((row for row in run.rows if row["trial_id"] == best.trial_id), None)
         rows.append(_searched_row(run, stand, best.config_id, best.backbone, trial))
@@ -49,10 +49,17 @@ def compared(run: RunRecord, stand: Standing) -> list[Compared]:
 
 def _searched_row(run: RunRecord, stand: Standing, name: str, backbone: str, trial: dict[str, Any] | None) -> Compared:
     refit = next((r for r in stand.refits if r.config.config_id == name), None)
-    value = None if trial is None else trial["best_val_accuracy"]
+    value = None if trial is None else trial[run.aim.column]
     budget = f"chosen among {count(len(run.rows), 'trial')}; {_epochs(run, trial)}"
     return Compared(
-        f"searched: {name}", backbone, "", percent(value), *_seeds_and_test(stand, refit), budget, "searched", name
+        f"searched: {name}",
+        backbone,
+        "",
+        told(value, run.aim),
+        *_seeds_and_test(stand, refit),
+        budget,
+        "searched",
+        name,
     )
 
 
@@ -65,12 +72,12 @@ def _published_row(run: RunRecord, stand: Standing, entry: PublishedTrial) -> Co
     else:
         reported = "none"
     refit = refit_of(stand, entry)
-    value = None if trial is None else trial["best_val_accuracy"]
+    value = None if trial is None else trial[run.aim.column]
     return Compared(
         published.name,
         entry.backbone,
         reported,
-        percent(value),
+        told(value, run.aim),
         *_seeds_and_test(stand, refit),
         _epochs(run, trial),
         "published",
@@ -92,7 +99,7 @@ def refit_of(stand: Standing, entry: PublishedTrial) -> ConfigRefit | None:
 def _seeds_and_test(stand: Standing, refit: ConfigRefit | None) -> tuple[str, str]:
     if refit is None:
         return "not refitted", "–"
-    text = mean_sd(refit.values)
+    text = mean_sd(refit.values, refit.aim)
     if refit.failed:
         text += f", {count(len(refit.failed), 'seed')} failed"
     test = stand.tested(refit.config.config_id)
@@ -148,10 +155,10 @@ def refit_rows(refits: list[ConfigRefit]) -> list[dict[str, str]]:
         {
             "id": refit.config.config_id,
             "origin": refit.config.origin,
-            "search": percent(refit.config.search_val_accuracy),
-            "mean": mean_sd(refit.values),
+            "search": told(refit.config.search_value, refit.aim),
+            "mean": mean_sd(refit.values, refit.aim),
             "each": ", ".join(
-                [percent(value) for value in refit.values]
+                [told(value, refit.aim) for value in refit.values]
                 + ["failed"] * len(refit.failed)
                 + ["to do"] * len(refit.missing)
             ),
@@ -163,7 +170,7 @@ def refit_rows(refits: list[ConfigRefit]) -> list[dict[str, str]]:
 
 def by_mean(refits: list[ConfigRefit]) -> list[ConfigRefit]:
     """Return the refits, the best mean first, those without a result last."""
-    return sorted(refits, key=lambda refit: (not refit.values, -refit.mean if refit.values else 0.0))
+    return sorted(refits, key=lambda refit: -refit.key)
 
 
 def leader_rows(run: RunRecord) -> list[dict[str, Any]]:
@@ -171,7 +178,8 @@ def leader_rows(run: RunRecord) -> list[dict[str, Any]]:
     return [
         {
             **{name: row[name] for name in ("trial_id", "backbone", "origin", "status", "epochs")},
-            "accuracy": percent(row["best_val_accuracy"]),
+            "value": told(row[run.aim.column], run.aim),
+            "accuracy": percent(row["val_accuracy"]),
             "settings": settings_text(row["config"]),
         }
         for row in run.ranked[:LEADERS]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
@@ -14,6 +14,7 @@ from analysis.run import ledger
 from analysis.run.predictions import Predictions, predictions_file, read_predictions
 from fer_tune.errors import UserError
 from fer_tune.layout import EPOCHS, RESULT
+from fer_tune.objectives import ACCURACY, Aim, Judged
 from fer_tune.run_folder import (
     EPOCH_COLUMNS,
     TRIAL_COLUMNS,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd  # which takes a third of a second to import, and only frames need
 
 USABLE = ("completed", "stopped")
-"""Statuses of trials whose validation accuracy counts."""
+"""Statuses of trials that count with what they reached."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class ConfigRefit:
     config: RefitConfig
     results: list[RefitResult]  # one per seed that has ended, by seed
     missing: list[int]  # seeds that have not ended yet
+    aim: Aim = ACCURACY  # what the run judges by
 
     @property
     def completed(self) -> list[RefitResult]:
@@ -56,13 +58,18 @@ class ConfigRefit:
 
     @property
     def values(self) -> list[float]:
-        """Best validation accuracy of each completed seed, in [0, 1]."""
-        return [result.best_val_accuracy for result in self.completed]
+        """What each completed seed is judged by, at its best epoch."""
+        return [getattr(result, self.aim.column) for result in self.completed]
 
     @property
     def mean(self) -> float:
         """Mean of `values`; NaN without any."""
         return sum(self.values) / len(self.values) if self.values else float("nan")
+
+    @property
+    def key(self) -> float:
+        """What configurations sort by, more is better; the least without any seed."""
+        return self.aim.key(self.mean)
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,16 @@ class RunRecord:
         """The run as a user names it: the path of its folder, or its URI."""
         return self.folder.place
 
+    @property
+    def aim(self) -> Aim:
+        """What the run judges by: validation accuracy, unless the search was for something else."""
+        return self.settings.aim
+
+    @property
+    def objective(self) -> Judged:
+        """The name of `aim`."""
+        return cast(Judged, self.settings.objectives[0])
+
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """The rows of ``trials.parquet`` with their exact types, ``config`` gathered in a dictionary of its own."""
@@ -107,13 +124,13 @@ class RunRecord:
 
     @property
     def ranked(self) -> list[dict[str, Any]]:
-        """Completed and stopped trials of `rows`, best validation accuracy first; ties by trial_id."""
-        usable = [row for row in self.rows if row["status"] in USABLE and _number(row["best_val_accuracy"])]
-        return sorted(usable, key=lambda row: (-row["best_val_accuracy"], row["trial_id"]))
+        """Completed and stopped trials of `rows`, the best by `aim` first; ties by trial_id."""
+        usable = [row for row in self.rows if row["status"] in USABLE and _number(row[self.aim.column])]
+        return sorted(usable, key=lambda row: (-self.aim.key(row[self.aim.column]), row["trial_id"]))
 
     @property
     def best_config(self) -> dict[str, Any] | None:
-        """Settings of the trial with the best validation accuracy; None when no trial has ended."""
+        """Settings of the best trial by `aim`; None when no trial has ended."""
         return dict(self.ranked[0]["config"]) if self.ranked else None
 
     @property
@@ -146,7 +163,8 @@ class RunRecord:
         for config in plan.configs:
             results = {seed: self.refit_result(config.config_id, seed) for seed in plan.seeds}
             ended = [result for result in results.values() if result is not None]
-            found.append(ConfigRefit(config, ended, [seed for seed, result in results.items() if result is None]))
+            missing = [seed for seed, result in results.items() if result is None]
+            found.append(ConfigRefit(config, ended, missing, self.aim))
         return found
 
     @property
@@ -166,7 +184,7 @@ class RunRecord:
             results = {seed: self.refit_result(entry.config_id, seed, "train+val") for seed in plan.seeds}
             ended = [result for result in results.values() if result is not None]
             missing = [seed for seed, result in results.items() if result is None]
-            found.append(ConfigRefit(configs[entry.config_id], ended, missing))
+            found.append(ConfigRefit(configs[entry.config_id], ended, missing, self.aim))
         return found
 
     def refit_result(self, config_id: str, seed: int, on: TrainedOn = "train") -> RefitResult | None:

@@ -54,7 +54,8 @@ class Point:
     trial_id: str
     published: bool  # a paper picked it
     status: str
-    accuracy: float  # best on validation, in [0, 1]
+    value: float  # what it is judged by, at its best epoch
+    key: float  # the same, more is better
     settings: dict[str, Any]
 
 
@@ -63,9 +64,17 @@ def points(run: RunRecord, backbone: str) -> list[Point]:
     usable = {row["trial_id"] for row in run.ranked}
     names = run.published_names
     return [
-        Point(row["trial_id"], row["origin"] in names, row["status"], row["best_val_accuracy"], row["config"])
+        Point(
+            row["trial_id"],
+            row["origin"] in names,
+            row["status"],
+            row[run.aim.column],
+            run.aim.key(row[run.aim.column]),
+            row["config"],
+        )
         for row in run.rows
         if row["backbone"] == backbone and row["trial_id"] in usable
+        for value in [row[run.aim.column]]
     ]
 
 

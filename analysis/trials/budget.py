@@ -50,18 +50,19 @@ def regret_sentence(run: RunRecord) -> str:
     whole = [refit for refit in done if status.get(refit.config.trial_id) == "completed"]
     if not cut or not whole:
         return ""
-    best, rival = max(cut, key=lambda each: each.mean), max(whole, key=lambda each: each.mean)
-    gap = best.mean - rival.mean
+    best, rival = max(cut, key=lambda each: each.key), max(whole, key=lambda each: each.key)
+    gap = best.key - rival.key
     number = f"{len(cut)} configuration{'' if len(cut) == 1 else 's'} that early stopping had ended"
-    points = f"{abs(100 * gap):.1f} points of validation accuracy"
+    size = f"{abs(100 * gap):.1f} points" if run.aim.share else f"{abs(gap):.3f} nats"
+    points = f"{size} of {run.aim.meaning}"
     rival_words = "the best that had run to the end in the search"
     if gap > 0:
         return (
-            f"Refitted to the end, the best of {number} is {points} above {rival_words}: so much early stopping would "
-            "have cost without a refit."
+            f"Refitted to the end, the best of {number} is {points} better than {rival_words}: so much early stopping "
+            "would have cost without a refit."
         )
     return (
-        f"Refitted to the end, the best of {number} stays {points} below {rival_words}: no cost of early stopping is "
+        f"Refitted to the end, the best of {number} stays {points} behind {rival_words}: no cost of early stopping is "
         "shown."
     )
 

@@ -52,8 +52,8 @@ def scheduler_words(settings: SearchSettings) -> str:
         return "none: no trial could be stopped before its last epoch"
     if settings.scheduler == "median":
         return (
-            f"the median rule, at each epoch from the {nth(epochs[0])} on: a trial ends whose best accuracy is below "
-            "the median of the mean accuracies of the others of its backbone"
+            f"the median rule, at each epoch from the {nth(epochs[0])} on: a trial ends whose best "
+            f"{settings.aim.meaning} is worse than the median of the means of the others of its backbone"
         )
     after = f"after {listed([str(epoch) for epoch in epochs])} epoch{'' if epochs == [1] else 's'}"
     words = f"ASHA, {after}: about the best 1/{settings.reduction_factor} of a backbone's trials go on"
@@ -85,10 +85,11 @@ def rank_agreement(run: RunRecord) -> list[RankAgreement]:
 
 
 class _Backbone:
-    """The validation accuracies of one backbone's trials; schedulers compare within a backbone only."""
+    """What one backbone's trials are judged by; schedulers compare within a backbone only."""
 
     def __init__(self, epochs: pd.DataFrame, whole: set[str], settings: SearchSettings) -> None:
-        table = epochs.pivot_table(index="trial_id", columns="epoch", values="val_accuracy")
+        table = epochs.pivot_table(index="trial_id", columns="epoch", values=settings.aim.column)
+        table = table.map(settings.aim.signed)  # more is better
         self._values = table.reindex(columns=range(1, settings.epochs + 1))  # (trials, epochs), NaN where none was
         self._settings = settings
         ended = self._values[self._values.index.isin(whole)]

@@ -70,7 +70,7 @@ def importances(run: RunRecord, backbone: str, *, resamples: int = 100, rng_seed
         return None
     quantile = min(0.5, max(0.1, _GOOD / len(known)))
     rng = np.random.default_rng(rng_seed)
-    values = np.array([point.accuracy for point in known])
+    values = np.array([point.key for point in known])
     divergences = _divergences(axes, known, quantile)
     whole = divergences(values)
     names, total = list(whole), sum(whole.values()) or 1.0
@@ -114,7 +114,7 @@ def _divergences(
         for point in known:
             own = {name: point.settings[name] for name in distributions if name in point.settings}
             kinds = {name: distributions[name] for name in own}
-            study.add_trial(optuna.trial.create_trial(value=point.accuracy, params=own, distributions=kinds))
+            study.add_trial(optuna.trial.create_trial(value=point.key, params=own, distributions=kinds))
     finally:
         optuna.logging.set_verbosity(level)
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=quantile)

@@ -34,12 +34,11 @@ class Network:
     settings: list[TrialConfig]
     files: list[Path]
     seeds: list[int]
-    validation: list[float]  # best validation accuracy of each seed; NaN for those trained on val too
+    validation: list[float]  # what each seed is judged by, more is better; minus infinity for those trained on val too
 
     def best_seed(self) -> int:
-        """Return the place in `seeds` of the best on validation; the first where no validation accuracy is known."""
-        scored = [-1.0 if value != value else value for value in self.validation]  # NaN: trained on val too
-        return scored.index(max(scored))
+        """Return the place in `seeds` of the best on validation; the first where nothing is known of that."""
+        return self.validation.index(max(self.validation))
 
     def load(self, number: int, device: str) -> Any:
         """Return the model of one seed, ready to predict."""
@@ -99,7 +98,7 @@ def network(run: RunRecord, config_id: str | None = None, seed: int | None = Non
         [seed_config(run, chosen.refit, result.seed, chosen.trained_on) for result in results],
         files,
         [result.seed for result in results],
-        [result.best_val_accuracy for result in results],
+        [run.aim.key(getattr(result, run.aim.column)) for result in results],
     )
 
 

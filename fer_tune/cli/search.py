@@ -92,9 +92,10 @@ def _tell(run: Run, how: Output, *, interrupted: bool = False, reason: str = "")
 def _print_front(run: RunFolder) -> None:
     from analysis.trials.pareto import pareto_table, second_objective
 
-    second = second_objective(run.settings())
+    settings = run.settings()
+    second = second_objective(settings)
     if second and run.trials_file.is_file():
         import pyarrow.parquet as pq
         from rich.console import Console
 
-        Console(highlight=False).print(pareto_table(pq.read_table(run.trials_file).to_pylist(), second))
+        Console(highlight=False).print(pareto_table(pq.read_table(run.trials_file).to_pylist(), second, settings.aim))

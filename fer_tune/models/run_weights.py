@@ -9,8 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+import yaml
+
 from fer_tune.errors import UserError
 from fer_tune.layout import BEST, REFITS, SETTINGS, STATE, TRIALS, is_result_on_train, trial_folder
+from fer_tune.objectives import ACCURACY, Aim, aim_of
 
 
 class Folder(Protocol):
@@ -31,7 +34,7 @@ def find_weights(source: Path, backbone: str | None = None) -> Path:
 
     Args:
         source: a file is taken as it is. A folder with ``best.safetensors`` (a checkpoint, a refit, a published run)
-            stands for that file. A run folder stands for its best refit by validation accuracy, or, before any
+            stands for that file. A run folder stands for its best refit by what it was searched for, or, before any
             refit, its best trial.
         backbone: prefer the trials of this backbone where the run has some.
 
@@ -62,47 +65,54 @@ def best_in(folder: Folder, told: str, backbone: str | None = None) -> str:
         return BEST
     if SETTINGS not in names:
         raise UserError(f"{told}: no weights here: neither {BEST} nor a run folder ({SETTINGS})")
-    found = _best_refit(folder, backbone) or (_best_trial(folder, backbone) if TRIALS in names else "")
+    aim = _aim(folder)
+    found = _best_refit(folder, backbone, aim) or (_best_trial(folder, backbone, aim) if TRIALS in names else "")
     if not found:
         raise UserError(f"{told}: a run folder without a single checkpoint; let it train an epoch first")
     return found
 
 
-def _best_refit(folder: Folder, backbone: str | None) -> str:
+def _aim(folder: Folder) -> Aim:
+    """Return what the trials of a run were judged by, as its settings say."""
+    settings = yaml.safe_load(folder.read(SETTINGS)) or {}
+    return aim_of(settings.get("objectives") or [ACCURACY.column])
+
+
+def _best_refit(folder: Folder, backbone: str | None, aim: Aim) -> str:
     """Return the weights of the best refit that is done; empty where none is."""
     names = folder.names(REFITS)
     found: list[tuple[str, Any, str]] = []
     for name in sorted(names):
         weights = f"{name.rpartition('/')[0]}/{BEST}"
-        if is_result_on_train(name) and weights in names:  # one on validation too has no accuracy to go by
+        if is_result_on_train(name) and weights in names:  # one on validation too has none to go by
             result = json.loads(folder.read(name))
             of = str(result.get("config_id", "")).rpartition("-")[0]  # e.g. cnn_residual-0a1b2c3d
-            found.append((of, result.get("best_val_accuracy"), weights))
-    return next(iter(_best_first(found, backbone)), "")
+            found.append((of, result.get(aim.column), weights))
+    return next(iter(_best_first(found, backbone, aim)), "")
 
 
-def _best_trial(folder: Folder, backbone: str | None) -> str:
+def _best_trial(folder: Folder, backbone: str | None, aim: Aim) -> str:
     """Return the weights of the best trial that left a checkpoint; empty where none did."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pq.read_table(pa.BufferReader(folder.read(TRIALS)))
-    rows = table.select(["trial_id", "backbone", "best_val_accuracy"]).to_pylist()
-    trials = ((row["backbone"], row["best_val_accuracy"], row["trial_id"]) for row in rows)
-    for trial in _best_first(trials, backbone):
+    rows = table.select(["trial_id", "backbone", aim.column]).to_pylist()
+    trials = ((row["backbone"], row[aim.column], row["trial_id"]) for row in rows)
+    for trial in _best_first(trials, backbone, aim):
         weights = sorted(name for name in folder.names(trial_folder(trial)) if name.endswith(f"/{BEST}"))
         if weights:
             return weights[-1]  # checkpoint_000007/: the last knows the best
     return ""
 
 
-def _best_first(found: Iterable[tuple[str, Any, str]], backbone: str | None) -> list[str]:
-    """Return the last of each (backbone, accuracy, name): the best accuracy first, those of ``backbone`` before all.
+def _best_first(found: Iterable[tuple[str, Any, str]], backbone: str | None, aim: Aim) -> list[str]:
+    """Return the last of each (backbone, value, name): the best first, those of ``backbone`` before all.
 
-    Those without an accuracy are left out.
+    Those without a value are left out.
     """
     known = [each for each in found if isinstance(each[1], float) and math.isfinite(each[1])]
-    known.sort(key=lambda each: (each[0] != backbone, -each[1]))
+    known.sort(key=lambda each: (each[0] != backbone, -aim.key(each[1])))
     return [name for _, _, name in known]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import uuid
 from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 import pyarrow.parquet as pq
 
+from fer_tune.objectives import Aim
 from fer_tune.run_folder import RunFolder, SearchSettings, Status
 from fer_tune.tracking.attached import Artifact, Attachments, to_search
 from fer_tune.tracking.names import run_id as stable_id
@@ -61,16 +63,17 @@ def search_run_id(settings: SearchSettings) -> str:
 def record_search(session: Session, run: RunFolder) -> None:
     """Have ``session`` record a search as one run beside those of its trials, from its tables; again after a resume.
 
-    Its history, over the number of trials in the order they began, is each trial's validation accuracy, the best so
+    Its history, over the number of trials in the order they began, is what each trial is judged by, the best so
     far, the epochs spent, and those that stopping early has saved.  Its summary counts trials by how they ended.  The
     leaderboard is a table, the resolved settings are an artifact; `attached.to_search` adds which settings mattered.
     """
     settings = run.settings()
     trials = pq.read_table(run.trials_file).to_pylist()
-    history = _search_history(trials, settings.epochs)
-    last = history[-1] if history else {"best_val_accuracy": 0.0, "epochs_spent": 0, "epochs_saved": 0}
+    aim = settings.aim
+    history = _search_history(trials, settings.epochs, aim)
+    last = history[-1] if history else {"epochs_spent": 0, "epochs_saved": 0}
     summary: dict[str, Any] = {
-        **{name: last[name] for name in ("best_val_accuracy", "epochs_spent", "epochs_saved")},
+        **{name: last[name] for name in (aim.best, "epochs_spent", "epochs_saved") if name in last},
         **{f"trials_{status}": sum(row["status"] == status for row in trials) for status in get_args(Status)},
         "trials_finished": sum(row["status"] != "running" for row in trials),
     }
@@ -95,25 +98,29 @@ def record_search(session: Session, run: RunFolder) -> None:
     session.finish(name, summary)
 
 
-def _search_history(trials: list[dict[str, Any]], epochs: int) -> list[dict[str, Any]]:
+def _search_history(trials: list[dict[str, Any]], epochs: int, aim: Aim) -> list[dict[str, Any]]:
     """Return a row per trial; ``epochs`` is the most that one could take."""
     history: list[dict[str, Any]] = []
-    best, spent, saved = 0.0, 0, 0
+    best, spent, saved = math.nan, 0, 0
     for number, trial in enumerate(trials, 1):
-        own, taken = trial["best_val_accuracy"], trial["epochs"] or 0
-        best, spent = max(best, own or 0.0), spent + taken
+        own, taken = trial[aim.column], trial["epochs"] or 0
+        best, spent = own if own is not None and aim.better(own, best) else best, spent + taken
         saved += epochs - taken if trial["status"] == "stopped" else 0
-        row = {"trials": number, "best_val_accuracy": best, "epochs_spent": spent, "epochs_saved": saved}
-        history.append(row if own is None else row | {"trial_val_accuracy": own})
+        row: dict[str, Any] = {"trials": number, "epochs_spent": spent, "epochs_saved": saved}
+        if not math.isnan(best):
+            row[aim.best] = best
+        history.append(row if own is None else row | {f"trial_{aim.column}": own})
     return history
 
 
 def _search_attachments(run: RunFolder, settings: SearchSettings, trials: list[dict[str, Any]]) -> Attachments:
     ranked = sorted(
-        (row for row in trials if row["best_val_accuracy"] is not None), key=lambda row: -row["best_val_accuracy"]
+        (row for row in trials if row[settings.aim.column] is not None),
+        key=lambda row: -settings.aim.key(row[settings.aim.column]),
     )
-    shown = ("trial_id", "backbone", "origin", "status", "best_val_accuracy", "best_epoch", "epochs", "seconds")
-    names = [*shown, *(name for name in (trials[0] if trials else ()) if name.startswith("config."))]
+    shown = ("trial_id", "backbone", "origin", "status", "val_accuracy", "best_epoch", "epochs", "seconds")
+    judged = [] if settings.aim.column in shown else [settings.aim.column]
+    names = [*shown, *judged, *(name for name in (trials[0] if trials else ()) if name.startswith("config."))]
     resolved = Artifact(stable_id(settings.name, "settings"), "settings", {"search.yaml": run.settings_file})
     found = Attachments({"leaderboard": [{key: row[key] for key in names} for row in ranked]}, {}, [resolved])
     for more in to_search:

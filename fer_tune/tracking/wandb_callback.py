@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
+from fer_tune.objectives import ACCURACY, Aim
 from fer_tune.run_folder import METRICS, SEARCHED, RunFolder, Status
 from fer_tune.tracking.mode import Mode
 from fer_tune.tracking.names import run_id, tags
@@ -17,8 +18,6 @@ from fer_tune.tracking.session import Session
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
-_COLUMNS = (*METRICS, "best_val_accuracy")
-
 
 class WandbCallback(Callback):
     """Records every trial as a W&B run (its settings, its metrics per epoch, how it ended), at the end the search too.
@@ -27,7 +26,7 @@ class WandbCallback(Callback):
 
     A trial's config holds the fields of `TrialConfig` and ``origin`` (`SEARCHED`, or the name of a published
     configuration); keys that start with an underscore are left out. A result holds ``epoch``, the names in
-    `run_folder.METRICS`, ``best_val_accuracy``, ``best_epoch``, ``finished`` and ``reason``; or
+    `run_folder.METRICS`, the best value so far (`Aim.best`), ``best_epoch``, ``finished`` and ``reason``; or
     ``error``, where the trial could not be run.
 
     Tune pickles it: the settings travel, the open runs do not, and a resumed search goes on with the same run ids.
@@ -38,6 +37,7 @@ class WandbCallback(Callback):
         dataset: name of the dataset, a tag.
         mode: what `resolve_mode` returned.
         init_timeout: seconds to wait for the server before going on offline.
+        aim: what trials are judged by.
         finish_timeout: seconds to wait for uploads when the search ends; `mode.finish_seconds` by default.
     """
 
@@ -48,10 +48,11 @@ class WandbCallback(Callback):
         dataset: str,
         mode: Mode,
         *,
+        aim: Aim = ACCURACY,
         init_timeout: float = 15.0,
         finish_timeout: float | None = None,
     ) -> None:
-        self.search = search
+        self.search, self._aim = search, aim
         self.dataset = dataset
         self._last: dict[str, dict[str, Any]] = {}  # trial_id -> its newest result, while it runs
         self._rows: dict[str, dict[int, dict[str, Any]]] = {}  # trial_id -> epoch -> row, while it runs
@@ -79,10 +80,10 @@ class WandbCallback(Callback):
             return
         if trial.trial_id not in self._last:
             self._start(trial)
-        self._last[trial.trial_id] = _kept(result)
+        self._last[trial.trial_id] = _kept(result, self._aim)
         if result.get("error"):
             return  # no epoch, only why there is none
-        row = epoch_row(result)
+        row = epoch_row(result, self._aim)
         self._rows[trial.trial_id][row["epoch"]] = row
         self._session.log(self._id(trial), row)
 
@@ -128,7 +129,7 @@ class WandbCallback(Callback):
         del self._last[trial.trial_id]
         self._rows.pop(trial.trial_id, None)
         summary: dict[str, Any] = {"status": status, "epochs": int(last.get("epoch", 0))}
-        summary.update({name: last[name] for name in ("best_val_accuracy", "best_epoch") if name in last})
+        summary.update({name: last[name] for name in (self._aim.best, "best_epoch") if name in last})
         summary["reason"] = str(last.get("reason") or _REASONS[status])
         if status == "failed":
             summary["reason"] = _REASONS[status]
@@ -136,7 +137,7 @@ class WandbCallback(Callback):
         self._session.finish(self._id(trial), summary, {"failed": 1, "running": 255}.get(status, 0))
 
     def _newest(self, trial: Trial) -> dict[str, Any]:
-        return self._last.get(trial.trial_id) or _kept(getattr(trial, "last_result", None) or {})
+        return self._last.get(trial.trial_id) or _kept(getattr(trial, "last_result", None) or {}, self._aim)
 
     def _left_open(self, trial: Trial) -> Status:
         if self._last[trial.trial_id].get("error"):
@@ -158,19 +159,19 @@ _REASONS: dict[Status, str] = {
 }
 
 
-def epoch_row(result: dict[str, Any]) -> dict[str, Any]:
+def epoch_row(result: dict[str, Any], aim: Aim = ACCURACY) -> dict[str, Any]:
     """Return what one epoch adds to a run's history, as plain numbers."""
     row: dict[str, Any] = {"epoch": int(result["epoch"])}
-    row.update({name: float(result[name]) for name in _COLUMNS if result.get(name) is not None})
+    row.update({name: float(result[name]) for name in (*METRICS, aim.best) if result.get(name) is not None})
     if result.get("best_epoch") is not None:
         row["best_epoch"] = int(result["best_epoch"])
     return row
 
 
-def _kept(result: dict[str, Any]) -> dict[str, Any]:
+def _kept(result: dict[str, Any], aim: Aim) -> dict[str, Any]:
     return {
         name: result[name]
-        for name in ("epoch", "best_val_accuracy", "best_epoch", "finished", "reason", "error")
+        for name in ("epoch", aim.best, "best_epoch", "finished", "reason", "error")
         if result.get(name) is not None
     }
 

@@ -14,7 +14,6 @@ from fer_tune.tracking.mode import key_problem, quieten
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
 
-_BEST = "best_val_accuracy"
 _RUNS = 200  # drawn in a panel; W&B's default is 10
 _USUAL = ("learning_rate", "batch_size", "augmentation")  # where search.yaml holds no space
 
@@ -94,15 +93,15 @@ def workspace(settings: SearchSettings, entity: str, project: str) -> Workspace:
             ws.Section(name=name, panels=panels, is_open=True)
             for name, panels in (
                 ("Search", _search_panels(settings)),
-                ("Trials", _trial_panels()),
+                ("Trials", _trial_panels(settings)),
                 ("Held-out test", _test_panels(settings)),
             )
         ],
         settings=ws.WorkspaceSettings(max_runs=_RUNS),
         runset_settings=ws.RunsetSettings(
             filters=f"Metric('Group') = {settings.name!r}",
-            order=[expr.Ordering(expr.Summary(_BEST), ascending=False)],
-            pinned_columns=["run:displayName", f"summary:{_BEST}", "summary:status", "summary:reason"],
+            order=[expr.Ordering(expr.Summary(settings.aim.best), ascending=not settings.aim.maximise)],
+            pinned_columns=["run:displayName", f"summary:{settings.aim.best}", "summary:status", "summary:reason"],
         ),
     )
 
@@ -110,26 +109,28 @@ def workspace(settings: SearchSettings, entity: str, project: str) -> Workspace:
 def _search_panels(settings: SearchSettings) -> list[Any]:
     from wandb_workspaces.reports.v2 import interface as wr
 
-    searched = _searched(settings)
+    searched, aim = _searched(settings), settings.aim
     names = [*(["backbone"] if len(settings.backbones) > 1 else []), *searched]
     columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(name), log=searched.get(name)) for name in names]
-    columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(_BEST)))
+    columns.append(wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(aim.best)))
     return [
-        wr.ParallelCoordinatesPlot(title="Settings and validation accuracy", columns=columns),
-        wr.LinePlot(title="Best so far", x="trials", y=[_BEST, "trial_val_accuracy"], title_y="validation accuracy"),
+        wr.ParallelCoordinatesPlot(title=f"Settings and {aim.meaning}", columns=columns),
+        wr.LinePlot(title="Best so far", x="trials", y=[aim.best, f"trial_{aim.column}"], title_y=aim.meaning),
         wr.LinePlot(title="Epochs spent, and saved by stopping early", x="trials", y=["epochs_spent", "epochs_saved"]),
-        wr.ParameterImportancePlot(with_respect_to=_BEST),
+        wr.ParameterImportancePlot(with_respect_to=aim.best),
         wr.WeavePanelSummaryTable(table_name="importance"),  # fer-tune's own, with intervals and what chance gives
         wr.WeavePanelSummaryTable(table_name="leaderboard"),
     ]
 
 
-def _trial_panels() -> list[Any]:
+def _trial_panels(settings: SearchSettings) -> list[Any]:
     from wandb_workspaces.reports.v2 import interface as wr
 
-    shown = (("val_accuracy", "Validation accuracy"), ("train_accuracy", "Training accuracy"), ("val_loss", "Loss"))
+    shown = {"val_accuracy": "Validation accuracy", "train_accuracy": "Training accuracy", "val_loss": "Loss"}
+    shown = {settings.aim.column: settings.aim.title, **shown}  # what trials are judged by comes first
     return [
-        wr.LinePlot(title=f"{title} by epoch", x="epoch", y=[metric], max_runs_to_show=_RUNS) for metric, title in shown
+        wr.LinePlot(title=f"{title} by epoch", x="epoch", y=[metric], max_runs_to_show=_RUNS)
+        for metric, title in shown.items()
     ]
 
 

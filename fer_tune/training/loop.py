@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset
+from fer_tune.objectives import OBJECTIVES, Aim, Judged
 from fer_tune.training import checkpoint
 from fer_tune.training.assembly import assemble, freeze_to
 from fer_tune.training.computing.plan import plan_for
@@ -42,10 +43,15 @@ class Outcome:
 
     epochs: int
     best_epoch: int  # 1-based
-    best_val_accuracy: float  # in [0, 1]
+    best: dict[str, Any]  # its metrics
     history: list[dict[str, Any]]
     reason: str  # why it ended
     seconds: float  # wall time of all epochs
+
+    @property
+    def val_accuracy(self) -> float:
+        """Validation accuracy of the best epoch, in [0, 1]."""
+        return float(self.best["val_accuracy"])
 
 
 @lack_of_memory_named()
@@ -54,6 +60,7 @@ def train(
     data: PreparedDataset,
     folder: Path,
     *,
+    objective: Judged = "val_accuracy",
     device: torch.device | str | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Outcome:
@@ -64,9 +71,10 @@ def train(
     ``batch_size`` is that of all ranks together and the metrics are those of the whole splits.
 
     With ``ema_decay`` an exponential moving average of the weights (Polyak and Juditsky 1992; timm's, which warms up)
-    is what is evaluated and kept; ``early_stopping`` is that of Prechelt (1998) on the validation accuracy.
+    is what is evaluated and kept; ``early_stopping`` is that of Prechelt (1998) on the objective.
 
     Args:
+        objective: which epoch is the best, and its weights are kept.
         device: where to train; a GPU if there is one, else the CPU.
         on_epoch: called on every rank; an exception from it ends the run, with the checkpoint already written.
 
@@ -145,7 +153,7 @@ def train(
             "computed_in": "; ".join(filter(None, (plan.told, run.told))),
         }
         rate.end_epoch(metrics["val_loss"])
-        _judge(metrics, history, config)
+        _judge(metrics, history, config, OBJECTIVES[objective])
         history.append(metrics)
         if rank == 0:
             state = {"optimizer": optimizer.state_dict(), "schedule": rate.state_dict(), "history": history}
@@ -160,23 +168,24 @@ def train(
             on_epoch(metrics, folder)
 
     last = history[-1]
+    best = history[last["best_epoch"] - 1]
     total = sum(metrics["seconds"] for metrics in history)
-    return Outcome(len(history), last["best_epoch"], last["best_val_accuracy"], history, last["reason"], total)
+    return Outcome(len(history), last["best_epoch"], best, history, last["reason"], total)
 
 
-def _judge(metrics: dict[str, Any], history: list[dict[str, Any]], config: TrialConfig) -> None:
+def _judge(metrics: dict[str, Any], history: list[dict[str, Any]], config: TrialConfig, aim: Aim) -> None:
     """Add the best epoch so far, and whether and why the run ends here."""
-    epoch, accuracy = metrics["epoch"], metrics["val_accuracy"]
-    best, best_epoch = (history[-1]["best_val_accuracy"], history[-1]["best_epoch"]) if history else (-1.0, 0)
-    if accuracy > best:
-        best, best_epoch = accuracy, epoch
+    epoch, value, accuracy = metrics["epoch"], metrics[aim.column], metrics["val_accuracy"]
+    best, best_epoch = (history[-1][aim.best], history[-1]["best_epoch"]) if history else (value, epoch)
+    if aim.better(value, best):
+        best, best_epoch = value, epoch
     reason = ""
     if not (math.isfinite(metrics["train_loss"]) and math.isfinite(metrics["val_loss"])):
         reason = f"diverged: the loss was not finite in epoch {epoch}"
-    elif config.target_accuracy is not None and best >= config.target_accuracy:
-        reason = f"target accuracy: {best:.4f} reached"
+    elif config.target_accuracy is not None and accuracy >= config.target_accuracy:
+        reason = f"target accuracy: {accuracy:.4f} reached"
     elif config.early_stopping is not None and epoch - best_epoch >= config.early_stopping:
-        reason = f"early stopping: no better validation accuracy for {config.early_stopping} epochs"
+        reason = f"early stopping: no better {aim.meaning} for {config.early_stopping} epochs"
     elif epoch >= config.epochs:
         reason = "all epochs done"
-    metrics |= {"best_val_accuracy": best, "best_epoch": best_epoch, "finished": bool(reason), "reason": reason}
+    metrics |= {aim.best: best, "best_epoch": best_epoch, "finished": bool(reason), "reason": reason}

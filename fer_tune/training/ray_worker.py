@@ -26,6 +26,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from fer_tune.config import FIELDS, trial_config
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
+from fer_tune.objectives import OBJECTIVES, Judged
 from fer_tune.ray_internals import trial_storage
 from fer_tune.training import checkpoint
 from fer_tune.training.failures import gravest, verdict
@@ -45,6 +46,7 @@ class TrialSetup:
     cpus: float  # per worker
     gpus: float  # per worker
     workers: int  # data-parallel workers of one trial
+    objective: Judged = "val_accuracy"  # what trials are judged by
     measure: bool = False  # the network's latency and size, once per trial
     labels: dict[str, str] = field(default_factory=dict)  # of the nodes that may be used
     leftover_mib: float | None = None  # trials may leave behind in a reused process; a share of the machine's memory
@@ -75,7 +77,12 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
         found = verdict(error)
         if found == "passing" or (found == "doubtful" and _first_time()):
             raise
-        failed = {"epoch": 0, "best_val_accuracy": float("nan"), "finished": True, "error": _told(error, config)}
+        failed = {
+            "epoch": 0,
+            OBJECTIVES[setup.objective].best: float("nan"),
+            "finished": True,
+            "error": _told(error, config),
+        }
         tune.report(failed | {WORN_OUT: worn or not isinstance(error, UserError)})
     finally:
         clean_up()  # the next trial of this process starts clean
@@ -132,7 +139,7 @@ def _train_worker(arguments: dict[str, Any]) -> None:
         saved = ray.train.get_checkpoint() if group else tune.get_checkpoint()
         if saved is not None:
             saved.to_directory(folder)
-        train(config, data, folder, device=device, on_epoch=report)
+        train(config, data, folder, objective=setup.objective, device=device, on_epoch=report)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

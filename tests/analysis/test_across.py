@@ -49,7 +49,7 @@ def test_every_column_of_a_row_is_of_one_configuration(made, models, data) -> No
     second = plan.configs[1]
     run = made.run
     best = next(row for row in run.ranked if row["backbone"] == second.backbone)
-    assert best["best_val_accuracy"] > second.search_val_accuracy  # else the test would see nothing
+    assert best["val_accuracy"] > second.search_value  # else the test would see nothing
 
     def row(backbone: str) -> dict[str, object]:
         table = compare([made.run, made.run]).table
@@ -60,7 +60,7 @@ def test_every_column_of_a_row_is_of_one_configuration(made, models, data) -> No
             run_test(made.run, **models)
         own = row(second.backbone)
         assert own["config"] == second.config_id
-        assert own["search_accuracy"] == second.search_val_accuracy
+        assert own["search_accuracy"] == second.search_value
         assert own["refit_accuracy"] == pytest.approx(0.61)
         assert np.isnan(own["test_accuracy"]) == (not test)
 
@@ -77,7 +77,7 @@ def test_a_backbone_that_only_the_search_knows_shows_its_best_there(made) -> Non
     table = compare([run, run]).table
     own = table[table["backbone"] == other].iloc[0]
     best = next(row for row in run.ranked if row["backbone"] == other)
-    assert (own["config"], own["search_accuracy"]) == (config_id(best["config"]), best["best_val_accuracy"])
+    assert (own["config"], own["search_accuracy"]) == (config_id(best["config"]), best["val_accuracy"])
     assert np.isnan(own["refit_accuracy"])
 
 

@@ -237,7 +237,7 @@ def test_a_model_that_does_not_do_what_it_did_costs_no_opening(made, monkeypatch
     predicted = predict(model.eval(), data.val(), data.card, "cpu").argmax(1)
     accuracy = float((predicted == data.val().labels).mean())
     ended = made.run.refit_result(config.config_id, plan.seeds[0])
-    write_json(ended.model_copy(update={"best_val_accuracy": accuracy}), place / "result.json")
+    write_json(ended.model_copy(update={"val_accuracy": accuracy}), place / "result.json")
     result = run_test(made.run, device="cpu", views=("flip", "ten_crop"), resamples=50)
     assert result.cost.parameters == sum(parameter.numel() for parameter in model.parameters())
     assert set(result.views) == {"flip", "ten_crop"}

@@ -33,7 +33,7 @@ from fer_tune.files import write_json
 from fer_tune.run_folder import METRICS, RefitResult
 
 
-def fake_train(config: Any, data: Any, folder: Path, *, device: Any, on_epoch: Any) -> Any:
+def fake_train(config: Any, data: Any, folder: Path, *, objective: Any, device: Any, on_epoch: Any) -> Any:
     """Stand in for the loop: three epochs, going on from those that state.pt counts."""
     state = folder / "state.pt"
     done = int(state.read_text()) if state.is_file() else 0
@@ -47,7 +47,7 @@ def fake_train(config: Any, data: Any, folder: Path, *, device: Any, on_epoch: A
             (folder / "best.safetensors").write_text("weights")
             on_epoch(metrics, folder)
     return SimpleNamespace(
-        epochs=3, best_epoch=3, best_val_accuracy=0.3, history=history, seconds=1.0, reason="all epochs done"
+        epochs=3, best_epoch=3, best=history[2], history=history, seconds=1.0, reason="all epochs done"
     )
 
 
@@ -69,7 +69,7 @@ class ListPool:
         if self.fail.get(task.name, 0) > 0:
             self.fail[task.name] -= 1
             return [Ending(task, None, "RuntimeError: boom", "trace of it")]
-        result = RefitResult(config_id=task.config_id, seed=task.seed, status="completed", best_val_accuracy=0.5)
+        result = RefitResult(config_id=task.config_id, seed=task.seed, status="completed", val_accuracy=0.5)
         task.folder.mkdir(parents=True, exist_ok=True)
         write_json(result, task.folder / "result.json")
         return [Ending(task, result)]
@@ -134,7 +134,7 @@ def test_closing_cancels_what_is_left_and_keeps_what_is_done(made, tasks) -> Non
 
 def test_one_refit_leaves_its_result_its_epochs_and_its_model(made, tasks) -> None:
     result = train_one(tasks[0], made.data, train=fake_train, device="cpu", threads=1)
-    assert (result.status, result.best_val_accuracy, result.epochs) == ("completed", 0.3, 3)
+    assert (result.status, result.val_accuracy, result.epochs) == ("completed", pytest.approx(0.3), 3)
     assert {file.name for file in tasks[0].folder.iterdir()} == {"result.json", "epochs.parquet", "best.safetensors"}
     epochs = made.run.refit_epochs(tasks[0].config_id, tasks[0].seed)
     assert list(epochs["epoch"]) == [1, 2, 3]
@@ -191,7 +191,7 @@ def test_real_refits_through_ray(made, ray_local) -> None:
     model = load_model(tasks[0].config, data.card, tasks[0].folder / "best.safetensors", "cpu")
     probabilities = predict(model, data.val(), data.card, "cpu")
     accuracy = (probabilities.argmax(1) == data.val().labels).mean()
-    assert accuracy == pytest.approx(refit.completed[0].best_val_accuracy)
+    assert accuracy == pytest.approx(refit.completed[0].val_accuracy)
 
 
 def test_a_failure_inside_ray_tells_its_cause(made, tasks, ray_local) -> None:
@@ -306,7 +306,7 @@ def test_training_on_train_and_val_stops_at_its_epoch_and_keeps_its_weights(made
     result = train_one(task, made.data, train=joined_train(seen), device="cpu", threads=1)
     assert seen == [70 + 35]
     assert (result.epochs, result.trained_on, result.status) == (4, "train+val", "completed")
-    assert result.best_val_accuracy != result.best_val_accuracy
+    assert result.val_accuracy != result.val_accuracy
     assert (task.folder / "best.safetensors").read_text() == "weights of 4"
     assert {file.name for file in task.folder.iterdir()} == {"result.json", "epochs.parquet", "best.safetensors"}
     epochs = made.run.refit_epochs(task.config_id, task.seed, "train+val")

@@ -40,10 +40,10 @@ def test_defaults(made) -> None:
 def test_stopped_trials_count_and_failed_ones_do_not(made) -> None:
     rows(
         made,
-        {"trial_id": "a", "status": "stopped", "best_val_accuracy": 0.7, "config.learning_rate": 0.1},
-        {"trial_id": "b", "status": "failed", "best_val_accuracy": 0.9, "config.learning_rate": 0.2},
-        {"trial_id": "c", "status": "running", "best_val_accuracy": 0.9, "config.learning_rate": 0.3},
-        {"trial_id": "d", "best_val_accuracy": 0.6, "config.learning_rate": 0.4},
+        {"trial_id": "a", "status": "stopped", "val_accuracy": 0.7, "config.learning_rate": 0.1},
+        {"trial_id": "b", "status": "failed", "val_accuracy": 0.9, "config.learning_rate": 0.2},
+        {"trial_id": "c", "status": "running", "val_accuracy": 0.9, "config.learning_rate": 0.3},
+        {"trial_id": "d", "val_accuracy": 0.6, "config.learning_rate": 0.4},
     )
     assert [config.trial_id for config in plan_refits(made.run, top=4, seeds=1, published=False).configs] == ["a", "d"]
 
@@ -51,16 +51,16 @@ def test_stopped_trials_count_and_failed_ones_do_not(made) -> None:
 def test_a_configuration_that_was_tried_twice_is_taken_once(made) -> None:
     rows(
         made,
-        {"trial_id": "a", "best_val_accuracy": 0.7, "config.learning_rate": 0.1},
-        {"trial_id": "b", "best_val_accuracy": 0.69, "config.learning_rate": 0.1, "config.seed": 4},
-        {"trial_id": "c", "best_val_accuracy": 0.6, "config.learning_rate": 0.2},
+        {"trial_id": "a", "val_accuracy": 0.7, "config.learning_rate": 0.1},
+        {"trial_id": "b", "val_accuracy": 0.69, "config.learning_rate": 0.1, "config.seed": 4},
+        {"trial_id": "c", "val_accuracy": 0.6, "config.learning_rate": 0.2},
     )
     assert [config.trial_id for config in plan_refits(made.run, top=2, seeds=1, published=False).configs] == ["a", "c"]
 
 
 def test_no_seed_of_the_search_is_used_again(made) -> None:
     first = plan_refits(made.run, top=1, seeds=2).seeds
-    rows(made, {"trial_id": "a", "best_val_accuracy": 0.7, "config.learning_rate": 0.1, "config.seed": first[0]})
+    rows(made, {"trial_id": "a", "val_accuracy": 0.7, "config.learning_rate": 0.1, "config.seed": first[0]})
     again = plan_refits(made.run, top=1, seeds=2).seeds
     assert first[0] not in again
     assert again[0] == first[1]
@@ -76,7 +76,7 @@ def test_published_configurations_are_added_when_asked_for(made) -> None:
 def test_a_published_configuration_whose_trial_failed_or_never_ran_gets_its_chance(made) -> None:
     rows(
         made,
-        {"trial_id": "a", "best_val_accuracy": 0.7, "config.learning_rate": 0.1},
+        {"trial_id": "a", "val_accuracy": 0.7, "config.learning_rate": 0.1},
         {
             "trial_id": "b",
             "status": "failed",
@@ -88,7 +88,7 @@ def test_a_published_configuration_whose_trial_failed_or_never_ran_gets_its_chan
     found = {config.origin: config for config in plan.configs}
     assert set(found) == {"searched", "ostim-2024/cnn_residual", "qutub-atay-2023/cnn_baseline"}
     assert found["ostim-2024/cnn_residual"].trial_id == "b"
-    assert found["ostim-2024/cnn_residual"].search_val_accuracy is None
+    assert found["ostim-2024/cnn_residual"].search_value is None
     assert found["qutub-atay-2023/cnn_baseline"].config["batch_size"] == 64
     assert found["qutub-atay-2023/cnn_baseline"].trial_id == ""
     assert plan.configs[0].origin == "searched"
@@ -99,10 +99,10 @@ def test_a_published_configuration_whose_trial_failed_or_never_ran_gets_its_chan
 def test_stopped_trials_are_added_when_asked_for(made) -> None:
     rows(
         made,
-        {"trial_id": "a", "best_val_accuracy": 0.7, "config.learning_rate": 0.1},
-        {"trial_id": "b", "best_val_accuracy": 0.6, "config.learning_rate": 0.2},
-        {"trial_id": "c", "status": "stopped", "best_val_accuracy": 0.5, "config.learning_rate": 0.3},
-        {"trial_id": "d", "status": "stopped", "best_val_accuracy": 0.4, "config.learning_rate": 0.4},
+        {"trial_id": "a", "val_accuracy": 0.7, "config.learning_rate": 0.1},
+        {"trial_id": "b", "val_accuracy": 0.6, "config.learning_rate": 0.2},
+        {"trial_id": "c", "status": "stopped", "val_accuracy": 0.5, "config.learning_rate": 0.3},
+        {"trial_id": "d", "status": "stopped", "val_accuracy": 0.4, "config.learning_rate": 0.4},
     )
     plan = plan_refits(made.run, top=1, seeds=1, published=False, stopped=1)
     assert [config.trial_id for config in plan.configs] == ["a", "c"]

@@ -76,7 +76,7 @@ def test_after_the_search_it_says_to_refit(made) -> None:
 
 
 def test_a_search_that_was_interrupted_is_to_be_resumed_first(made) -> None:
-    rows = [{"trial_id": "a", "backbone": "x", "origin": "searched", "status": "completed", "best_val_accuracy": 0.5}]
+    rows = [{"trial_id": "a", "backbone": "x", "origin": "searched", "status": "completed", "val_accuracy": 0.5}]
     rows.append({**rows[0], "trial_id": "b", "status": "running"})
     write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
     assert standing(made.run).next_command == f"fer-tune resume {made.path}"
@@ -364,7 +364,7 @@ def test_what_was_to_stop_poor_trials_is_told(made, scheduler: str, words: str) 
 def test_a_second_objective_has_its_front_in_the_report(made) -> None:
     assert "pareto" not in drawn(made.run)
     assert "What accuracy costs" not in text_of(made)
-    with pytest.raises(UserError, match="searched for accuracy alone"):
+    with pytest.raises(UserError, match="searched for validation accuracy alone"):
         made.run.plot_pareto()
     rows = pq.read_table(made.path / "trials.parquet").to_pylist()
     for number, row in enumerate(rows):
@@ -383,7 +383,7 @@ def test_a_second_objective_has_its_front_in_the_report(made) -> None:
         lines = lines[1:] if kind == "md" else lines  # less the head
         for row, line in zip(front, lines, strict=False):
             assert row["trial_id"] in line
-            assert percent(row["best_val_accuracy"]) in line
+            assert percent(row["val_accuracy"]) in line
             assert f"{row['parameters']:,}" in line
             assert "on it" in line
         beaten = [entry for entry in run.published if entry.trial["trial_id"] not in {row["trial_id"] for row in front}]
@@ -404,7 +404,7 @@ def test_published_and_searched_are_compared_on_validation_before_the_test(made)
     made.refit([[0.6, 0.61], [0.4, 0.42], [0.3, 0.3]], published=2)
     chart, bars = bars_of(made)
     assert chart.title.endswith("on validation")
-    assert chart.caption.startswith("Accuracy on validation here")
+    assert chart.caption.startswith("Validation accuracy here")
     assert bars["searched: cnn_residual, here, validation, 2 seeds"][:2] == ("searched", pytest.approx(0.605))
     assert not any("held-out" in name for name in bars)
 

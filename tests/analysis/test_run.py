@@ -18,15 +18,15 @@ def test_frames_and_best_config(made) -> None:
     run = made.run
     assert len(run.trials) == 16
     assert set(run.epochs["trial_id"]) <= set(run.trials["trial_id"])
-    best = run.trials.loc[run.trials["best_val_accuracy"].idxmax()]
+    best = run.trials.loc[run.trials["val_accuracy"].idxmax()]
     assert run.best_config["learning_rate"] == best["config.learning_rate"]
     assert run.best_config["backbone"] == best["backbone"]
     assert "failed" not in {row["status"] for row in run.ranked}
 
 
 def test_settings_of_a_trial_keep_their_types_and_leave_out_what_it_did_not_have(made) -> None:
-    rows = [{"trial_id": "a", "status": "completed", "best_val_accuracy": 0.5, "config.batch_size": 64}]
-    rows.append({"trial_id": "b", "status": "completed", "best_val_accuracy": 0.4, "config.momentum": 0.9})
+    rows = [{"trial_id": "a", "status": "completed", "val_accuracy": 0.5, "config.batch_size": 64}]
+    rows.append({"trial_id": "b", "status": "completed", "val_accuracy": 0.4, "config.momentum": 0.9})
     write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
     first, second = made.run.ranked
     assert first["config"] == {"batch_size": 64}
@@ -35,7 +35,7 @@ def test_settings_of_a_trial_keep_their_types_and_leave_out_what_it_did_not_have
 
 
 def test_ties_are_ordered_by_name(made) -> None:
-    rows = [{"trial_id": name, "status": "completed", "best_val_accuracy": 0.5} for name in ("b", "c", "a")]
+    rows = [{"trial_id": name, "status": "completed", "val_accuracy": 0.5} for name in ("b", "c", "a")]
     write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
     assert [row["trial_id"] for row in made.run.ranked] == ["a", "b", "c"]
 

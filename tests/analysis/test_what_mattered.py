@@ -34,7 +34,7 @@ def search(made, count: int, accuracy, seed: int = 0) -> None:
             "optimizer": str(rng.choice(["adam", "sgd"])),
         }
         row = {"trial_id": f"t{number:04d}", "backbone": "cnn_residual", "origin": "searched", "status": "completed"}
-        row |= {"epochs": 9, "seconds": 18.0, "best_val_accuracy": float(accuracy(settings, rng))}
+        row |= {"epochs": 9, "seconds": 18.0, "val_accuracy": float(accuracy(settings, rng))}
         rows.append(row | {f"config.{name}": value for name, value in settings.items()})
     write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
     spaces = {"cnn_residual": {"backbone": "cnn_residual", "search": SPACE}}
@@ -103,9 +103,9 @@ def test_one_value_lies_in_the_middle() -> None:
 
 def test_what_early_stopping_saved(made) -> None:
     rows = [
-        {"trial_id": "a", "status": "completed", "epochs": 9, "seconds": 18.0, "best_val_accuracy": 0.6},
-        {"trial_id": "b", "status": "stopped", "epochs": 3, "seconds": 6.0, "best_val_accuracy": 0.4},
-        {"trial_id": "c", "status": "stopped", "epochs": 1, "seconds": 3.0, "best_val_accuracy": 0.3},
+        {"trial_id": "a", "status": "completed", "epochs": 9, "seconds": 18.0, "val_accuracy": 0.6},
+        {"trial_id": "b", "status": "stopped", "epochs": 3, "seconds": 6.0, "val_accuracy": 0.4},
+        {"trial_id": "c", "status": "stopped", "epochs": 1, "seconds": 3.0, "val_accuracy": 0.3},
         {"trial_id": "d", "status": "failed", "epochs": 5, "seconds": 3.0},
     ]
     write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
@@ -133,7 +133,7 @@ def write_curves(made, curves: dict[str, list[float]], backbones: dict[str, str]
         backbone = (backbones or {}).get(name, "cnn_residual")
         status = "completed" if len(values) == longest else "stopped"
         row = {"trial_id": name, "backbone": backbone, "origin": "searched", "status": status, "epochs": len(values)}
-        rows.append(row | {"seconds": 2.0 * len(values), "best_val_accuracy": max(values)})
+        rows.append(row | {"seconds": 2.0 * len(values), "val_accuracy": max(values)})
         own = {"trial_id": name, "backbone": backbone}
         history += [own | {"epoch": epoch, "val_accuracy": value} for epoch, value in enumerate(values, start=1)]
     write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
@@ -205,13 +205,13 @@ def test_a_search_that_stops_no_trial_is_said_to_have_stopped_none(made) -> None
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(0.62, "2.0 points of validation accuracy above"), (0.5, "stays 10.0 points of validation accuracy below")],
+    [(0.62, "2.0 points of validation accuracy better"), (0.5, "stays 10.0 points of validation accuracy behind")],
 )
 def test_regret_is_told_from_stopped_trials_that_were_refitted(made, value: float, words: str) -> None:
     rows = []
     for name, status, accuracy, rate in (("a", "completed", 0.6, 0.1), ("b", "stopped", 0.4, 0.2)):
         row = {"trial_id": name, "backbone": "cnn_residual", "origin": "searched", "status": status, "epochs": 3}
-        row |= {"best_val_accuracy": accuracy, "config.backbone": "cnn_residual", "config.epochs": 9}
+        row |= {"val_accuracy": accuracy, "config.backbone": "cnn_residual", "config.epochs": 9}
         row["config.learning_rate"] = rate
         rows.append(row)
     write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
@@ -227,6 +227,6 @@ def test_regret_is_told_from_stopped_trials_that_were_refitted(made, value: floa
 
 
 def test_a_search_without_early_stopping_says_so(made) -> None:
-    rows = [{"trial_id": "a", "status": "completed", "epochs": 9, "seconds": 18.0, "best_val_accuracy": 0.6}]
+    rows = [{"trial_id": "a", "status": "completed", "epochs": 9, "seconds": 18.0, "val_accuracy": 0.6}]
     write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
     assert savings_sentences(made.run) == ["No trial was stopped early."]

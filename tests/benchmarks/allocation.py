@@ -30,7 +30,7 @@ from optuna.storages import InMemoryStorage
 from surrogate import EPOCHS, HERE, Surrogate
 
 import fer_tune.search.proposing.searcher as searcher_module
-from fer_tune.objectives import METRIC
+from fer_tune.objectives import ACCURACY
 from fer_tune.run_folder import RunFolder
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.spaces.loading import from_resolved, load_space
@@ -93,7 +93,7 @@ class MaxUCB(StudySearcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         super().on_trial_complete(trial_id, result, error)
-        self._values[self._numbers[trial_id][0]].append(float((result or {})[METRIC]))
+        self._values[self._numbers[trial_id][0]].append(float((result or {})[ACCURACY.best]))
 
     def _turn(self, open_ones: list[str]) -> str:
         if min(self._suggested.values()) < FAIR_START or not all(self._values.values()):
@@ -124,7 +124,7 @@ def replay(
     """Return (BUDGET,) the best accuracy seen after each epoch spent, and the number of trials of each backbone."""
     spaces = {name: from_resolved({**space.resolved(), "backbone": name}) for name in backbones}
     scheduler: Any = BackboneASHA(list(backbones), EPOCHS, grace_period=2, reduction_factor=3)
-    scheduler.set_search_properties(METRIC, "max")
+    scheduler.set_search_properties(ACCURACY.best, "max")
     counts = dict.fromkeys(backbones, 0)
 
     def curve(settings: dict[str, Any]) -> np.ndarray:

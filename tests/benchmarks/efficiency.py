@@ -33,7 +33,7 @@ from ray.tune.search.optuna import OptunaSearch
 from surrogate import EPOCHS, HERE, Surrogate
 
 import fer_tune.search.proposing.searcher as searchers
-from fer_tune.objectives import METRIC
+from fer_tune.objectives import ACCURACY
 from fer_tune.run_folder import Candidate, RunFolder
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.spaces.loading import load_space
@@ -106,7 +106,7 @@ class ToldComplete(StudySearcher):
 def asha() -> TrialScheduler:
     """As `fer-tune search` sets it up by default."""
     scheduler = BackboneASHA(["cnn_simpler"], EPOCHS, grace_period=2, reduction_factor=3)
-    scheduler.set_search_properties(METRIC, "max")
+    scheduler.set_search_properties(ACCURACY.best, "max")
     return scheduler
 
 
@@ -170,7 +170,12 @@ def drive(
         seen.append(float(values[len(seen)]))
         best.append(max(seen[-1], best[-1] if best else 0.0))
         done = len(seen) == EPOCHS
-        result = {"epoch": len(seen), "training_iteration": len(seen), "val_accuracy": seen[-1], METRIC: max(seen)}
+        result = {
+            "epoch": len(seen),
+            "training_iteration": len(seen),
+            "val_accuracy": seen[-1],
+            ACCURACY.best: max(seen),
+        }
         result["finished"] = done
         if done or scheduler.on_trial_result(None, trial, result) == TrialScheduler.STOP:
             scheduler.on_trial_complete(None, trial, result)

@@ -74,7 +74,7 @@ class Pool:
             config_id=task.config_id,
             seed=task.seed,
             status="completed",
-            best_val_accuracy=accuracy,
+            val_accuracy=accuracy,
             best_epoch=7,
             epochs=9,
             trained_on=task.on,

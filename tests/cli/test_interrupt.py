@@ -72,7 +72,7 @@ def finish(start, tmp_path: Path) -> None:
     assert set(statuses(run)) <= {"completed", "stopped"}
     for trial_id, row in done.items():
         if trial_id in rows:  # Tune's last snapshot may be older than the table
-            assert rows[trial_id]["best_val_accuracy"] == pytest.approx(row["best_val_accuracy"], abs=0.15)
+            assert rows[trial_id]["val_accuracy"] == pytest.approx(row["val_accuracy"], abs=0.15)
     (study,) = open_studies(run / "study.journal", ["cnn_simpler"], 0).values()
     told = {trial.user_attrs.get("trial_id"): trial.state for trial in study.trials}
     ended = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED}

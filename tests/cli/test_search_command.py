@@ -24,7 +24,7 @@ def run_folder(tmp_path: Path) -> RunFolder:
     run = RunFolder(tmp_path / "runs" / "r")
     base: dict[str, Any] = dict.fromkeys(METRICS, 0.5) | {"backbone": "cnn_simpler", "origin": "searched", "epochs": 3}
     rows = [
-        {**base, "trial_id": f"t{i}", "status": "completed", "best_val_accuracy": 0.5 + i / 100, "best_epoch": 3}
+        {**base, "trial_id": f"t{i}", "status": "completed", "val_accuracy": 0.5 + i / 100, "best_epoch": 3}
         | {"config.learning_rate": 0.001 * (i + 1), "config.batch_size": 32, "config.augmentation": 0.25}
         for i in range(12)
     ]
@@ -98,7 +98,7 @@ BASE = ("search", "--data", "d", "--backbone", "cnn_simpler")
         (("--scheduler", "none"), "scheduler", "none"),
         (("--scheduler", "median"), "scheduler", "median"),
         (("--objective", "val_accuracy", "--objective", "latency"), "objectives", ("val_accuracy", "latency")),
-        (("--target-accuracy", "0.6"), "target_accuracy", 0.6),
+        (("--target", "0.6"), "target", 0.6),
         (("--weights", "a.pt", "--weights", "resnet18=runs/b"), "weights", ["a.pt", "resnet18=runs/b"]),
         (("--fix", "optimizer=adamw"), "changes", (Change("fix", "optimizer", "adamw", "--fix optimizer=adamw"),)),
         (

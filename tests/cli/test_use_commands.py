@@ -358,7 +358,7 @@ def test_compare_shows_the_runs_and_writes_the_table(made: FakeRun, tmp_path: Pa
     assert "different budgets" in shown
     frame = pd.read_csv(tmp_path / "table.csv")
     assert list(frame["run"]) == ["run", "run", "second", "second"]
-    best = load_run(other.path).ranked[0]["best_val_accuracy"]
+    best = load_run(other.path).ranked[0]["val_accuracy"]
     assert frame[frame["run"] == "second"]["search_accuracy"].max() == pytest.approx(best)
     call("compare", made.path, other.path, "--out", tmp_path / "figure.png")
     assert Image.open(tmp_path / "figure.png").width == 1280

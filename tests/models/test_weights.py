@@ -152,7 +152,7 @@ def run_folder(path: Path, trials: dict[str, tuple[str, float]]) -> Path:
     for name in trials:
         for epoch in (0, 1):
             saved(build(), path / "tune" / name / f"checkpoint_{epoch:06d}" / "best.safetensors")
-    rows = [{"trial_id": n, "backbone": b, "best_val_accuracy": a} for n, (b, a) in trials.items()]
+    rows = [{"trial_id": n, "backbone": b, "val_accuracy": a} for n, (b, a) in trials.items()]
     write_table(rows, TRIAL_COLUMNS, path / "trials.parquet")
     return path
 
@@ -164,9 +164,7 @@ def test_a_run_folder_stands_for_its_best_trial_and_then_for_its_best_refit(tmp_
     for seed, accuracy in enumerate((0.61, 0.64, float("nan"))):
         folder = run / f"refit/cnn_simpler-0a1b/seed_{seed}"
         file = saved(build(), folder / "best.safetensors")
-        (folder / "result.json").write_text(
-            json.dumps({"config_id": "cnn_simpler-0a1b", "best_val_accuracy": accuracy})
-        )
+        (folder / "result.json").write_text(json.dumps({"config_id": "cnn_simpler-0a1b", "val_accuracy": accuracy}))
     assert find_weights(run, "cnn_simpler") == file.parents[1] / "seed_1/best.safetensors"
     assert load_weights(build(), run, "cnn_simpler").file == find_weights(run, "cnn_simpler")
 

@@ -34,7 +34,7 @@ def test_python_and_the_shell_make_the_same_search(ray_local, data, tmp_path, mo
     for name in SAME:
         assert getattr(first.settings, name) == getattr(second.settings, name), name
     assert first.reason == ""
-    columns = ["origin", "status", "epochs", "best_val_accuracy", "config.learning_rate", "config.batch_size"]
+    columns = ["origin", "status", "epochs", "val_accuracy", "config.learning_rate", "config.batch_size"]
     assert first.trials[columns].equals(second.trials[columns])
 
 
@@ -44,7 +44,7 @@ def test_a_target_ends_a_search_and_the_run_says_so(ray_local, data, tmp_path):
         backbone="cnn_simpler",
         trials=3,
         epochs=2,
-        target_accuracy=0.01,
+        target=0.01,
         storage=tmp_path,
         name="target",
         wandb="disabled",

@@ -12,6 +12,7 @@ from analysis import compare, load_run
 from analysis.refits.training import RefitTask, train_one_away
 from fer_tune.cli.main import app
 from fer_tune.errors import UserError
+from fer_tune.objectives import JUDGED
 from fer_tune.run_folder import EPOCH_COLUMNS, RunFolder
 from fer_tune.search.proposing.warm_start import best_of
 from fer_tune.search.watching.watched import read_snapshot
@@ -111,7 +112,7 @@ def test_a_refit_on_a_node_without_the_folder_leaves_its_result_in_the_store(uri
     assert task.store == place
     started = []
 
-    def train(config, dataset, folder, *, device, on_epoch):
+    def train(config, dataset, folder, *, objective, device, on_epoch):
         started.append(sorted(file.name for file in folder.iterdir()))
         for epoch in (1, 2):
             (folder / "state.pt").write_text(str(epoch))
@@ -119,10 +120,8 @@ def test_a_refit_on_a_node_without_the_folder_leaves_its_result_in_the_store(uri
             if len(started) == 1:
                 raise RuntimeError("the node is lost")
         (folder / "best.safetensors").write_bytes(b"weights")
-        history = [{"epoch": epoch, "val_accuracy": 0.5} for epoch in (1, 2)]
-        return SimpleNamespace(
-            history=history, epochs=2, best_epoch=2, best_val_accuracy=0.5, seconds=1.0, reason="finished"
-        )
+        history = [{"epoch": epoch, **dict.fromkeys(JUDGED, 0.5)} for epoch in (1, 2)]
+        return SimpleNamespace(history=history, epochs=2, best_epoch=2, best=history[1], seconds=1.0, reason="finished")
 
     with pytest.raises(RuntimeError, match="lost"):
         train_one_away(task, tmp_path / "data", train=train, device="cpu", threads=0)

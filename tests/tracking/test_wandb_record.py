@@ -57,7 +57,7 @@ def test_a_search_is_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.Monkey
     assert record_the_search(folder) is None
     (run,) = read_runs(folder.path).values()
     trials = pq.read_table(folder.trials_file).to_pylist()
-    best = max(row["best_val_accuracy"] for row in trials if row["best_val_accuracy"] is not None)
+    best = max(row["val_accuracy"] for row in trials if row["val_accuracy"] is not None)
     assert (run.run.run_id, run.run.job_type, run.run.run_group) == (
         "20260102030405-whole-search",
         "search",
@@ -73,10 +73,10 @@ def test_a_search_is_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.Monkey
     assert run.summary["epochs_saved"] == sum(folder.settings().epochs - row["epochs"] for row in stopped)
     assert points[-1]["epochs_saved"] == run.summary["epochs_saved"]
     accuracies = [row["trial_val_accuracy"] for row in points if "trial_val_accuracy" in row]
-    assert accuracies == [row["best_val_accuracy"] for row in trials if row["best_val_accuracy"] is not None]
+    assert accuracies == [row["val_accuracy"] for row in trials if row["val_accuracy"] is not None]
     assert run.summary["trials_finished"] == len(trials)
     leaderboard = run.table("leaderboard")
-    assert [row["best_val_accuracy"] for row in leaderboard] == sorted(accuracies, reverse=True)
+    assert [row["val_accuracy"] for row in leaderboard] == sorted(accuracies, reverse=True)
     assert "whole-settings" in run.artifacts
     assert run.config["sampler"] == "tpe"
     outside = [file for file in tmp_path.rglob("*") if file.is_file() and "leaderboard" in file.read_text("latin-1")]

@@ -16,6 +16,7 @@ from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.run_folder import METRICS
+from fer_tune.training import loop
 from fer_tune.training.evaluation import build_model, load_model, predict
 from fer_tune.training.loop import train
 
@@ -79,9 +80,9 @@ def test_learns_and_reports_every_metric(tiny, tmp_path):
     for metrics in seen:
         assert set(METRICS) <= metrics.keys()
         assert all(math.isfinite(metrics[name]) for name in METRICS)
-    assert outcome.best_val_accuracy > 0.5  # chance is 0.14
+    assert outcome.val_accuracy > 0.5  # chance is 0.14
     assert seen[-1]["train_loss"] < seen[0]["train_loss"]
-    assert outcome.best_val_accuracy == max(metrics["val_accuracy"] for metrics in seen)
+    assert outcome.val_accuracy == max(metrics["val_accuracy"] for metrics in seen)
     assert [metrics["finished"] for metrics in seen] == [False] * 5 + [True]
 
 
@@ -91,7 +92,7 @@ def test_the_best_checkpoint_gives_the_accuracy_on_record(tiny, tmp_path):
     probabilities = predict(model, tiny.val(), tiny.card, "cpu")
     assert probabilities.sum(1) == pytest.approx(1, abs=1e-5)
     accuracy = (probabilities.argmax(1) == tiny.val().labels).mean()
-    assert accuracy == pytest.approx(outcome.best_val_accuracy)
+    assert accuracy == pytest.approx(outcome.val_accuracy)
 
 
 @pytest.mark.parametrize(
@@ -220,14 +221,14 @@ def test_the_moving_average_is_what_is_judged_and_kept(tiny, tmp_path):
     probabilities = predict(
         load_model(settings, tiny.card, tmp_path / "best.safetensors", "cpu"), tiny.val(), tiny.card, "cpu"
     )
-    assert (probabilities.argmax(1) == tiny.val().labels).mean() == pytest.approx(outcome.best_val_accuracy)
+    assert (probabilities.argmax(1) == tiny.val().labels).mean() == pytest.approx(outcome.val_accuracy)
 
 
 def test_stops_at_the_target_accuracy(tiny, tmp_path):
     outcome = train(config(epochs=50, augmentation=0.0, target_accuracy=0.4), tiny, tmp_path)
     assert outcome.epochs < 50
     assert outcome.best_epoch == outcome.epochs
-    assert outcome.best_val_accuracy >= 0.4
+    assert outcome.val_accuracy >= 0.4
     assert "target accuracy" in outcome.reason
 
 
@@ -252,6 +253,41 @@ def test_stops_early_without_a_better_epoch(tiny, tmp_path):
     assert "early stopping" in outcome.reason
 
 
+def judged(monkeypatch, tiny, folder, objective, **changes):
+    """Train with made-up validation metrics: accuracy is best in epoch 1, macro F1 in 2, the loss in 3."""
+    told = iter([(0.6, 0.2, 1.3), (0.4, 0.5, 1.2), (0.3, 0.3, 1.0), (0.3, 0.3, 1.4), (0.3, 0.3, 1.5)])
+
+    def made_up(*given):
+        made = zip(("val_accuracy", "val_macro_f1", "val_loss"), next(told), strict=True)
+        return {name: 0.1 for name in METRICS if name.startswith("val_")} | {"val_recalls": []} | dict(made)
+
+    monkeypatch.setattr(loop, "evaluate", made_up)
+    return train(config(epochs=5, **changes), tiny, folder, objective=objective)
+
+
+@pytest.mark.parametrize(
+    ("objective", "best_epoch", "best"), [("val_accuracy", 1, 0.6), ("val_macro_f1", 2, 0.5), ("val_loss", 3, 1.0)]
+)
+def test_the_best_epoch_and_early_stopping_are_by_the_objective(
+    objective, best_epoch, best, tiny, tmp_path, monkeypatch
+):
+    outcome = judged(monkeypatch, tiny, tmp_path, objective, early_stopping=2)
+    assert (outcome.best_epoch, outcome.history[-1][f"best_{objective}"]) == (best_epoch, best)
+    assert outcome.best is outcome.history[best_epoch - 1]
+    assert outcome.epochs == best_epoch + 2
+    words = {"val_accuracy": "accuracy", "val_macro_f1": "macro F1", "val_loss": "loss"}[objective]
+    assert outcome.reason == f"early stopping: no better validation {words} for 2 epochs"
+
+
+def test_the_weights_kept_are_those_of_the_best_epoch_by_the_objective(tiny, tmp_path, monkeypatch):
+    for objective, epochs in (("val_macro_f1", 2), ("val_accuracy", 1)):
+        with monkeypatch.context() as patched:
+            judged(patched, tiny, tmp_path / objective, objective, schedule="constant")
+        train(config(epochs=epochs, schedule="constant"), tiny, tmp_path / f"{objective} alone")
+        alone = last_weights(tmp_path / f"{objective} alone")
+        assert same(load_file(tmp_path / objective / "best.safetensors"), alone)
+
+
 def test_divergence_ends_the_run_with_a_reason(tiny, tmp_path):
     weights = {name: tensor.contiguous() for name, tensor in build_model(config(), tiny.card).state_dict().items()}
     weights["head.bias"][0] = math.inf
@@ -259,7 +295,7 @@ def test_divergence_ends_the_run_with_a_reason(tiny, tmp_path):
     outcome = train(config(epochs=9, weights=str(tmp_path / "broken.safetensors")), tiny, tmp_path / "run")
     assert outcome.epochs == 1
     assert outcome.reason == "diverged: the loss was not finite in epoch 1"
-    assert 0 <= outcome.best_val_accuracy < 0.5
+    assert 0 <= outcome.val_accuracy < 0.5
 
 
 def test_starts_from_given_weights(tiny, tmp_path):
@@ -267,7 +303,7 @@ def test_starts_from_given_weights(tiny, tmp_path):
     settings = {"epochs": 1, "learning_rate": 1e-6, "schedule": "constant", "augmentation": 0.0}
     fresh = train(config(**settings), tiny, tmp_path / "fresh")
     warm = train(config(**settings, weights=str(tmp_path / "first/best.safetensors")), tiny, tmp_path / "warm")
-    assert warm.best_val_accuracy > fresh.best_val_accuracy + 0.2
+    assert warm.val_accuracy > fresh.val_accuracy + 0.2
 
 
 def test_pretrained_without_a_network_names_the_alternatives(tiny, tmp_path, monkeypatch):

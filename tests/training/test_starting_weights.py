@@ -79,7 +79,7 @@ def a_run(folder: Path, trials: dict[str, tuple[str, float]]) -> None:
     for name, (_, accuracy) in trials.items():
         for epoch, fill in ((0, 0.0), (1, accuracy)):
             saved(folder / "tune" / name / f"checkpoint_{epoch:06d}" / "best.safetensors", fill)
-    rows = [{"trial_id": name, "backbone": b, "best_val_accuracy": a} for name, (b, a) in trials.items()]
+    rows = [{"trial_id": name, "backbone": b, "val_accuracy": a} for name, (b, a) in trials.items()]
     write_table(rows, TRIAL_COLUMNS, folder / "trials.parquet")
 
 
@@ -107,10 +107,10 @@ def test_a_run_at_a_uri_stands_for_its_best_trial_and_then_for_its_best_refit(st
     ]  # no other weights were brought
     for seed, accuracy in enumerate((0.6875, 0.875, math.nan)):
         folder = saved(run / f"refit/cnn_simpler-0a1b/seed_{seed}/best.safetensors", accuracy).parent
-        told = {"config_id": "cnn_simpler-0a1b", "best_val_accuracy": accuracy}
+        told = {"config_id": "cnn_simpler-0a1b", "val_accuracy": accuracy}
         (folder / "result.json").write_text(json.dumps(told))
     saved(run / "refit/cnn_simpler-0a1b/train_val/seed_0/best.safetensors", 1.0)
-    (run / "refit/cnn_simpler-0a1b/train_val/seed_0/result.json").write_text('{"best_val_accuracy": 0.99}')
+    (run / "refit/cnn_simpler-0a1b/train_val/seed_0/result.json").write_text('{"val_accuracy": 0.99}')
     assert holds(on_this_machine(f"{uri}/", "cnn_simpler")) == 0.875
     assert holds(on_this_machine(f"{uri}/refit/cnn_simpler-0a1b/seed_0", "cnn_simpler")) == 0.6875
 

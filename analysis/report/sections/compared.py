@@ -43,8 +43,8 @@ def published(facts: Facts, pictures: list[Picture]) -> list[Section]:
         for each in facts.compared
     ]
     words = (
-        "Accuracy in %. Here: the best epoch on validation, in the search (one seed) and refitted (mean ± sd over "
-        "seeds)."
+        f"Here: {facts.judged}, at the best epoch, in the search (one seed) and refitted (mean ± sd over seeds). "
+        "Reported and held-out: accuracy in %."
     )
     blocks: list[Block] = [quiet(words), Table(columns, rows), *pictures_at(pictures, "comparison")]
     return [Section("Published configurations and the searched one", blocks)]

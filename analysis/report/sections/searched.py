@@ -32,7 +32,7 @@ def refits(facts: Facts, pictures: list[Picture]) -> list[Section]:
     ]
     cells = ("id", "origin", "search", "mean", "each", "settings")
     blocks: list[Block] = [
-        quiet("Validation accuracy in %, best epoch of each seed."),
+        quiet(f"{facts.judged[0].upper()}{facts.judged[1:]}, best epoch of each seed."),
         Table(columns, [row(*(each[name] for name in cells)) for each in facts.refits]),
         *pictures_at(pictures, "refits"),
     ]
@@ -45,6 +45,7 @@ def leaderboard(facts: Facts, pictures: list[Picture]) -> list[Section]:
         return []
     columns = [
         Column("trial"),
+        *([Column(facts.judged_head, "right")] if facts.judged_head else []),
         Column("accuracy", "right"),
         Column("tried as"),
         Column("status"),
@@ -54,6 +55,7 @@ def leaderboard(facts: Facts, pictures: list[Picture]) -> list[Section]:
     rows = [
         row(
             stacked(f"{number}. {each['trial_id']}", each["backbone"]),
+            *([each["value"]] if facts.judged_head else []),
             each["accuracy"],
             each["origin"],
             each["status"],
@@ -62,7 +64,7 @@ def leaderboard(facts: Facts, pictures: list[Picture]) -> list[Section]:
         )
         for number, each in enumerate(facts.leaders, start=1)
     ]
-    words = f"The best {len(rows)} of {facts.trials} trials, by validation accuracy in %; one seed each."
+    words = f"The best {len(rows)} of {facts.trials} trials, by {facts.judged}; one seed each."
     blocks: list[Block] = [
         quiet(words),
         Table(columns, rows),
@@ -79,15 +81,16 @@ def pareto(facts: Facts, pictures: list[Picture]) -> list[Section]:
         return []
     columns = [
         Column("trial"),
-        Column("accuracy", "right"),
+        Column(facts.judged_head or "accuracy", "right"),
         Column(front.head, "right"),
         Column("tried as"),
         Column("on the front"),
         Column("settings", look="long"),
     ]
-    cells = ("accuracy", "value", "origin", "front", "settings")
+    cells = ("judged", "value", "origin", "front", "settings")
     rows = [row(stacked(each["trial_id"], each["backbone"]), *(each[name] for name in cells)) for each in front.rows]
-    words = f"No trial is better than those on the front in both accuracy and {front.meaning}. {front.note}."
+    both = f"both {facts.judged_head or 'accuracy'} and {front.meaning}"
+    words = f"No trial is better than those on the front in {both}. {front.note}."
     blocks: list[Block] = [quiet(words), Table(columns, rows), *pictures_at(pictures, "pareto")]
     return [Section("What accuracy costs", blocks)]
 

@@ -1,12 +1,12 @@
-"""What a search optimises beside validation accuracy, and which study is told of it.
+"""What a search improves, what it keeps low beside that, and which study is told of it.
 
-Each backbone has a study of its own, so its sampler can only trade accuracy for what the settings change.  An
+Each backbone has a study of its own, so its sampler can only trade quality for what the settings change.  An
 objective that nothing in a space changes is not told to that backbone's study: its latency, measured on a machine that
 does other work, would be noise to learn from.  It is recorded all the same, and compared between backbones.
 
 Optuna allows no intermediate values in a study of two objectives (``Trial.report``), so there a trial that a scheduler
 stopped is PRUNED without a value, and TPE takes it to be worse than every trial that ran to its end (Optuna 5.0,
-``samplers/_tpe/sampler.py``).  The scheduler stops trials by their accuracy alone.
+``samplers/_tpe/sampler.py``).  The scheduler stops trials by the first objective alone.
 """
 
 from __future__ import annotations
@@ -17,22 +17,36 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from fer_tune.errors import UserError
-from fer_tune.objectives import OBJECTIVES, Objective
+from fer_tune.objectives import JUDGED, OBJECTIVES, Aim, Objective
 from fer_tune.search.spaces.space import SearchSpace
 
 
 def second_of(objectives: Sequence[Objective]) -> Objective | None:
-    """Return the objective beside validation accuracy, if there is one.
+    """Return the objective beside the one that trials are judged by, if there is one.
 
     Raises:
-        UserError: validation accuracy is not the first, or there are more than two.
+        UserError: none by which trials can be judged comes first, or there is another of them, or more than two.
     """
     asked = " ".join(f"--objective {name}" for name in objectives)
-    if not objectives or objectives[0] != "val_accuracy" or len(set(objectives)) != len(objectives):
-        raise UserError(f"{asked}: validation accuracy comes first, and nothing twice: --objective val_accuracy ...")
+    if not objectives or objectives[0] not in JUDGED:
+        raise UserError(
+            f"{asked}: what trials are judged by comes first, one of {', '.join(JUDGED)}: --objective val_accuracy ..."
+        )
+    if any(name in JUDGED for name in objectives[1:]):
+        raise UserError(f"{asked}: trials are judged by one of {', '.join(JUDGED)}; all of them are recorded")
     if len(objectives) > 2:
-        raise UserError(f"{asked}: validation accuracy and one other at most")
+        raise UserError(f"{asked}: one other beside {objectives[0]} at most")
     return objectives[1] if len(objectives) == 2 else None
+
+
+def check_target(target: float | None, aim: Aim) -> None:
+    """Refuse a target that no trial can miss or reach.
+
+    Raises:
+        UserError: it is more than 1 where the objective is a share.
+    """
+    if target is not None and aim.share and target > 1:
+        raise UserError(f"--target {target:g}: {aim.meaning} is at most 1; 65 % is --target 0.65")
 
 
 def told(second: Objective | None, space: SearchSpace) -> Objective | None:

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
 from fer_tune.kinds import Sampler, Scheduler
-from fer_tune.objectives import METRIC, Objective
+from fer_tune.objectives import ACCURACY, Aim, Objective
 from fer_tune.run_folder import Candidate, RunFolder
 from fer_tune.search.cluster.room import Room
 from fer_tune.search.proposing.corrected import ended_otherwise
@@ -34,7 +34,12 @@ from fer_tune.storage.moved import where_now
 
 
 def open_studies(
-    file: Path, backbones: Iterable[str], seed: int, *, second: Mapping[str, Objective | None] | None = None
+    file: Path,
+    backbones: Iterable[str],
+    seed: int,
+    *,
+    second: Mapping[str, Objective | None] | None = None,
+    aim: Aim = ACCURACY,
 ) -> dict[str, optuna.Study]:
     """Open the study of every backbone in the journal ``file``, making those that are not there.
 
@@ -42,12 +47,13 @@ def open_studies(
         file: the journal.
         backbones: names of the studies.
         seed: of the sampler that a study has until another is set.
-        second: backbone -> what its study minimises beside maximising validation accuracy; read for new studies only.
+        second: backbone -> what its study minimises beside the first objective; read for new studies only.
+        aim: the first objective; read for new studies only.
     """
     storage = JournalStorage(JournalFileBackend(str(file)))
     studies = {}
     for backbone in backbones:
-        directions = [StudyDirection.MAXIMIZE]
+        directions = [StudyDirection.MAXIMIZE if aim.maximise else StudyDirection.MINIMIZE]
         if second and second.get(backbone):
             directions.append(StudyDirection.MINIMIZE)
         studies[backbone] = optuna.create_study(
@@ -81,8 +87,9 @@ class StudySearcher(Searcher):
         run: the run folder, with the journal in it.
         sampler: what draws, see :func:`make_sampler`.
         scheduler: what stops trials.
-        second: the objective beside validation accuracy, if any, see :mod:`fer_tune.search.proposing.objectives`.
+        second: the objective beside the first, if any, see :mod:`fer_tune.search.proposing.objectives`.
         room: what says when to suggest one more, where the number of trials side by side follows the cluster.
+        aim: what trials are judged by.
         planned: backbone -> most trials, in place of ``trials``.
         retried: backbone -> trials that failed before a resume, whose settings are tried again after it.
         resuming: the studies are there, and `restore` will be called.
@@ -101,11 +108,13 @@ class StudySearcher(Searcher):
         second: Objective | None = None,
         room: Room | None = None,
         *,
+        aim: Aim = ACCURACY,
         planned: Mapping[str, int] | None = None,
         retried: Mapping[str, Sequence[str]] | None = None,
         resuming: bool = False,
     ) -> None:
-        super().__init__(metric=METRIC, mode="max")
+        super().__init__(metric=aim.best, mode="max" if aim.maximise else "min")
+        self._aim = aim
         self._sampler, self._scheduler, self._second = sampler, scheduler, second
         self._spaces, self._epochs, self._seed, self._run = spaces, epochs, seed, run
         self._trials = dict(planned) if planned else planned_trials(spaces, first, trials, sampler)
@@ -146,7 +155,7 @@ class StudySearcher(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Report an epoch to the study, once."""
-        epoch, value = int(result.get("epoch", 0)), float(result.get(METRIC, math.nan))
+        epoch, value = int(result.get("epoch", 0)), float(result.get(self._aim.best, math.nan))
         if epoch <= self._told.get(trial_id, 0) or not math.isfinite(value):
             return
         backbone, number = self._numbers[trial_id]
@@ -164,7 +173,7 @@ class StudySearcher(Searcher):
         result = result or {}
         if not error and result:
             self.on_trial_result(trial_id, result)  # Tune does not pass a trial's last result to the searcher
-        values = [float(result.get(METRIC, math.nan))]
+        values = [float(result.get(self._aim.best, math.nan))]
         if second := self._second_of(backbone):
             values.append(value_of(second, result, self._epoch_seconds(trial_id)))
         failed = error or result.get("error") or not all(map(math.isfinite, values))
@@ -232,7 +241,7 @@ class StudySearcher(Searcher):
     def _open_studies(self) -> dict[str, optuna.Study]:
         """Open the studies with their samplers, whose random numbers go on from the number of trials drawn."""
         second = {name: self._second_of(name) for name in self._spaces}
-        studies = open_studies(self._run.study_file, self._spaces, self._seed, second=second)
+        studies = open_studies(self._run.study_file, self._spaces, self._seed, second=second, aim=self._aim)
         for index, (name, study) in enumerate(studies.items()):
             seed = self._seed + 1_000 * index + len(study.get_trials(deepcopy=False))
             study.sampler = make_sampler(self._sampler, seed, self._spaces[name], self._scheduler)

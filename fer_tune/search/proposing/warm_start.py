@@ -6,7 +6,8 @@ import math
 from pathlib import Path
 
 from fer_tune.errors import UserError
-from fer_tune.run_folder import Candidate
+from fer_tune.objectives import ACCURACY, Aim, aim_of
+from fer_tune.run_folder import Candidate, RunFolder
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.proposing.samplers import blind_trials
 from fer_tune.search.spaces.space import SearchSpace
@@ -28,30 +29,37 @@ def starts(options: SearchOptions, spaces: dict[str, SearchSpace]) -> dict[str, 
     Raises:
         UserError: as :func:`best_of`.
     """
-    found = best_of(options.warm_start, list(spaces), options.warm_start_top) if options.warm_start else {}
+    found = (
+        best_of(options.warm_start, list(spaces), options.warm_start_top, aim_of(options.objectives))
+        if options.warm_start
+        else {}
+    )
     found = {name: [_from(spaces[name], entry) for entry in entries] for name, entries in found.items()}
     if options.known_good and not math.isinf(blind_trials(options.sampler)):
         found = {name: [*found.get(name, []), *space.fitting()] for name, space in spaces.items()}
     return {name: entries for name, entries in found.items() if entries}
 
 
-def best_of(path: Path, backbones: list[str], top: int) -> dict[str, list[Candidate]]:
-    """Return the ``top`` configurations of each backbone by best validation accuracy, best first.
+def best_of(path: Path, backbones: list[str], top: int, aim: Aim = ACCURACY) -> dict[str, list[Candidate]]:
+    """Return the ``top`` configurations of each backbone by what is searched for now, best first.
 
-    The earlier run may be of another dataset or have been interrupted; its failed trials are left out.
+    The earlier run may be of another dataset, for another objective or have been interrupted; its failed trials are
+    left out.
 
     Args:
         path: its run folder, or the URI of one.
         backbones: of the new search; those that the earlier one lacks get no candidates.
         top: how many of each.
+        aim: what trials are judged by now; each counts with its best epoch by that.
 
     Raises:
         UserError: no such run, or it has a trial of none of these backbones.
     """
     run = open_run(path)
     rows = read_table(run.trials_file).to_pylist() if run.trials_file.is_file() else []
-    rows = [row for row in rows if row["status"] != "failed" and row["best_val_accuracy"] is not None]
-    rows.sort(key=lambda row: row["best_val_accuracy"], reverse=True)
+    best = {row["trial_id"]: aim.key(row[aim.column]) for row in rows} | _best_epochs(run, aim)
+    rows = [row for row in rows if row["status"] != "failed" and math.isfinite(best[row["trial_id"]])]
+    rows.sort(key=lambda row: best[row["trial_id"]], reverse=True)
     found = {}
     for backbone in backbones:
         chosen = [row for row in rows if row["backbone"] == backbone][:top]
@@ -63,6 +71,15 @@ def best_of(path: Path, backbones: list[str], top: int) -> dict[str, list[Candid
             f"{', '.join(known)}"
         )
     return found
+
+
+def _best_epochs(run: RunFolder, aim: Aim) -> dict[str, float]:
+    """Return trial id -> the value of its best epoch, more is better."""
+    best: dict[str, float] = {}
+    if run.epochs_file.is_file():
+        for row in read_table(run.epochs_file).to_pylist():
+            best[row["trial_id"]] = max(best.get(row["trial_id"], -math.inf), aim.key(row[aim.column]))
+    return best
 
 
 def _from(space: SearchSpace, entry: Candidate) -> Candidate:

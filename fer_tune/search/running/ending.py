@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune import Callback
 
 from fer_tune.errors import UserError
-from fer_tune.objectives import METRIC
+from fer_tune.objectives import ACCURACY, Aim
 from fer_tune.ray_internals import STOP_SIGNAL, tune_listens
 from fer_tune.search.watching.recorder import why_it_died
 from fer_tune.storage.outage import outage
@@ -41,8 +42,8 @@ class Limits(Callback):
     A resumed search goes on to its end: whoever resumes wants more than the target.
     """
 
-    def __init__(self, target: float | None) -> None:
-        self._target = target
+    def __init__(self, target: float | None, aim: Aim = ACCURACY) -> None:
+        self._target, self._aim = target, aim
         self._errors: list[str | None] = []  # of each trial that ended, in order; None for one that did not fail
         self._reported: dict[str, str] = {}  # trial id -> the error that it reported last
 
@@ -61,7 +62,7 @@ class Limits(Callback):
         self._reported.pop(trial.trial_id, None)
         if result.get("error"):
             self._reported[trial.trial_id] = str(result["error"])
-        elif self._target is not None and result.get(METRIC, 0.0) >= self._target:
+        elif self._target is not None and self._aim.reaches(result.get(self._aim.best, math.nan), self._target):
             self._target = None
             ask_to_stop()
 

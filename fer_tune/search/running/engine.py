@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def _settings(name: str, plan: Plan, resources: Resources, wandb: Mode) -> Searc
         planned=plan.trials,
         epochs=options.epochs,
         time_budget_seconds=options.time_budget_seconds,
-        target_accuracy=options.target_accuracy,
+        target=options.target,
         seed=options.seed,
         objectives=list(options.objectives),
         sampler=options.sampler,
@@ -167,11 +168,12 @@ def _fit(tuner: tune.Tuner, run: RunFolder, settings: SearchSettings) -> Ended:
         return Ended(run, finished=True, interrupted=False)
     if interrupted:
         return Ended(run, finished=False, interrupted=True)
-    rows = pq.read_table(run.trials_file, columns=["status", "error", "best_val_accuracy"]).to_pylist()
+    rows = pq.read_table(run.trials_file, columns=["status", "error", settings.aim.column]).to_pylist()
     alike = failing_alike([row["error"] for row in rows if row["status"] != "running"])
     if alike is not None:
         return Ended(run, False, False, f"at least {ALIKE} trials failed for one reason: {alike}", gave_up=True)
-    best = max((row["best_val_accuracy"] or 0.0 for row in rows), default=0.0)
-    if settings.target_accuracy is not None and best >= settings.target_accuracy:
-        return Ended(run, False, False, f"the target of {settings.target_accuracy:.2%} validation accuracy is reached")
+    aim, target = settings.aim, settings.target
+    best = max((row[aim.column] for row in rows if row[aim.column] is not None), key=aim.key, default=math.nan)
+    if target is not None and aim.reaches(best, target):
+        return Ended(run, False, False, f"the target of {aim.text(target)} {aim.meaning} is reached")
     return Ended(run, False, False, "the time budget is spent; --time-budget gives more")

@@ -12,10 +12,11 @@ from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.models import check_image_size, check_square
+from fer_tune.objectives import aim_of
 from fer_tune.run_folder import Candidate, Published, tried_first
 from fer_tune.search.cluster.hardware import Resources
 from fer_tune.search.options import SearchOptions
-from fer_tune.search.proposing.objectives import check_objectives
+from fer_tune.search.proposing.objectives import check_objectives, check_target
 from fer_tune.search.proposing.samplers import check_sampler
 from fer_tune.search.proposing.searcher import planned_trials
 from fer_tune.search.proposing.warm_start import starts
@@ -136,4 +137,5 @@ def chosen_spaces(options: SearchOptions) -> tuple[dict[str, SearchSpace], list[
             raise UserError(f"{change.said}: --weights says where trials start; leave one of the two out")
     check_sampler(options, spaces)
     check_objectives(options.objectives, options.sampler, spaces)
+    check_target(options.target, aim_of(options.objectives))
     return starting_from(spaces, options.weights), told

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from ray import tune
 from ray.tune.experiment import Trial
 
 from fer_tune.layout import TUNE
-from fer_tune.objectives import METRIC, OBJECTIVES
+from fer_tune.objectives import OBJECTIVES, Judged
 from fer_tune.ray_internals import HEAD_NODE
 from fer_tune.run_folder import RunFolder, SearchSettings
 from fer_tune.search.cluster.room import Room
@@ -34,6 +34,7 @@ def trial_setup(settings: SearchSettings) -> TrialSetup:
         settings.cpus_per_trial,
         settings.gpus_per_trial,
         settings.workers_per_trial,
+        objective=cast(Judged, settings.objectives[0]),
         measure=any(OBJECTIVES[name].measured for name in settings.objectives),
         labels=settings.node_labels,
     )
@@ -51,13 +52,17 @@ def new_tuner(run: RunFolder, settings: SearchSettings, setup: TrialSetup, *, re
     per_trial = (settings.cpus_per_trial * workers, settings.gpus_per_trial * workers)
     # Tune saves what they know by their places: what may be there or not at a resume comes last, and knows nothing.
     callbacks: list[tune.Callback] = [
-        Limits(settings.target_accuracy),
-        Recorder(run),
-        Progress(settings.total, settings.epochs, settings.concurrent, settings.time_budget_seconds, per_trial),
+        Limits(settings.target, settings.aim),
+        Recorder(run, settings.aim),
+        Progress(
+            settings.total, settings.epochs, settings.concurrent, settings.time_budget_seconds, per_trial, settings.aim
+        ),
         *kept,
     ]
     if settings.wandb != "disabled":
-        callbacks.append(WandbCallback(run.path, settings.name, settings.dataset.name, settings.wandb))
+        callbacks.append(
+            WandbCallback(run.path, settings.name, settings.dataset.name, settings.wandb, aim=settings.aim)
+        )
     callbacks += [Clock(run), *([room] if room else [])]
     searcher = StudySearcher(
         {name: from_resolved(space) for name, space in settings.spaces.items()},
@@ -70,6 +75,7 @@ def new_tuner(run: RunFolder, settings: SearchSettings, setup: TrialSetup, *, re
         settings.scheduler,
         second_of(settings.objectives),
         room,
+        aim=settings.aim,
         planned=settings.planned,
         retried=settings.retried,
         resuming=resuming,
@@ -77,8 +83,8 @@ def new_tuner(run: RunFolder, settings: SearchSettings, setup: TrialSetup, *, re
     return tune.Tuner(
         _trainable(setup),
         tune_config=tune.TuneConfig(
-            metric=METRIC,
-            mode="max",
+            metric=settings.aim.best,
+            mode="max" if settings.aim.maximise else "min",
             search_alg=OpenEnded(searcher, settings.concurrent or settings.total),  # no bound: the room sets it
             scheduler=scheduler,
             num_samples=-1,  # the searcher says when it has no more

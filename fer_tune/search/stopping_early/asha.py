@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ray.tune.schedulers import TrialScheduler
 
-from fer_tune.objectives import METRIC
+from fer_tune.objectives import ACCURACY, Aim
 from fer_tune.search.stopping_early.fresh import FreshProcesses
 
 if TYPE_CHECKING:
@@ -27,25 +27,31 @@ class Bracket:
 
     def __init__(self, first: int, epochs: int, reduction_factor: int) -> None:
         self._share = 1 - 1 / reduction_factor  # of the trials at a rung that end there
-        self.rungs: list[tuple[int, dict[str, float]]] = []  # (epoch, trial id -> accuracy there), highest first
+        self.rungs: list[tuple[int, dict[str, float]]] = []  # (epoch, trial id -> value there), highest first
         while first <= epochs:
             self.rungs.insert(0, (first, {}))
             first *= reduction_factor
 
-    def stops(self, trial_id: str, epoch: int, accuracy: float) -> bool:
-        """Record a trial at the highest rung it has come to, once, and return whether it ends there."""
+    def stops(self, trial_id: str, epoch: int, value: float) -> bool:
+        """Record a trial at the highest rung it has come to, once, and return whether it ends there.
+
+        Args:
+            trial_id: of the trial.
+            epoch: it has trained for.
+            value: its best so far; more is better.
+        """
         reached = next((recorded for at, recorded in self.rungs if epoch >= at), None)
         if reached is None or trial_id in reached:
             return False
         others = [value for value in reached.values() if not math.isnan(value)]
-        reached[trial_id] = accuracy
-        return bool(others) and accuracy < float(np.percentile(others, 100 * self._share))
+        reached[trial_id] = value
+        return bool(others) and value < float(np.percentile(others, 100 * self._share))
 
 
 class BackboneASHA(FreshProcesses):
     """Asynchronous successive halving (Li et al. 2020): trials are compared with those of their own backbone only.
 
-    At the rungs ``grace_period * reduction_factor ** k`` a trial goes on if its best validation accuracy so far is
+    At the rungs ``grace_period * reduction_factor ** k`` a trial goes on if its best value so far, by its objective, is
     among the top ``1 / reduction_factor`` that reached the rung.  Trials that reach ``epochs`` end by themselves.
 
     With several brackets a trial belongs to one, and is compared with those of that one; bracket ``s`` has its first
@@ -57,9 +63,16 @@ class BackboneASHA(FreshProcesses):
     """
 
     def __init__(
-        self, backbones: list[str], epochs: int, grace_period: int, reduction_factor: int, brackets: int = 1
+        self,
+        backbones: list[str],
+        epochs: int,
+        grace_period: int,
+        reduction_factor: int,
+        brackets: int = 1,
+        aim: Aim = ACCURACY,
     ) -> None:
         super().__init__()
+        self._aim = aim
         first = min(grace_period, epochs)
         self._brackets_of = {
             backbone: [Bracket(first * reduction_factor**index, epochs, reduction_factor) for index in range(brackets)]
@@ -83,7 +96,7 @@ class BackboneASHA(FreshProcesses):
         super().on_trial_complete(tune_controller, trial, result)
 
     def rungs(self) -> dict[str, list[tuple[int, dict[str, float]]]]:
-        """Return backbone -> [(epoch, trial_id -> best validation accuracy there)], by bracket, highest rung first."""
+        """Return backbone -> [(epoch, trial_id -> best value there, more is better)], by bracket, the highest first."""
         return {
             name: [(epoch, dict(records)) for bracket in brackets for epoch, records in bracket.rungs]
             for name, brackets in self._brackets_of.items()
@@ -109,9 +122,10 @@ class BackboneASHA(FreshProcesses):
         return [weight / sum(weights) for weight in weights]
 
     def _stops(self, trial: Trial, result: dict[str, Any]) -> bool:
-        if "epoch" not in result or METRIC not in result:
+        if "epoch" not in result or self._aim.best not in result:
             return False
-        return self._bracket(trial).stops(trial.trial_id, int(result["epoch"]), float(result[METRIC]))
+        value = self._aim.signed(float(result[self._aim.best]))
+        return self._bracket(trial).stops(trial.trial_id, int(result["epoch"]), value)
 
     def _bracket(self, trial: Trial) -> Bracket:
         backbone = trial.config["backbone"]

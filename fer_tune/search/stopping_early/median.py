@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune.schedulers import TrialScheduler
 
-from fer_tune.objectives import METRIC
+from fer_tune.objectives import ACCURACY, Aim
 from fer_tune.search.stopping_early.fresh import FreshProcesses
 
 if TYPE_CHECKING:
@@ -20,29 +20,29 @@ NEEDED = 3
 
 
 class BackboneMedian(FreshProcesses):
-    """Stops a trial whose best validation accuracy so far is below the median of the others' running means.
+    """Stops a trial whose best value so far, by its objective, is worse than the median of the others' running means.
 
     The rule of Golovin et al. (2017), section 3.2.2: at an epoch, a trial's best value by then is compared with the
     median of the means that other trials had over their epochs up to it.  As in Ray's ``MedianStoppingRule``, the
     others are all those that have come as far, whether they have ended or not, and means begin at the grace period.
-    Unlike it: the others are of the same backbone; the mean is over each epoch's accuracy, the best only for the trial
+    Unlike it: the others are of the same backbone; the mean is over each epoch's value, the best only for the trial
     judged; nothing is ever paused (Ray pauses while there is too little to compare with); and it can be carried
     through a resume, where Ray's keeps its memory by trial objects that are not brought back.
     """
 
-    def __init__(self, grace_period: int) -> None:
+    def __init__(self, grace_period: int, aim: Aim = ACCURACY) -> None:
         super().__init__()
-        self._grace = grace_period
-        self._seen: dict[str, dict[str, dict[int, float]]] = {}  # backbone -> trial id -> epoch -> validation accuracy
+        self._grace, self._aim = grace_period, aim
+        self._seen: dict[str, dict[str, dict[int, float]]] = {}  # backbone -> trial id -> epoch -> `Aim.signed`
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         """Take up an epoch, and stop the trial if it falls short."""
-        epoch, accuracy = int(result.get("epoch", 0)), float(result.get("val_accuracy", math.nan))
-        if epoch < 1 or not math.isfinite(accuracy):
+        epoch, value = int(result.get("epoch", 0)), self._aim.signed(float(result.get(self._aim.column, math.nan)))
+        if epoch < 1 or not math.isfinite(value):
             return TrialScheduler.CONTINUE
         trials = self._seen.setdefault(trial.config["backbone"], {})
         own = trials.setdefault(trial.trial_id, {})
-        own[epoch] = accuracy
+        own[epoch] = value
         if epoch < self._grace or result.get("finished"):
             return TrialScheduler.CONTINUE
         means = [
@@ -50,12 +50,12 @@ class BackboneMedian(FreshProcesses):
             for name, epochs in trials.items()
             if name != trial.trial_id and max(epochs) >= epoch
         ]
-        if len(means) < NEEDED or float(result[METRIC]) >= statistics.median(means):
+        if len(means) < NEEDED or self._aim.signed(float(result[self._aim.best])) >= statistics.median(means):
             return TrialScheduler.CONTINUE
         return TrialScheduler.STOP
 
     def known(self) -> dict[str, Any]:
-        """Return every accuracy seen."""
+        """Return every value seen."""
         return {"seen": self._seen}
 
     def take_up(self, known: dict[str, Any]) -> None:

@@ -18,10 +18,15 @@ def make_scheduler(settings: SearchSettings) -> tuple[FreshProcesses, list[KeepS
     if settings.scheduler == "none":
         return FreshProcesses(), []  # every trial runs to its end
     chosen = (
-        BackboneMedian(settings.grace_period)
+        BackboneMedian(settings.grace_period, settings.aim)
         if settings.scheduler == "median"
         else BackboneASHA(
-            settings.backbones, settings.epochs, settings.grace_period, settings.reduction_factor, settings.brackets
+            settings.backbones,
+            settings.epochs,
+            settings.grace_period,
+            settings.reduction_factor,
+            settings.brackets,
+            settings.aim,
         )
     )
     return chosen, [KeepScheduler(chosen)]

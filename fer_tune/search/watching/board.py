@@ -8,6 +8,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from fer_tune.objectives import ACCURACY, Aim
+
 _ROWS = 12  # running trials shown
 _FAILURES = 3  # failures shown, the newest
 
@@ -20,7 +22,7 @@ class Running:
     backbone: str
     origin: str
     epoch: int  # the last one reported; 0 before the first
-    val_accuracy: float | None  # of that epoch, in [0, 1]
+    value: float | None  # of that epoch, by what the search is for
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Best:
     """The best trial of a backbone so far."""
 
     backbone: str
-    val_accuracy: float  # in [0, 1]
+    value: float  # by what the search is for
     trial_id: str
     origin: str
     epoch: int
@@ -52,6 +54,7 @@ class Snapshot:
     gpus: float = 0.0
     memory_mib: float = 0.0  # the highest peak of a running trial, as it reported; of its GPU where it has one
     notes: list[str] = field(default_factory=list)
+    aim: Aim = ACCURACY  # what trials are judged by
 
     @property
     def ended(self) -> int:
@@ -62,8 +65,8 @@ class Snapshot:
 def board(snapshot: Snapshot) -> Group:
     """Draw the table, for 80 columns."""
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("running", "backbone", "origin", "epoch", "val acc"):
-        numeric = column in ("epoch", "val acc")
+    for column in ("running", "backbone", "origin", "epoch", snapshot.aim.head):
+        numeric = column in ("epoch", snapshot.aim.head)
         shown.add_column(column, header_style="bold", justify="right" if numeric else "left", no_wrap=True)
     for trial in snapshot.running[:_ROWS]:
         shown.add_row(
@@ -71,11 +74,16 @@ def board(snapshot: Snapshot) -> Group:
             trial.backbone,
             trial.origin,
             f"{trial.epoch}/{snapshot.epochs}",
-            percent(trial.val_accuracy),
+            snapshot.aim.text(trial.value),
         )
     if len(snapshot.running) > _ROWS:
         shown.add_row(f"and {len(snapshot.running) - _ROWS} more")
-    lines = [_headline(snapshot), _clockline(snapshot), *_in_use(snapshot), *map(_best_line, snapshot.best)]
+    lines = [
+        _headline(snapshot),
+        _clockline(snapshot),
+        *_in_use(snapshot),
+        *(_best_line(best, snapshot.aim) for best in snapshot.best),
+    ]
     lines += [f"failed {failure}" for failure in snapshot.failures[-_FAILURES:]]
     lines += snapshot.notes
     return Group(*[Text(line, overflow="ellipsis", no_wrap=True) for line in lines], shown)
@@ -105,9 +113,9 @@ def _in_use(snapshot: Snapshot) -> list[str]:
     return [f"in use {', '.join(parts)}"] if parts else []
 
 
-def _best_line(best: Best) -> str:
+def _best_line(best: Best, aim: Aim) -> str:
     return (
-        f"best {best.backbone}: {percent(best.val_accuracy)} val acc, trial {best.trial_id} ({best.origin}), "
+        f"best {best.backbone}: {aim.text(best.value)} {aim.head}, trial {best.trial_id} ({best.origin}), "
         f"epoch {best.epoch}"
     )
 
@@ -115,11 +123,6 @@ def _best_line(best: Best) -> str:
 def time_left(seconds: float | None) -> str:
     """Return the estimate in words."""
     return "time left unknown yet" if seconds is None else f"about {clock(seconds)} left"
-
-
-def percent(value: float | None) -> str:
-    """Return an accuracy in [0, 1] as a percentage."""
-    return "-" if value is None else f"{100 * value:.2f} %"
 
 
 def clock(seconds: float) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 from rich.console import Console
 
-from fer_tune.objectives import METRIC
-from fer_tune.search.watching.board import Best, Running, Snapshot, board, percent, time_left
+from fer_tune.objectives import ACCURACY, Aim
+from fer_tune.search.watching.board import Best, Running, Snapshot, board, time_left
 from fer_tune.search.watching.output import output
 from fer_tune.search.watching.places import Place, has_place, place_of
 from fer_tune.search.watching.recorder import why_it_died
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
 _EVERY = 0.5  # seconds between two drawings
-_KEPT = ("epoch", METRIC, "val_accuracy", "best_epoch", "finished", "error", "images_per_second", "peak_memory_mib")
+_KEPT = ("epoch", "val_accuracy", "best_epoch", "finished", "error", "images_per_second", "peak_memory_mib")
 
 
 class Progress(Callback):
@@ -31,6 +32,7 @@ class Progress(Callback):
         concurrent: trials side by side; None: as many as fit, from moment to moment.
         time_budget: seconds, or None.
         per_trial: CPUs and GPUs of a trial, all of its workers together.
+        aim: what trials are judged by.
     """
 
     def __init__(
@@ -40,15 +42,16 @@ class Progress(Callback):
         concurrent: int | None,
         time_budget: float | None,
         per_trial: tuple[float, float] = (0.0, 0.0),
+        aim: Aim = ACCURACY,
     ) -> None:
-        self._per_trial = per_trial
+        self._per_trial, self._aim = per_trial, aim
         self._total, self._epochs, self._concurrent, self._budget = total, epochs, concurrent, time_budget
         self._running = 0  # trials
         self._ended: dict[str, str] = {}  # trial id -> how it ended
         self._failures: dict[str, str] = {}  # trial id -> why
         self._seconds: dict[str, float] = {}  # trial id -> seconds of all its epochs
         self._last: dict[str, dict[str, Any]] = {}  # trial id -> its last result
-        self._best: dict[str, tuple[float, str, str, int]] = {}  # backbone -> accuracy, trial id, origin, epoch
+        self._best: dict[str, tuple[float, str, str, int]] = {}  # backbone -> value, trial id, origin, epoch
         self._began = time.monotonic()
         self._before = 0.0  # seconds spent before a resume
         self._drawn = 0.0
@@ -76,10 +79,10 @@ class Progress(Callback):
     ) -> None:
         """Take up an epoch."""
         name = trial.trial_id
-        self._last[name] = {key: result.get(key) for key in _KEPT}
+        self._last[name] = {key: result.get(key) for key in (*_KEPT, self._aim.column, self._aim.best)}
         self._seconds[name] = self._seconds.get(name, 0.0) + float(result.get("seconds", 0.0))
-        backbone, value = trial.config["backbone"], result.get(METRIC)
-        if value is not None and value > self._best.get(backbone, (-1.0,))[0]:
+        backbone, value = trial.config["backbone"], result.get(self._aim.best)
+        if value is not None and self._aim.better(value, self._best.get(backbone, (math.nan,))[0]):
             self._best[backbone] = (value, name, trial.config["origin"], int(result["best_epoch"]))
         if output() == "json" and not result.get("error"):
             self._tell("epoch", trial)
@@ -127,7 +130,7 @@ class Progress(Callback):
                     trial.config["backbone"],
                     trial.config["origin"],
                     last.get("epoch") or 0,
-                    last.get("val_accuracy"),
+                    last.get(self._aim.column),
                 )
                 for trial, last in lasts
             ],
@@ -142,6 +145,7 @@ class Progress(Callback):
             gpus=len(running) * self._per_trial[1],
             memory_mib=max((last.get("peak_memory_mib") or 0.0 for _, last in lasts), default=0.0),
             notes=self._waiting(trials),
+            aim=self._aim,
         )
 
     def _waiting(self, trials: list[Trial]) -> list[str]:
@@ -170,10 +174,12 @@ class Progress(Callback):
         if how == "failed":
             text += f": {self._failures[name]}"
         elif last:
-            text += f" after {last.get('epoch')} epochs, best val acc {percent(last.get(METRIC))}"
+            text += (
+                f" after {last.get('epoch')} epochs, best {self._aim.head} {self._aim.text(last.get(self._aim.best))}"
+            )
         best = self._best.get(trial.config["backbone"])
         if best:
-            text += f" | best {percent(best[0])} ({best[1]}) | {time_left(self._left())}"
+            text += f" | best {self._aim.text(best[0])} ({best[1]}) | {time_left(self._left())}"
         return text
 
     def _tell(self, event: str, trial: Trial, **more: Any) -> None:
@@ -183,7 +189,7 @@ class Progress(Callback):
             "trial_id": trial.trial_id,
             "backbone": trial.config["backbone"],
             "origin": trial.config["origin"],
-            **{name: last.get(name) for name in ("epoch", "val_accuracy", METRIC)},
+            **{name: last.get(name) for name in ("epoch", "val_accuracy", self._aim.column, self._aim.best)},
             **more,
         }
         print(json.dumps(facts), flush=True)

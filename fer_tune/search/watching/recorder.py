@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
-from fer_tune.objectives import OBJECTIVES
+from fer_tune.objectives import ACCURACY, OBJECTIVES, Aim
 from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, RECALLS, TRIAL_COLUMNS, RunFolder, Status
 from fer_tune.search.proposing.objectives import typical_seconds
 from fer_tune.storage.moved import where_now
@@ -26,8 +26,8 @@ class Recorder(Callback):
     Its rows are part of Tune's snapshots, so after a resume the tables agree with what Tune goes on with.
     """
 
-    def __init__(self, run: RunFolder) -> None:
-        self._run = run
+    def __init__(self, run: RunFolder, aim: Aim = ACCURACY) -> None:
+        self._run, self._aim = run, aim
         self._trials: dict[str, dict[str, Any]] = {}
         self._epochs: dict[str, dict[int, dict[str, Any]]] = {}
         self._written = 0.0
@@ -126,9 +126,9 @@ class Recorder(Callback):
         epochs = list(self._epochs[trial_id].values())
         row["epochs"] = len(epochs)
         if epochs:
-            best = max(epochs, key=lambda epoch: (epoch["val_accuracy"], -epoch["epoch"]))
+            best = max(epochs, key=lambda epoch: (self._aim.key(epoch[self._aim.column]), -epoch["epoch"]))
             row |= {name: best[name] for name in TRIAL_COLUMNS if name in METRICS}
-            row |= {"best_val_accuracy": best["val_accuracy"], "best_epoch": best["epoch"]}
+            row["best_epoch"] = best["epoch"]
             row["seconds"] = sum(epoch["seconds"] for epoch in epochs)
             row["epoch_seconds"] = typical_seconds([epoch["seconds"] for epoch in epochs])
             row["computed_in"] = epochs[-1]["computed_in"]

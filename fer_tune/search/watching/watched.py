@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from fer_tune.objectives import Aim
 from fer_tune.run_folder import RunFolder
 from fer_tune.search.watching.board import Best, Running, Snapshot, clock
 from fer_tune.tables import read_table
@@ -20,6 +21,7 @@ def read_snapshot(run: RunFolder) -> Snapshot:
         UserError: the run folder has no settings that can be read.
     """
     settings = run.settings()
+    aim = settings.aim
     trials = _rows(run.trials_file)
     last_epochs: dict[str, dict[str, Any]] = {}
     for row in _rows(run.epochs_file):
@@ -48,11 +50,11 @@ def read_snapshot(run: RunFolder) -> Snapshot:
                 row["backbone"],
                 row["origin"],
                 row["epochs"] or 0,
-                last_epochs.get(row["trial_id"], {}).get("val_accuracy"),
+                last_epochs.get(row["trial_id"], {}).get(aim.column),
             )
             for row in running
         ],
-        best=[best for backbone in settings.backbones if (best := _best(trials, backbone))],
+        best=[best for backbone in settings.backbones if (best := _best(trials, backbone, aim))],
         seconds=seconds,
         left=spent / ended * (total - ended) / (settings.concurrent or max(1, len(running))) if ended else None,
         rate=sum(last_epochs.get(row["trial_id"], {}).get("images_per_second") or 0.0 for row in running),
@@ -62,6 +64,7 @@ def read_snapshot(run: RunFolder) -> Snapshot:
             (last_epochs.get(row["trial_id"], {}).get("peak_memory_mib") or 0.0 for row in running), default=0.0
         ),
         notes=_notes(run, ended, total, running, quiet),
+        aim=aim,
     )
 
 
@@ -74,12 +77,12 @@ def _notes(run: RunFolder, ended: int, total: int, running: list[dict[str, Any]]
     return [] if running or ended else ["no trial has reported yet"]
 
 
-def _best(trials: list[dict[str, Any]], backbone: str) -> Best | None:
-    own = [row for row in trials if row["backbone"] == backbone and row["best_val_accuracy"] is not None]
+def _best(trials: list[dict[str, Any]], backbone: str, aim: Aim) -> Best | None:
+    own = [row for row in trials if row["backbone"] == backbone and row[aim.column] is not None]
     if not own:
         return None
-    best = max(own, key=lambda row: row["best_val_accuracy"])
-    return Best(backbone, best["best_val_accuracy"], best["trial_id"], best["origin"], best["best_epoch"])
+    best = max(own, key=lambda row: aim.key(row[aim.column]))
+    return Best(backbone, best[aim.column], best["trial_id"], best["origin"], best["best_epoch"])
 
 
 def _rows(file: Any) -> list[dict[str, Any]]:

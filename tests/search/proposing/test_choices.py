@@ -9,8 +9,9 @@ import pytest
 
 import fer_tune.search.stopping_early.schedulers as schedulers
 from fer_tune.errors import UserError
+from fer_tune.objectives import OBJECTIVES
 from fer_tune.search.options import SearchOptions
-from fer_tune.search.proposing.objectives import check_objectives, told
+from fer_tune.search.proposing.objectives import check_objectives, check_target, told
 from fer_tune.search.proposing.samplers import check_sampler
 from fer_tune.search.running.plan import chosen_spaces
 from fer_tune.search.spaces.loading import from_resolved
@@ -103,9 +104,10 @@ def test_a_study_is_told_of_what_its_settings_change():
 @pytest.mark.parametrize(
     ("objectives", "sampler", "spaces", "refused"),
     [
-        (("latency",), "tpe", space(**SIZES), "validation accuracy comes first"),
-        (("val_accuracy", "val_accuracy"), "tpe", space(**SIZES), "nothing twice"),
-        (("val_accuracy", "latency", "seconds"), "tpe", space(**SIZES), "one other at most"),
+        (("latency",), "tpe", space(**SIZES), "what trials are judged by comes first, one of val_accuracy"),
+        (("val_accuracy", "val_accuracy"), "tpe", space(**SIZES), "trials are judged by one of val_accuracy"),
+        (("val_macro_f1", "val_accuracy"), "tpe", space(**SIZES), "trials are judged by one of"),
+        (("val_accuracy", "latency", "seconds"), "tpe", space(**SIZES), "one other beside val_accuracy at most"),
         (("val_accuracy", "latency"), "tpe", space(**RATE), "no setting .* changes it; search image_size too, or give"),
         (("val_accuracy", "parameters"), "tpe", space(**RATE), "no setting .* changes it; give two --backbone"),
         (("val_accuracy", "seconds"), "cmaes", space(**RATE), "--sampler cmaes can follow one objective only"),
@@ -134,3 +136,10 @@ def test_objectives_that_can():
 def test_a_search_and_its_estimate_ask_all_of_these(given, refused):
     with pytest.raises(UserError, match=refused):
         chosen_spaces(options(**given))
+
+
+def test_a_target_in_per_cent_is_refused_where_shares_are_meant():
+    check_target(65, OBJECTIVES["val_loss"])
+    check_target(0.65, OBJECTIVES["val_macro_f1"])
+    with pytest.raises(UserError, match=r"--target 65: validation macro F1 is at most 1; 65 % is --target 0\.65"):
+        check_target(65, OBJECTIVES["val_macro_f1"])

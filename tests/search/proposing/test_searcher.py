@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from fer_tune.config import trial_config
+from fer_tune.objectives import OBJECTIVES
 from fer_tune.run_folder import Published, RunFolder
 from fer_tune.search.proposing.searcher import StudySearcher, open_studies
 from fer_tune.search.spaces.loading import from_resolved
@@ -283,3 +284,18 @@ def resumed_from(folder) -> StudySearcher:
     fresh = StudySearcher(spaces, {}, 3, 5, 0, RunFolder(folder), resuming=True)
     fresh.restore(str(folder / "snapshot"))
     return fresh
+
+
+def test_a_study_of_losses_minimises_also_after_a_resume(tmp_path):
+    loss = OBJECTIVES["val_loss"]
+    spaces = {"cnn_residual": from_resolved(SPACE)}
+    search = StudySearcher(spaces, {}, 3, 5, 0, RunFolder(tmp_path), aim=loss)
+    assert search.mode == "min"
+    for name, value in (("a", 1.2), ("b", 0.8)):
+        search.suggest(name)
+        search.on_trial_complete(name, {"epoch": 1, loss.best: value, "best_val_accuracy": value, "finished": True})
+    search.save(str(tmp_path / "saved"))
+    again = StudySearcher(spaces, {}, 3, 5, 0, RunFolder(tmp_path), aim=loss, resuming=True)
+    again.restore(str(tmp_path / "saved"))
+    assert study(tmp_path).best_value == 0.8
+    assert [trial.value for trial in study(tmp_path).trials] == [1.2, 0.8]

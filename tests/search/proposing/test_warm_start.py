@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from fer_tune.errors import UserError
-from fer_tune.run_folder import TRIAL_COLUMNS, DatasetRef, RunFolder, SearchSettings
+from fer_tune.objectives import OBJECTIVES
+from fer_tune.run_folder import EPOCH_COLUMNS, TRIAL_COLUMNS, DatasetRef, RunFolder, SearchSettings
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.proposing.warm_start import best_of
 from fer_tune.search.spaces.loading import from_resolved
@@ -43,7 +44,7 @@ def earlier(tmp_path: Path) -> Path:
             "backbone": "cnn_residual",
             "origin": "searched",
             "status": status,
-            "best_val_accuracy": accuracy,
+            "val_accuracy": accuracy,
             **{f"config.{name}": value for name, value in settings.items()},
         }
 
@@ -63,6 +64,16 @@ def test_the_best_come_first_and_failed_ones_not_at_all(earlier):
     assert [candidate.name for candidate in found["cnn_residual"]] == ["earlier/good", "earlier/fair"]
     assert found["cnn_residual"][0].config == {"learning_rate": 5e-3}
     assert found["resnet18"] == []
+
+
+def test_they_are_the_best_by_what_is_searched_for_now(earlier):
+    def epoch(trial: str, number: int, accuracy: float, loss: float) -> dict[str, Any]:
+        return {"trial_id": trial, "epoch": number, "val_accuracy": accuracy, "val_loss": loss}
+
+    curves = [epoch("good", 1, 0.4, 1.3), epoch("good", 2, 0.6, 1.9), epoch("fair", 1, 0.5, 1.1)]
+    write_table(curves, EPOCH_COLUMNS, RunFolder(earlier).epochs_file)
+    found = best_of(earlier, ["cnn_residual"], 2, OBJECTIVES["val_loss"])["cnn_residual"]
+    assert [candidate.name for candidate in found] == ["earlier/fair", "earlier/good"]
 
 
 def test_they_are_the_first_trials_of_the_new_search(earlier, tmp_path):

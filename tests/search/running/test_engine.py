@@ -84,7 +84,7 @@ def test_every_trial_has_a_row_and_every_epoch_too(run):
     for row in trials:
         own = [epoch for epoch in epochs if epoch["trial_id"] == row["trial_id"]]
         assert [epoch["epoch"] for epoch in own] == list(range(1, row["epochs"] + 1))
-        assert row["best_val_accuracy"] == max(epoch["val_accuracy"] for epoch in own)
+        assert row["val_accuracy"] == max(epoch["val_accuracy"] for epoch in own)
         assert (row["status"] == "completed") == (row["epochs"] == 3)
     assert any(row["epochs"] == 3 for row in trials)
 
@@ -119,7 +119,7 @@ def test_the_studies_say_the_same_as_the_tables(run):
         for row in own:
             trial = by_id[row["trial_id"]]
             assert trial.state == (TrialState.COMPLETE if row["status"] == "completed" else TrialState.PRUNED)
-            assert max(trial.intermediate_values.values()) == pytest.approx(row["best_val_accuracy"])
+            assert max(trial.intermediate_values.values()) == pytest.approx(row["val_accuracy"])
             assert len(trial.intermediate_values) == row["epochs"]
 
 
@@ -214,7 +214,8 @@ def test_a_target_ends_a_warm_started_search_and_resume_goes_beyond_it(ray_local
             sampler="random",
             scheduler="none",
             concurrent=1,
-            target_accuracy=0.001,
+            target=0.001,
+            objectives=("val_macro_f1",),
             warm_start=run.path,
             warm_start_top=1,
             published=False,
@@ -223,19 +224,31 @@ def test_a_target_ends_a_warm_started_search_and_resume_goes_beyond_it(ray_local
     )
     assert not ended.finished
     assert not ended.gave_up
-    assert ended.reason == "the target of 0.10% validation accuracy is reached"
+    assert ended.reason == "the target of 0.10 % validation macro F1 is reached"
     ended = resume(ended.run.path)
     assert ended.finished
-    trials, _ = rows(ended.run)
+    trials, epochs = rows(ended.run)
+    (study,) = open_studies(ended.run.study_file, ["cnn_residual"], 0).values()
+    for row in trials:  # the table and the study go by what the search is for
+        own = {epoch["epoch"]: epoch["val_macro_f1"] for epoch in epochs if epoch["trial_id"] == row["trial_id"]}
+        assert row["val_macro_f1"] == max(own.values()) == own[row["best_epoch"]]
+    told = {trial.user_attrs["trial_id"]: trial.value for trial in study.trials}
+    assert told == {row["trial_id"]: pytest.approx(row["val_macro_f1"]) for row in trials}
     assert [row["epochs"] for row in trials] == [2, 2, 2]  # none was stopped early
-    known, _ = rows(run)
-    best = max((row for row in known if row["backbone"] == "cnn_residual"), key=lambda row: row["best_val_accuracy"])
+    _, known = rows(run)
+    best = max((row for row in known if row["backbone"] == "cnn_residual"), key=lambda row: row["val_macro_f1"])
     assert sorted(row["origin"] for row in trials) == ["searched", "searched", f"two/{best['trial_id']}"]
     (warm,) = (row for row in trials if row["origin"] != "searched")  # not always the first: two start together
-    assert warm["config.learning_rate"] == best["config.learning_rate"]
+    (first,) = (row for row in rows(run)[0] if row["trial_id"] == best["trial_id"])
+    assert warm["config.learning_rate"] == first["config.learning_rate"]
     settings = ended.run.settings()
     assert settings.dataset.path == f"local://{data}#{settings.dataset.content_hash}"
-    assert (settings.sampler, settings.scheduler, settings.target_accuracy) == ("random", "none", 0.001)
+    assert (settings.sampler, settings.scheduler, settings.target, settings.objectives) == (
+        "random",
+        "none",
+        0.001,
+        ["val_macro_f1"],
+    )
 
 
 FEW = """
@@ -263,7 +276,7 @@ def test_a_grid_under_the_median_rule_for_two_objectives_is_kept_over_a_resume(r
             scheduler="median",
             objectives=("val_accuracy", "latency"),
             concurrent=1,
-            target_accuracy=0.001,
+            target=0.001,
             published=False,
             wandb="disabled",
         )
@@ -287,7 +300,7 @@ def test_a_grid_under_the_median_rule_for_two_objectives_is_kept_over_a_resume(r
     by_id = {row["trial_id"]: row for row in trials}
     for trial in completed:
         row = by_id[trial.user_attrs["trial_id"]]
-        assert trial.values == [pytest.approx(row["best_val_accuracy"]), pytest.approx(row["latency_ms"])]
+        assert trial.values == [pytest.approx(row["val_accuracy"]), pytest.approx(row["latency_ms"])]
     assert len(completed) == sum(row["status"] == "completed" for row in trials) > 0
 
 

@@ -225,7 +225,7 @@ def test_a_search_is_interrupted_extended_moved_and_repaired_in_one_folder(ray_l
     marks = tmp_path / "marks"
     marks.mkdir()
     monkeypatch.setattr(tuner, "run_trial", failing(1, errno.ENOSPC, marks, trials=1))
-    ended = search(options(data, tmp_path, target_accuracy=0.001))  # the target interrupts it at once
+    ended = search(options(data, tmp_path, target=0.001))  # the target interrupts it at once
     assert not ended.finished
     before = {row["trial_id"]: row for row in tables(ended)}
     assert 0 < len(before) < 3 + 1
@@ -268,7 +268,7 @@ def test_a_search_is_interrupted_extended_moved_and_repaired_in_one_folder(ray_l
 
 
 def test_what_a_trial_gets_changes_for_those_that_go_on_too(ray_local, data, tmp_path):
-    ended = search(options(data, tmp_path, trials=2, target_accuracy=0.001, cpus_per_trial=1))
+    ended = search(options(data, tmp_path, trials=2, target=0.001, cpus_per_trial=1))
     assert not ended.finished
     ended = resume(ended.run.path, ResumeOptions(cpus_per_trial=2, trials=3))
     assert ended.finished

@@ -36,7 +36,7 @@ def test_a_search_on_a_cluster_takes_what_room_there_is(ray_local, tmp_path: Pat
             epochs=1,
             name="joined",
             storage=tmp_path,
-            target_accuracy=0.001,
+            target=0.001,
             published=False,
             wandb="disabled",
         )

@@ -114,7 +114,7 @@ def warm(tmp_path: Path, weights: Path) -> SearchOptions:
     run = tmp_path / "run"
     run.mkdir()
     (run / "search.yaml").write_text("name: earlier\n")
-    row = {"trial_id": "a", "status": "completed", "backbone": "cnn_simpler", "best_val_accuracy": 0.5}
+    row = {"trial_id": "a", "status": "completed", "backbone": "cnn_simpler", "val_accuracy": 0.5}
     row |= {"config.learning_rate": 0.01, "config.weights": str(weights)}
     write_table([row], TRIAL_COLUMNS, run / "trials.parquet")
     return SearchOptions(data=tmp_path, backbones=["cnn_simpler"], warm_start=run, known_good=False)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fer_tune.objectives import OBJECTIVES
 from fer_tune.search.running.ending import ALIKE, RECENT, Limits, failing_alike
 
 
@@ -28,6 +29,14 @@ def test_a_reached_target_stops_once(asked):
     assert asked == []
     report(limits, best_val_accuracy=0.6)
     report(limits, best_val_accuracy=0.7)
+    assert asked == [signal.SIGUSR1]
+
+
+def test_a_target_is_of_what_the_search_is_for(asked):
+    limits = Limits(1.0, OBJECTIVES["val_loss"])
+    report(limits, best_val_loss=1.1, best_val_accuracy=1.0)
+    assert asked == []
+    report(limits, best_val_loss=0.9)
     assert asked == [signal.SIGUSR1]
 
 

@@ -9,7 +9,7 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.utils.object_cache import _ObjectCache
 
-from fer_tune.objectives import METRIC
+from fer_tune.objectives import ACCURACY
 from fer_tune.search.stopping_early.asha import BackboneASHA
 from fer_tune.search.stopping_early.fresh import FreshProcesses
 from fer_tune.search.stopping_early.median import BackboneMedian
@@ -47,7 +47,7 @@ def controller():
 def schedulers() -> list[FIFOScheduler]:
     made = [FreshProcesses(), BackboneMedian(grace_period=1), BackboneASHA(["a"], 3, 1, 3)]
     for scheduler in made:
-        scheduler.set_search_properties(METRIC, "max")
+        scheduler.set_search_properties(ACCURACY.best, "max")
     return made
 
 
@@ -55,7 +55,7 @@ def schedulers() -> list[FIFOScheduler]:
 @pytest.mark.parametrize("which", range(3))
 def test_tune_keeps_a_process_unless_it_is_worn_out(which, worn):
     scheduler, tune = schedulers()[which], controller()
-    result = {"epoch": 1, METRIC: 0.5, "val_accuracy": 0.5, "finished": True, WORN_OUT: worn}
+    result = {"epoch": 1, ACCURACY.best: 0.5, "val_accuracy": 0.5, "finished": True, WORN_OUT: worn}
     scheduler.on_trial_add(tune, TRIAL)
     scheduler.on_trial_result(tune, TRIAL, result)
     scheduler.on_trial_complete(tune, TRIAL, result)
@@ -66,5 +66,5 @@ def test_tune_keeps_a_process_unless_it_is_worn_out(which, worn):
 def test_a_trial_whose_process_is_gone_is_no_error():
     tune = controller()
     tune._trial_to_actor.clear()
-    FreshProcesses().on_trial_complete(tune, TRIAL, {"epoch": 1, METRIC: 0.5, WORN_OUT: True})
+    FreshProcesses().on_trial_complete(tune, TRIAL, {"epoch": 1, ACCURACY.best: 0.5, WORN_OUT: True})
     assert tune._started_actors == {"process"}

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
-from fer_tune.objectives import METRIC
+from fer_tune.objectives import ACCURACY, OBJECTIVES
 from fer_tune.search.stopping_early.median import NEEDED, BackboneMedian
 from fer_tune.search.stopping_early.resumable import KeepScheduler
 
@@ -17,7 +17,7 @@ from fer_tune.search.stopping_early.resumable import KeepScheduler
 def report(rule, name, epoch, accuracy, *, best=None, backbone="a", finished=False):
     trial = SimpleNamespace(trial_id=name, config={"backbone": backbone})
     rule.on_trial_add(None, trial)
-    result = {"epoch": epoch, "val_accuracy": accuracy, METRIC: best or accuracy, "finished": finished}
+    result = {"epoch": epoch, "val_accuracy": accuracy, ACCURACY.best: best or accuracy, "finished": finished}
     return rule.on_trial_result(None, trial, result)
 
 
@@ -34,6 +34,21 @@ def rule():
 def test_a_trial_is_stopped_whose_best_is_below_the_median_of_the_means(rule):
     assert report(rule, "above", 2, 0.46) == TrialScheduler.CONTINUE  # the median of the four is 0.45
     assert report(rule, "poor", 2, 0.44) == TrialScheduler.STOP
+
+
+def test_of_losses_a_larger_one_is_stopped():
+    loss = OBJECTIVES["val_loss"]
+    made = BackboneMedian(grace_period=1, aim=loss)
+
+    def decided(name, value):
+        trial = SimpleNamespace(trial_id=name, config={"backbone": "a"})
+        made.on_trial_add(None, trial)
+        return made.on_trial_result(None, trial, {"epoch": 1, "val_loss": value, loss.best: value, "val_accuracy": 0.5})
+
+    for index in range(4):
+        decided(f"t{index}", 1.0 + index / 10)
+    assert decided("poor", 1.3) == TrialScheduler.STOP
+    assert decided("good", 0.9) == TrialScheduler.CONTINUE
 
 
 def test_what_counts_for_the_trial_judged_is_its_best_epoch(rule):

@@ -9,21 +9,21 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from fer_tune.objectives import METRIC
+from fer_tune.objectives import ACCURACY, OBJECTIVES
 from fer_tune.search.stopping_early.asha import BackboneASHA
 from fer_tune.search.stopping_early.resumable import KeepScheduler
 
 
 def scheduler(backbones=("a",), epochs=9, grace=1, factor=3, brackets=1):
     made = BackboneASHA(list(backbones), epochs, grace, factor, brackets)
-    made.set_search_properties(METRIC, "max")
+    made.set_search_properties(ACCURACY.best, "max")
     return made
 
 
 def report(asha, name, epoch, value, backbone="a"):
     trial = SimpleNamespace(trial_id=name, config={"backbone": backbone})
     asha.on_trial_add(None, trial)
-    return asha.on_trial_result(None, trial, {"epoch": epoch, METRIC: value})
+    return asha.on_trial_result(None, trial, {"epoch": epoch, ACCURACY.best: value})
 
 
 def test_a_poor_trial_is_stopped_at_a_rung_and_a_good_one_goes_on():
@@ -33,6 +33,18 @@ def test_a_poor_trial_is_stopped_at_a_rung_and_a_good_one_goes_on():
     assert report(asha, "poor", 1, 0.20) == TrialScheduler.STOP
     assert report(asha, "good", 1, 0.50) == TrialScheduler.CONTINUE
     assert report(asha, "good", 2, 0.10) == TrialScheduler.CONTINUE  # epoch 2 is no rung
+
+
+def test_of_losses_it_keeps_the_smaller():
+    loss = OBJECTIVES["val_loss"]
+    asha = BackboneASHA(["a"], 9, 1, 3, aim=loss)
+    decided = {}
+    for name, value in (("t0", 1.5), ("t1", 1.4), ("t2", 1.3), ("poor", 1.9), ("good", 0.9)):
+        trial = SimpleNamespace(trial_id=name, config={"backbone": "a"})
+        asha.on_trial_add(None, trial)
+        result = {"epoch": 1, loss.best: value, ACCURACY.best: value}  # by accuracy the other way round
+        decided[name] = asha.on_trial_result(None, trial, result)
+    assert (decided["poor"], decided["good"]) == (TrialScheduler.STOP, TrialScheduler.CONTINUE)
 
 
 def test_grace_period_and_reduction_factor_set_the_rungs():
@@ -74,7 +86,7 @@ def test_an_epoch_of_a_failed_trial_is_no_record():
 
 @pytest.mark.parametrize(("epochs", "grace", "factor"), [(9, 1, 3), (12, 2, 2), (20, 3, 4), (5, 5, 3)])
 def test_it_decides_as_ray_s_own_does_on_one_backbone(epochs, grace, factor):
-    rays = AsyncHyperBandScheduler("epoch", METRIC, "max", epochs, grace, factor, stop_last_trials=False)
+    rays = AsyncHyperBandScheduler("epoch", ACCURACY.best, "max", epochs, grace, factor, stop_last_trials=False)
     ours, draw, decided = scheduler(epochs=epochs, grace=grace, factor=factor), random.Random(epochs), []
     running = {f"t{index}": 0 for index in range(60)}
     for name in running:
@@ -84,7 +96,7 @@ def test_it_decides_as_ray_s_own_does_on_one_backbone(epochs, grace, factor):
         running[name] = min(epochs, running[name] + draw.choice([1, 1, 1, 2]))  # one that is retried may skip an epoch
         value = float("nan") if draw.random() < 0.02 else round(draw.random(), 1)
         trial = SimpleNamespace(trial_id=name, config={"backbone": "a"})
-        result = {"epoch": running[name], METRIC: value}
+        result = {"epoch": running[name], ACCURACY.best: value}
         decided.append((ours.on_trial_result(None, trial, result), rays.on_trial_result(None, trial, result)))
         if decided[-1][1] == TrialScheduler.STOP or running[name] == epochs:
             ours.on_trial_complete(None, trial, result)

@@ -93,8 +93,8 @@ def test_an_ended_search_is_read_from_its_folder(run):
     assert (snapshot.ended, snapshot.total) == (16, 16)
     assert snapshot.completed == sum(row["status"] == "completed" for row in trials)
     for best in snapshot.best:
-        accuracies = [row["best_val_accuracy"] for row in trials if row["backbone"] == best.backbone]
-        assert best.val_accuracy == max(value for value in accuracies if value is not None)
+        accuracies = [row["val_accuracy"] for row in trials if row["backbone"] == best.backbone]
+        assert best.value == max(value for value in accuracies if value is not None)
     assert f"next: fer-tune refit {run.path}" in drawn(snapshot, 200)
 
 
@@ -110,7 +110,7 @@ def test_a_running_search_shows_its_last_epoch(run):
     write_table(epochs, EPOCH_COLUMNS, run.epochs_file)
     snapshot = read_snapshot(run)
     (running,) = snapshot.running
-    assert (running.trial_id, running.epoch, running.val_accuracy) == (trial, 2, 0.2)
+    assert (running.trial_id, running.epoch, running.value) == (trial, 2, 0.2)
     assert snapshot.rate == 300
     assert (snapshot.cpus, snapshot.gpus) == (run.settings().cpus_per_trial, run.settings().gpus_per_trial)
     assert snapshot.memory_mib == 70

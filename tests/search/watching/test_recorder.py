@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
+from fer_tune.objectives import OBJECTIVES
 from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, RECALLS, TRIAL_COLUMNS, RunFolder
 from fer_tune.search.watching.recorder import Recorder
 
@@ -23,6 +24,16 @@ def result(epoch, accuracy, finished=False):
     metrics = dict.fromkeys(METRICS, 0.5) | {name: [0.5, 0.5] for name in RECALLS}
     metrics |= {"val_accuracy": accuracy, "seconds": 2.0, "images_per_second": 100.0 * epoch, "computed_in": "float32"}
     return {**metrics, "epoch": epoch, "finished": finished, "best_val_accuracy": accuracy, "best_epoch": epoch}
+
+
+def test_the_best_epoch_is_that_of_what_the_search_is_for(tmp_path):
+    recorder, one = Recorder(RunFolder(tmp_path), OBJECTIVES["val_macro_f1"]), trial("one")
+    recorder.on_trial_start(0, [], one)
+    for epoch, accuracy, macro_f1 in ((1, 0.6, 0.3), (2, 0.5, 0.4), (3, 0.55, 0.35)):
+        recorder.on_trial_result(0, [], one, result(epoch, accuracy) | {"val_macro_f1": macro_f1})
+    recorder.write()
+    (row,) = pq.read_table(tmp_path / "trials.parquet").to_pylist()
+    assert (row["best_epoch"], row["val_accuracy"], row["val_macro_f1"]) == (2, 0.5, 0.4)
 
 
 @pytest.fixture
@@ -47,7 +58,7 @@ def test_a_row_per_trial_with_its_best_epoch(tables):
     table, rows, epochs = read()
     assert table.schema.names[: len(TRIAL_COLUMNS)] == list(TRIAL_COLUMNS)
     row = rows["one"]
-    assert (row["status"], row["epochs"], row["best_epoch"], row["best_val_accuracy"]) == ("completed", 3, 2, 0.6)
+    assert (row["status"], row["epochs"], row["best_epoch"], row["val_accuracy"]) == ("completed", 3, 2, 0.6)
     assert (row["seconds"], row["images_per_second"]) == (6.0, 200.0)
     assert (row["config.learning_rate"], row["config.backbone"]) == (0.1, "cnn_residual")
     assert row["error"] is None
@@ -74,7 +85,7 @@ def test_stopped_failed_and_running(tables):
     }
     assert rows["refused"]["error"] == "out of memory"
     assert rows["died"]["error"] == "ActorDiedError: gone"
-    assert rows["running"]["best_val_accuracy"] is None
+    assert rows["running"]["val_accuracy"] is None
 
 
 def test_a_retried_trial_replaces_the_epochs_it_runs_again(tables):
@@ -84,7 +95,7 @@ def test_a_retried_trial_replaces_the_epochs_it_runs_again(tables):
         recorder.on_trial_result(0, [], one, result(epoch, accuracy))
     _, rows, epochs = read()
     assert epochs.column("val_accuracy").to_pylist() == [0.1, 0.3]
-    assert rows["one"]["best_val_accuracy"] == 0.3
+    assert rows["one"]["val_accuracy"] == 0.3
 
 
 def test_what_objectives_need_is_a_column(tables):
