@@ -94,7 +94,7 @@ def pareto_table(rows: Iterable[dict[str, Any]], second: Objective, aim: Aim = A
     """Return the front for a terminal."""
     from rich.table import Table
 
-    table = Table(title=f"no trial is better in both {aim.meaning} and {second}", box=None)
+    table = Table(title=f"no trial is better in both {aim.meaning.removeprefix('validation ')} and {second}", box=None)
     for head in ("trial", "backbone", "origin", aim.head, HEADS[second], "epochs"):
         table.add_column(head, justify="left" if head in ("trial", "backbone", "origin") else "right")
     for row in pareto_front(rows, second, aim):

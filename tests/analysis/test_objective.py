@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import Made, load_seed, predict_seed
 from fake_run import FakeRun
+from made_run import Made, load_seed, predict_seed
 
 from analysis.across import compare
 from analysis.figures.bars import bars

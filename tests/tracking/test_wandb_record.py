@@ -53,7 +53,7 @@ def test_disabled_records_nothing(run_folder: Path) -> None:
 
 def test_a_search_is_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home data"))
-    folder = FakeRun(tmp_path / "whole", backbones=("cnn_residual",)).write()
+    folder = FakeRun(tmp_path / "whole", backbones=("cnn_residual",), created="2026-01-02T03:04:05+00:00").write()
     assert record_the_search(folder) is None
     (run,) = read_runs(folder.path).values()
     trials = pq.read_table(folder.trials_file).to_pylist()
