@@ -110,7 +110,9 @@ def _rows(run: RunRecord, name: str) -> list[dict[str, Any]]:
         trials = [row for row in run.rows if row["backbone"] == backbone]
         one = _chosen(run, backbone)
         test = one.test
-        values = pd.Series([] if one.refit is None else [each.val_accuracy for each in one.refit.completed], dtype=float)
+        values = pd.Series(
+            [] if one.refit is None else [each.val_accuracy for each in one.refit.completed], dtype=float
+        )
         found.append(
             {
                 "run": name,

@@ -261,7 +261,7 @@ def judged(monkeypatch, tiny, folder, objective, **changes):
         made = zip(("val_accuracy", "val_macro_f1", "val_loss"), next(told), strict=True)
         return {name: 0.1 for name in METRICS if name.startswith("val_")} | {"val_recalls": []} | dict(made)
 
-    monkeypatch.setattr(loop, "evaluate", made_up)
+    monkeypatch.setattr(loop.Evaluation, "__call__", made_up)
     return train(config(epochs=5, **changes), tiny, folder, objective=objective)
 
 
