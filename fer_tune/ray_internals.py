@@ -7,10 +7,13 @@ other module may touch what Ray keeps to itself (`tests/test_architecture.py`).
 from __future__ import annotations
 
 import copy
+import functools
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ray._private import parameter
 from ray._private.state import available_resources_per_node
 
 if TYPE_CHECKING:
@@ -39,6 +42,29 @@ Tune has no call for it: a callback can stop trials, not the search in a state t
 ``time_budget_s`` marks running trials as ended.  If it moves, the signal kills the search.
 """
 
+SOCKET = "/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+"""The longest path that Ray makes below its folder, with the highest process id that Linux gives (``Node.__init__``).
+
+If it becomes longer, Ray does not start where its folder's path is nearly too long; nothing else is there to ask.
+"""
+
+
+@contextmanager
+def any_agent_port() -> Iterator[None]:
+    """Have a Ray that starts in the block give its dashboard agent a port that is free.
+
+    The agent takes 52365 else, and of two Rays on one machine the second has none: it seems to start, and then every
+    ``ray job submit`` to it fails with "No available agent".  ``ray start`` has an option for it and ``ray.init`` has
+    not; it makes its settings of this class.  If it moves, a search keeps a head that starts
+    beside it from its agent's port.
+    """
+    made = parameter.RayParams
+    parameter.RayParams = functools.partial(made, dashboard_agent_listen_port=0)  # type: ignore[misc, assignment]
+    try:
+        yield
+    finally:
+        parameter.RayParams = made  # type: ignore[misc]
+
 
 def tune_listens() -> bool:
     """Return whether Tune has set itself up to hear `STOP_SIGNAL`; before that it would kill the process."""
@@ -53,6 +79,14 @@ def startup_timed_out(error: Exception) -> bool:
     machine is not tried again.
     """
     return "timed out during startup" in str(error)
+
+
+def dashboard_missing(error: Exception) -> bool:
+    """Return whether Ray did not start because packages of its dashboard are missing, by the words of its error.
+
+    They are those of a plain ``Exception`` (``Node.start_api_server``).  If they change, the user sees a traceback.
+    """
+    return "Cannot include dashboard with missing packages" in str(error)
 
 
 def unused_by_node() -> Mapping[str, Mapping[str, float]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import signal
+from contextlib import suppress
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +15,11 @@ import pytest
 import ray
 import ray._private.node
 import ray._private.services
+
+# isort: split
+import psutil  # Ray brings it
 from ray import tune
+from ray._private import parameter
 from ray.tune.execution import tune_controller
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.impl.tuner_internal import TunerInternal
@@ -156,3 +162,31 @@ def test_a_trial_is_put_into_the_folder_of_now() -> None:
     for name in vars(new):
         assert f"new_storage.{name} = self._storage.{name}" in restores, SEEN
     assert "self._experiment = state" in inspect.getsource(SearchGenerator.set_state), SEEN
+
+
+def test_a_session_s_longest_socket_is_as_long_as_reckoned() -> None:
+    source = inspect.getsource(ray._private.node.Node)
+    assert 'f"session_{date_str}_{os.getpid()}"' in source, SEEN
+    assert '"plasma_store"' in source, SEEN
+    sample = f"/session_{datetime(2026, 1, 1):%Y-%m-%d_%H-%M-%S_%f}_{2**22}/sockets/plasma_store"
+    assert len(ray_internals.SOCKET) == len(sample)
+    assert 'os.path.join(self._session_dir, "sockets")' in source, SEEN
+
+
+def test_a_ray_that_is_started_here_leaves_the_agent_s_port_to_others(ray_local: None) -> None:
+    taken = set()
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            listening = [each for each in process.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+            taken |= {each.laddr.port for each in listening}
+    assert taken
+    assert 52365 not in taken
+    with ray_internals.any_agent_port():
+        assert parameter.RayParams().dashboard_agent_listen_port == 0
+    assert parameter.RayParams().dashboard_agent_listen_port == 52365, SEEN  # of others
+
+
+def test_missing_packages_of_the_dashboard_are_known_by_these_words() -> None:
+    error = Exception("Cannot include dashboard with missing packages.")
+    assert ray_internals.dashboard_missing(error)
+    assert str(error) in inspect.getsource(ray._private.services.start_api_server), SEEN

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -163,6 +161,7 @@ def _train(
     from analysis.recording.record import record_refit
     from analysis.refits.training import RayPool, run_refits
     from analysis.report.console import RefitProgress
+    from fer_tune.ending_signals import as_ctrl_c
     from fer_tune.files import write_json
     from fer_tune.run_folder import RefitPlan
     from fer_tune.search.cluster.hardware import check_size, lacking
@@ -171,13 +170,12 @@ def _train(
     from fer_tune.tracking.session import Session
 
     file = run.folder.refit_file if isinstance(plan, RefitPlan) else run.folder.final_file
-    listens = threading.current_thread() is threading.main_thread()  # no other thread may set a handler
-    before = signal.getsignal(signal.SIGTERM)
     try:
-        with ray_session() as joined, closing(Session(run.folder.path, run.settings.wandb)) as recording:
-            if listens:
-                # `ray job stop` ends it as Ctrl-C does; set here, since Ray's start sets a handler that prints a stack
-                signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with (
+            ray_session() as joined,
+            as_ctrl_c(),  # after Ray's start, which sets a handler of SIGTERM that prints a stack
+            closing(Session(run.folder.path, run.settings.wandb)) as recording,
+        ):
             if labels and not joined:
                 check_size(cpus, gpus, 1, labels)
             if joined and (missing := lacking(cpus, gpus, 1, labels)):
@@ -192,6 +190,3 @@ def _train(
                         record_refit(run, ending.task, ending.result, recording)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; what is finished is kept, go on with: {again(run, on)}", run) from None
-    finally:
-        if listens:
-            signal.signal(signal.SIGTERM, before)

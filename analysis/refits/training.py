@@ -232,16 +232,16 @@ def _train_joined(
 def _keep_last(task: RefitTask, epoch: int) -> None:
     """Make the weights of ``epoch``, the last one, what is kept; where weights are averaged, their average."""
     import torch
-    from safetensors import safe_open
     from safetensors.torch import save_file
+
+    from fer_tune.models.tensors_file import read_tensors
 
     kept = task.folder / BEST
     if getattr(task.config, "ema_decay", None) is None:
         os.replace(task.folder / f"epoch_{epoch:04d}.safetensors", kept)
         return
     state = torch.load(task.folder / STATE, map_location="cpu", weights_only=True)
-    with safe_open(task.folder / f"epoch_{epoch:04d}.safetensors", framework="pt") as last:
-        about = last.metadata()  # the classes
+    about = read_tensors(task.folder / f"epoch_{epoch:04d}.safetensors")[1]  # the classes
     with replacing(kept) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in state["average"].items()}, temporary, about)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from fer_tune.cli import (
     test,
     watch,
 )
+from fer_tune.cli.streams import make_lasting
 from fer_tune.errors import UserError
 from fer_tune.tracking import attached
 from fer_tune.version import __version__
@@ -75,9 +77,25 @@ def _options(
     pass
 
 
+def _check_names() -> None:
+    """Refuse names that the libraries for files would stumble over later: they take what is in Unicode alone.
+
+    Raises:
+        UserError: with the name and the cure.
+    """
+    encoding = sys.getfilesystemencoding()
+    for name in (*sys.argv[1:], os.getcwd()):
+        if name.isprintable() or not any("\udc80" <= sign <= "\udcff" for sign in name):  # see PEP 383
+            continue
+        cure = "rename it" if encoding == "utf-8" else "set PYTHONUTF8=1, or a locale such as LC_ALL=C.UTF-8"
+        raise UserError(f"{name}: not a name in {encoding}, the encoding of this locale: {cure}")
+
+
 def main() -> None:
     """Run the program; exit with 2 after a :class:`~fer_tune.errors.UserError`, printed alone."""
+    make_lasting()
     try:
+        _check_names()
         app()
     except UserError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"fer-tune: error: {error}", markup=False)

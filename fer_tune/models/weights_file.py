@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from fer_tune.errors import UserError
 from fer_tune.layout import SETTINGS
+from fer_tune.models.tensors_file import read_tensors
 
 _NESTS = ("state_dict_ema", "model_ema", "state_dict", "model")  # where training code keeps it, the best first
 _DEPTH = 3  # nests within nests that are looked into
@@ -87,13 +87,12 @@ def read_weights(file: Path) -> WeightsFile:
 
 def _read_safetensors(file: Path) -> WeightsFile:
     try:
-        with safe_open(file, framework="pt") as opened:
-            state = {_unwrapped(name): opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # no mapping
-            told = (opened.metadata() or {}).get("classes")
-            classes = tuple(map(str, json.loads(told))) if told else _classes_beside(file)
+        tensors, about = read_tensors(file)
+        told = about.get("classes")
+        classes = tuple(map(str, json.loads(told))) if told else _classes_beside(file)
     except Exception as error:
         raise UserError(f"{file}: cannot be read as weights ({_first(error)})") from error
-    return WeightsFile(state, classes, ordered=False)
+    return WeightsFile({_unwrapped(name): tensor for name, tensor in tensors.items()}, classes, ordered=False)
 
 
 def _inmost(saved: Any, file: Path, notes: list[str]) -> Any:

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from fer_tune.errors import UserError
 from fer_tune.files import replacing
 from fer_tune.layout import BEST, STATE
+from fer_tune.models.tensors_file import read_tensors
 
 KEPT = 2  # checkpoints of a trial that Ray keeps: a death while the newest is copied leaves the one before
 
@@ -60,7 +61,7 @@ def load(folder: Path, model: nn.Module) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(folder / STATE, map_location="cpu", weights_only=True)
-        model.load_state_dict(load_file(folder / state["weights"]))
+        model.load_state_dict(read_tensors(folder / state["weights"])[0])
     except Exception as error:  # torch and safetensors raise many kinds on a damaged file
         told = " ".join(str(error).split())[:300]
         raise UserError(

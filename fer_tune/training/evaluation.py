@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fer_tune.config import TrialConfig
@@ -21,6 +20,7 @@ from fer_tune.data.batching.views import views as make_views
 from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.prepared.store import Split
 from fer_tune.models import check_square, create_model
+from fer_tune.models.tensors_file import read_tensors
 from fer_tune.training.metrics import Meter
 from fer_tune.training.starting_weights import on_this_machine
 from fer_tune.training.steps.captured import Captured, reason_against
@@ -60,7 +60,7 @@ def load_model(config: TrialConfig, card: DatasetCard, checkpoint: Path, device:
     set_up_gpu(device)
     fresh = config.model_copy(update={"pretrained": False, "weights": None})  # all weights come from the checkpoint
     model = build_model(fresh, card)
-    model.load_state_dict(load_file(checkpoint))
+    model.load_state_dict(read_tensors(checkpoint)[0])
     return model.to(device).eval()
 
 

@@ -1,9 +1,11 @@
-"""A search that dies in any way goes on: Ctrl-C, SIGTERM, kill -9 of the driver."""
+"""A search that dies in any way goes on: Ctrl-C, SIGTERM, a terminal that closes, kill -9 of the driver."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -81,7 +83,7 @@ def finish(start, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_cleanly_and_says_how_to_go_on(start, search, tmp_path, number):
     run, log = tmp_path / "runs" / "r", tmp_path / "search.log"
     process = start(*search, log=log)
@@ -90,6 +92,25 @@ def test_a_signal_stops_cleanly_and_says_how_to_go_on(start, search, tmp_path, n
     assert process.wait(60) == 130
     assert f"Go on with: fer-tune resume {run}" in log.read_text()
     assert "Traceback" not in log.read_text()
+    finish(start, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_closed_leaves_a_search_that_goes_on(search, start, tmp_path):
+    """All in the terminal hear it, Ray's daemons too, and nothing can be printed any more."""
+    child, terminal = pty.fork()
+    if child == 0:
+        program = [sys.executable, "-c", "from fer_tune.cli.main import main; main()", *map(str, search)]
+        os.execv(sys.executable, program)
+    shown = b""
+    deadline = time.monotonic() + 240
+    while shown.count(b"completed after") + shown.count(b"completed 1") == 0 and time.monotonic() < deadline:
+        if select.select([terminal], [], [], 1)[0]:
+            shown += os.read(terminal, 65536)
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 130, shown.decode(errors="replace")[-2000:]
+    assert "failed" not in statuses(tmp_path / "runs" / "r")
     finish(start, tmp_path)
 
 

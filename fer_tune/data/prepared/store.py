@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from fer_tune.data.prepared import remote
 from fer_tune.data.prepared.card import CARD_FILE, SPLITS, DatasetCard, read_card, split_file
+from fer_tune.data.prepared.mapping import as_memory
 from fer_tune.data.prepared.writer import batch_digest
 from fer_tune.errors import UserError
 from fer_tune.uris import as_uri, local_path, pinned
@@ -38,7 +39,7 @@ class Split:
         self._folder, self._card = folder, card
         file = folder / split_file(name)
         try:
-            with pa.memory_map(str(file)) as mapped:  # the buffers keep the mapping alive
+            with as_memory(file) as mapped:  # the buffers keep it alive
                 reader = pa.ipc.open_file(mapped)
                 self._batch = reader.get_batch(0)
                 batches = reader.num_record_batches

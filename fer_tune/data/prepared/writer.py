@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fer_tune.data.prepared.card import CARD_FILE, FORMAT_VERSION, SPLITS, DatasetCard, content_hash, split_file
+from fer_tune.data.prepared.mapping import addresses_of
 from fer_tune.errors import UserError
 
 _CHUNK = 8 << 20  # bytes copied and hashed at once
@@ -100,23 +101,22 @@ class SplitWriter:
             [("image", pa.binary(width)), ("label", pa.int16()), ("group", pa.string()), ("source", pa.string())],
             metadata={"format_version": str(FORMAT_VERSION), "shape": ",".join(map(str, self.shape))},
         )
-        with pa.memory_map(str(self._staged)) as staged:
-            pixels = staged.read_buffer()  # only its address is used: reading it would fill the memory with its pages
-            images = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), rows, [None, pixels])
-            labels = pa.Int16Array.from_buffers(pa.int16(), rows, [None, pa.py_buffer(codes)])
-            columns = [images, labels, _strings(self._groups), _strings(self._sources)]
-            if voted := bool(self._votes) and len(self._votes) == rows:
-                schema = schema.append(pa.field("votes", pa.list_(pa.uint16(), len(self.classes))))
-                flat = np.asarray(self._votes, np.uint16).ravel()
-                counts_of = pa.UInt16Array.from_buffers(pa.uint16(), flat.size, [None, pa.py_buffer(flat)])
-                columns.append(pa.FixedSizeListArray.from_arrays(counts_of, len(self.classes)))
-            batch = pa.record_batch(columns, schema=schema)
-            with (
-                self._target.open("wb") as file,
-                pa.ipc.new_file(_Copying(file, self._staged, pixels), schema) as writer,
-            ):
-                writer.write_batch(batch)
-            _add_columns(self._digest, batch)
+        pixels = addresses_of(self._staged)  # reading it would fill the memory with its pages
+        images = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), rows, [None, pixels])
+        labels = pa.Int16Array.from_buffers(pa.int16(), rows, [None, pa.py_buffer(codes)])
+        columns = [images, labels, _strings(self._groups), _strings(self._sources)]
+        if voted := bool(self._votes) and len(self._votes) == rows:
+            schema = schema.append(pa.field("votes", pa.list_(pa.uint16(), len(self.classes))))
+            flat = np.asarray(self._votes, np.uint16).ravel()
+            counts_of = pa.UInt16Array.from_buffers(pa.uint16(), flat.size, [None, pa.py_buffer(flat)])
+            columns.append(pa.FixedSizeListArray.from_arrays(counts_of, len(self.classes)))
+        batch = pa.record_batch(columns, schema=schema)
+        with (
+            self._target.open("wb") as file,
+            pa.ipc.new_file(_Copying(file, self._staged, pixels), schema) as writer,
+        ):
+            writer.write_batch(batch)
+        _add_columns(self._digest, batch)
         self.discard()
         counts = np.bincount(codes, minlength=len(self.classes)).tolist()
         return SplitSummary(counts, self._digest.hexdigest(), self._target.stat().st_size, self._histogram, voted)

@@ -72,7 +72,7 @@ def ray_session(*, dashboard: bool = False) -> Iterator[bool]:
                 "with `--include-dashboard=true`, where ray[default] is installed, or use one worker per trial"
             )
     else:
-        if "RAY_AUTH_MODE" not in os.environ and not (Path.home() / ".ray" / "auth_token").exists():
+        if "RAY_AUTH_MODE" not in os.environ and not Path("~/.ray/auth_token").expanduser().exists():
             # Ray protects a local cluster by a token; given none, it writes a file that changes every later
             # `ray start` of this user.
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

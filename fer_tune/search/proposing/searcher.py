@@ -15,7 +15,7 @@ from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
@@ -50,7 +50,8 @@ def open_studies(
         second: backbone -> what its study minimises beside the first objective; read for new studies only.
         aim: the first objective; read for new studies only.
     """
-    storage = JournalStorage(JournalFileBackend(str(file)))
+    # Optuna's own choice of a lock makes a symbolic link, which exFAT, SMB and Google Drive do not know.
+    storage = JournalStorage(JournalFileBackend(str(file), JournalFileOpenLock(str(file))))
     studies = {}
     for backbone in backbones:
         directions = [StudyDirection.MAXIMIZE if aim.maximise else StudyDirection.MINIMIZE]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
+from fer_tune.ending_signals import ending_signals
 from fer_tune.errors import UserError
 from fer_tune.objectives import ACCURACY, Aim
 from fer_tune.ray_internals import STOP_SIGNAL, tune_listens
@@ -105,7 +106,7 @@ def ask_to_stop() -> None:
 
 @contextmanager
 def interruptible(time_budget: float | None) -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM while Tune stops cleanly; Tune itself listens to SIGINT only.
+    """Collect the signals that end a search while Tune stops cleanly; Tune itself listens to SIGINT only.
 
     A spent time budget stops in the same way: Tune's own ``time_budget_s`` marks running trials as ended and the
     searcher as finished, so that nothing could be resumed.
@@ -131,7 +132,7 @@ def interruptible(time_budget: float | None) -> Iterator[list[int]]:
     clock.daemon = True
     if time_budget is not None:
         clock.start()
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in ending_signals()}
     try:
         yield seen
     finally:

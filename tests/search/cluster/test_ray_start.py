@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,6 +66,66 @@ def test_it_gives_up_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         running = starts.end()
     assert running == [False, False]
+
+
+def died_of(words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """Return what a user is told where a daemon wrote ``words`` before Ray gave up."""
+    monkeypatch.setattr(ray_start, "ray_folder", lambda: tmp_path)
+    logs = tmp_path / f"session_2026-11-28_01-02-03_123456_{os.getpid()}" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "raylet.err").write_text(words, encoding="utf-8")
+    starts = started(monkeypatch, TOO_SLOW, TOO_SLOW, TOO_SLOW)
+    try:
+        with pytest.raises(UserError) as raised:
+            ray_start.start_ray()
+    finally:
+        starts.end()
+    return f"{len(starts.options)}: {raised.value}"
+
+
+def test_a_missing_module_is_no_busy_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    words = "[file_name] Agent process failed.\nModuleNotFoundError: No module named 'aiohttp'\n*** stack ***\nmain"
+    told = died_of(words, monkeypatch, tmp_path)
+    assert told.startswith("1: Ray did not start: ModuleNotFoundError: No module named 'aiohttp' (as ")
+    assert "logs/raylet.err says). Install Ray with all that it needs: pip install 'ray[default,tune,train]'" in told
+
+
+def test_a_full_disk_is_no_busy_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told = died_of("[2026] E plasma.cc: write failed: No space left on device\n", monkeypatch, tmp_path)
+    assert told.startswith("1: Ray did not start: No space left on device (as ")
+    assert "pip install" not in told
+
+
+def test_a_busy_machine_is_told_where_to_read_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told = died_of("nothing that says why\n", monkeypatch, tmp_path)
+    assert told.startswith("3: Ray did not start in 3 attempts: ")
+    assert f"{tmp_path}/session_2026-11-28_01-02-03_123456_{os.getpid()}/logs/raylet.err" in told
+
+
+def test_missing_packages_of_the_dashboard_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = started(monkeypatch, Exception("Cannot include dashboard with missing packages."))
+    try:
+        with pytest.raises(UserError, match=r"dashboard, which workers of one trial need.*pip install 'ray\["):
+            ray_start.start_ray(dashboard=True)
+    finally:
+        starts.end()
+
+
+def test_what_ray_starts_does_not_hear_a_terminal_that_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program itself does again, once Ray is there."""
+    starts = started(monkeypatch, None)
+    heard: list[int] = []
+    before = signal.signal(signal.SIGHUP, lambda number, frame: heard.append(number))
+    try:
+        ray_start.start_ray()
+        starts.daemons[0].send_signal(signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            starts.daemons[0].wait(0.5)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        starts.end()
+    assert heard == [signal.SIGHUP]
 
 
 def test_another_fault_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import pickle
 
 import pytest
@@ -36,6 +38,21 @@ def study(tmp_path, name="cnn_residual"):
 
 def result(epoch, value, finished=False, **more):
     return {"epoch": epoch, "best_val_accuracy": value, "finished": finished, **more}
+
+
+def test_a_study_needs_no_symbolic_links(tmp_path, monkeypatch):
+    """Google Drive, exFAT and SMB have none."""
+
+    def refused(*arguments, **options):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "symlink", refused)
+    tried = searcher(tmp_path)
+    assert tried.suggest("one")
+    tried.on_trial_result("one", result(1, 0.5))
+    tried.on_trial_complete("one", result(1, 0.5, finished=True))
+    assert [trial.state for trial in study(tmp_path).trials] == [TrialState.COMPLETE]
+    assert [file.name for file in tmp_path.iterdir()] == ["study.journal"]
 
 
 def test_suggests_complete_settings_and_then_no_more(tmp_path):

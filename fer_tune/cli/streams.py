@@ -1,0 +1,74 @@
+"""What the program prints to: any console, one that is closed meanwhile too."""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import io
+import os
+import sys
+from contextlib import suppress
+
+_GONE = (errno.EPIPE, errno.EIO)  # nobody reads the pipe any more; the terminal was closed
+
+_SIGNS = {"…": "...", "–": "-", "—": "-", "−": "-", "×": "x", "±": "+-", "≤": "<=", "≥": ">=", "’": "'"}  # of our own
+
+
+def make_lasting() -> None:
+    r"""Have standard output and error take whatever is written.
+
+    A character that the console's encoding lacks, as in a Japanese class name on a Western console, is written as its
+    code (``\u559c``), which says what it is.  Once the other side is gone, the rest goes nowhere: a search is worth
+    more than what it prints.
+    """
+    codecs.register_error("fer_tune", _written_otherwise)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and not isinstance(stream, _Lasting):
+            with suppress(OSError):
+                stream.flush()
+            setattr(sys, name, _Lasting(stream))
+
+
+class _Lasting(io.TextIOWrapper):
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        super().__init__(
+            stream.buffer,
+            encoding=stream.encoding,
+            errors="fer_tune",
+            line_buffering=stream.line_buffering,
+            write_through=stream.write_through,
+        )
+        self._first = stream  # which would close the file if it went
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError as error:
+            self._let_go(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self._let_go(error)
+
+    def _let_go(self, error: OSError) -> None:
+        if error.errno not in _GONE:
+            raise error
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())  # also for what libraries write, and for what is still to be flushed
+        os.close(nowhere)
+
+
+def _written_otherwise(error: UnicodeError) -> tuple[bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return b"".join(map(_bytes_of, error.object[error.start : error.end])), error.end
+
+
+def _bytes_of(sign: str) -> bytes:
+    if "\udc80" <= sign <= "\udcff":  # a byte of a file's name that is in no encoding (PEP 383): as it is
+        return bytes([ord(sign) - 0xDC00])
+    return _SIGNS.get(sign, sign).encode("ascii", "backslashreplace")

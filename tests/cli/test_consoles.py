@@ -1,0 +1,73 @@
+"""The program prints to any console: one without the letters, one that is closed, one in another locale."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from programs import FER_TUNE
+
+from fer_tune.data.prepared.writer import Record, write_dataset
+
+JAPANESE = ("喜び", "怒り", "悲しみ")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(0)
+    records = {
+        split: [Record(rng.integers(0, 256, (8, 8, 1), np.uint8), each % 3, f"{split}/{each}") for each in range(6)]
+        for split in ("train", "val", "test")
+    }
+    folder = tmp_path_factory.mktemp("consoles") / "data"
+    write_dataset(folder, records, name="some", source="a test", classes=JAPANESE, splits={}, hygiene={"notes": []})
+    return folder
+
+
+def run(*words: object, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [*FER_TUNE, *map(str, words)], env={**os.environ, **environment}, capture_output=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_class_names_are_shown_as_far_as_the_console_has_their_letters(
+    dataset: Path, tmp_path: Path, encoding: str
+) -> None:
+    done = run("data", "show", dataset, "--out", tmp_path / "samples.png", PYTHONIOENCODING=encoding)
+    told = done.stdout.decode(encoding)
+    assert done.returncode == 0, done.stderr
+    assert ("喜び" if encoding == "utf-8" else r"\u559c\u3073") in told
+
+
+def test_signs_of_our_own_are_spelt_out(tmp_path: Path) -> None:
+    done = run("spaces", "validate", tmp_path / "a…b.yaml", PYTHONIOENCODING="ascii")
+    assert done.returncode == 2
+    assert f"{tmp_path}/a...b.yaml" in done.stderr.decode("ascii")
+
+
+def test_a_pipe_that_nobody_reads_is_no_fault(dataset: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*FER_TUNE, "spaces", "list"], stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_name_that_the_locale_cannot_say_is_told_with_the_cure(tmp_path: Path) -> None:
+    """Else Arrow says in the middle of a search that surrogates are not allowed."""
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = run("spaces", "validate", tmp_path / "fér", **plain)
+    assert done.returncode == 2
+    assert f"{tmp_path}/fér: not a name in ascii" in done.stderr.decode("utf-8")  # its bytes, as they were given
+    assert b"set PYTHONUTF8=1" in done.stderr
+    told = run("spaces", "validate", tmp_path / "fér", **plain | {"PYTHONUTF8": "1"}).stderr.decode("utf-8")
+    assert f"{tmp_path}/fér" in told
+    assert "not a name" not in told
