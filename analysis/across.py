@@ -15,6 +15,7 @@ from analysis.refits.plan import config_id
 from analysis.refits.selection import best_refit
 from analysis.results import Comparison, TestResult
 from analysis.run import ConfigRefit, RunRecord, read_run
+from analysis.run.cards import dataset_card, sampled_groups
 from analysis.statistics.paired import Contender
 from analysis.statistics.paired import compare as compare_paired
 from fer_tune.errors import UserError
@@ -173,13 +174,15 @@ def _paired(tested: list[tuple[RunRecord, str, TestResult]]) -> Comparison | Non
     if len(tested) < 2:
         return None
     ranked = sorted(tested, key=lambda each: -each[2].accuracy.value)
-    contenders, labels = [], None
+    contenders, labels, groups = [], None, None
     for run, name, test in ranked:
         own = run.predictions(test.config_id)
-        labels = own.labels if labels is None else labels
+        if labels is None:
+            labels, groups = own.labels, sampled_groups(dataset_card(run), own.groups)
         contenders.append(Contender(f"{name}: {test.config_id}", test.origin, own.probabilities))
     assert labels is not None
-    return compare_paired(labels, contenders[0], contenders[1:])
+    pairs = len(contenders) * (len(contenders) - 1) // 2  # the best was chosen on these images: any pair might be told
+    return compare_paired(labels, contenders[0], contenders[1:], groups=groups, comparisons=pairs)
 
 
 def _notes(runs: list[RunRecord], splits: dict[str, list[tuple[RunRecord, str, TestResult]]]) -> list[str]:
@@ -196,7 +199,7 @@ def _notes(runs: list[RunRecord], splits: dict[str, list[tuple[RunRecord, str, T
     for own in splits.values():
         if len(own) > 1:
             notes.append(
-                f"{len(own)} runs were tested on the same images. The best of them was chosen by its accuracy there, "
-                "so its lead over the others flatters it a little; the correction does not take that out."
+                f"{len(own)} runs were tested on the same images. The best of them was chosen by its accuracy there: "
+                "its lead is corrected for all pairs that might have been told, and still flatters it a little."
             )
     return notes

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+ALPHA = 0.05
+"""How often a report may claim a difference, or leave the truth out of an interval, by chance."""
+
 
 class Estimate(BaseModel):
     """A metric: its mean over seeds, the interval, and each seed's value in the order of the seeds."""
@@ -31,7 +34,10 @@ class ClassScores(BaseModel):
 
 
 class EnsembleScores(BaseModel):
-    """One classifier made of all seeds (mean of their probabilities); the interval is Wilson's, of its accuracy."""
+    """One classifier made of all seeds (mean of their probabilities).
+
+    The interval is that of its accuracy: Wilson's, or the jackknife's where groups are sampled.
+    """
 
     model_config = ConfigDict(extra="forbid")
     accuracy: float
@@ -70,6 +76,7 @@ class Scores(BaseModel):
     seeds: list[int]
     level: float
     method: str  # how the intervals were made, in words
+    groups_sampled: int = 0  # where the split goes by group: how many there are, which intervals are for new ones of
     accuracy: Estimate
     balanced_accuracy: Estimate
     macro_f1: Estimate
@@ -94,7 +101,10 @@ class Cost(BaseModel):
 
 
 class GroupScore(BaseModel):
-    """Accuracy on the images of one group (a character, a source), all seeds together; the interval is Wilson's."""
+    """Accuracy on the images of one group (a character, a source), mean of the seeds.
+
+    The interval is for new images of this group and new seeds.
+    """
 
     model_config = ConfigDict(extra="forbid")
     group: str
@@ -129,18 +139,25 @@ class TestResult(Scores):
     views: dict[str, Scores] = Field(default_factory=dict)  # "flip", "ten_crop": the same models with these views
 
 
-class McNemar(BaseModel):
-    """Two classifiers on the same images: how many only one of them has right, and the exact test."""
+class Trained(BaseModel):
+    """Two trained classifiers on the same images: how many only one of them has right, and the test of that.
+
+    The test is McNemar's, or by flipping the signs of the groups' differences where groups are sampled.
+    """
 
     model_config = ConfigDict(extra="forbid")
     only_first: int
     only_second: int
+    by_group: bool = False
     p: float
-    p_holm: float
+    p_corrected: float
 
 
 class Versus(BaseModel):
-    """The winner (first) against another configuration (second) on the same images; differences are first - second."""
+    """The winner (first) against another configuration (second) on the same images; differences are first - second.
+
+    Intervals and corrected p values hold for all comparisons at once.
+    """
 
     model_config = ConfigDict(extra="forbid")
     first: str  # config_id
@@ -155,14 +172,14 @@ class Versus(BaseModel):
     macro_f1_high: float
     probability: float  # that the first is more accurate
     p: float
-    p_holm: float
-    mcnemar: McNemar
+    p_corrected: float
+    trained: Trained
     words: str
 
     @property
     def shown(self) -> bool:
-        """Whether a difference is shown, after the correction for several comparisons."""
-        return self.p_holm < 0.05
+        """Whether a difference is shown, after the correction for several comparisons: zero is not in the interval."""
+        return self.low > 0 or self.high < 0
 
 
 class Comparison(BaseModel):

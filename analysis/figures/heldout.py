@@ -157,6 +157,6 @@ def groups(rows: list[GroupScore]) -> Figure:
         axes.set_yticks(places, [f"{row.group} ({row.images:,})" for row in rows])
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.grid(False, axis="y")
-        axes.set_xlabel("accuracy (%, Wilson's 95 % interval)")
+        axes.set_xlabel("accuracy (%, 95 % interval)")
         headline(figure, "Accuracy by group of images")
         return figure

@@ -18,11 +18,12 @@ from analysis.refits.plan import seed_config
 from analysis.refits.selection import Chosen, select_models
 from analysis.results import TestResult
 from analysis.run import RunRecord
-from analysis.run.cards import keep_card
+from analysis.run.cards import keep_card, sampled_groups
 from analysis.run.predictions import predictions_file, write_predictions
-from analysis.statistics.intervals import RESAMPLES
 from analysis.statistics.paired import Contender, compare
-from analysis.statistics.scores import group_scores, score
+from analysis.statistics.sampling import RESAMPLES
+from analysis.statistics.scores import score
+from analysis.statistics.within_groups import group_scores
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset, Split
 from fer_tune.errors import UserError
@@ -126,7 +127,13 @@ def run_test(
         for each, (_, probabilities) in zip(chosen, found, strict=True)
     ]
     if len(contenders) > 1:
-        comparison = compare(split.labels, contenders[0], contenders[1:], opening=record.number)
+        comparison = compare(
+            split.labels,
+            contenders[0],
+            contenders[1:],
+            groups=sampled_groups(dataset.card, split.groups),
+            opening=record.number,
+        )
         write_json(comparison, run.folder.comparison_file(record.number))
     record.end([result for result, _ in found])
     return found[0][0]
@@ -221,8 +228,9 @@ class _Models:
             for kind in views:
                 blocks[kind].append(self._predicted(model, settings, split, kind))
         probabilities = {kind: np.stack(found) for kind, found in blocks.items()}
+        groups = sampled_groups(card, split.groups)
         scored = {
-            kind: score(split.labels, found, card.classes, self.seeds, resamples=self._resamples)
+            kind: score(split.labels, found, card.classes, self.seeds, groups=groups, resamples=self._resamples)
             for kind, found in probabilities.items()
         }
         for kind, found in probabilities.items():

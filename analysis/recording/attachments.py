@@ -106,7 +106,7 @@ def _class_row(scores: ClassScores) -> Row:
 
 
 def _pair_row(pair: dict[str, Any]) -> Row:
-    kept = ("second", "second_origin", "difference", "low", "high", "macro_f1_difference", "probability", "p_holm")
+    kept = ("second", "second_origin", "difference", "low", "high", "macro_f1_difference", "probability", "p_corrected")
     return {name: pair[name] for name in (*kept, "words")}
 
 

@@ -75,7 +75,8 @@ def answer(run: RunRecord, stand: Standing) -> str:
             first = f"has {_reached(own.value, aim)} ({interval}) and "
         return (
             f"A {_named(run, test)} {first}classifies {percent(test.accuracy.value)} % of the "
-            f"{test.images:,} held-out images of {data} correctly (95 % interval {span(test.accuracy)}; {seeds})"
+            f"{test.images:,} held-out images of {data} correctly (95 % interval {span(test.accuracy)}"
+            f"{_of_groups(test)}; {seeds})"
             f"{_against(run, test, stand)}."
         )
     if stand.winner is not None:
@@ -110,6 +111,17 @@ def _held_out(test: TestResult, aim: Aim) -> Estimate:
         return test.more["log_loss"]
     found: Estimate = getattr(test, aim.column.removeprefix("val_"))
     return found
+
+
+FEW_GROUPS = 10
+"""Groups of which an interval is told to be wide: Student's t with up to 9 degrees of freedom is 15 % wider or more."""
+
+
+def _of_groups(test: TestResult) -> str:
+    """Return what the interval is for, where the split goes by group; empty where images are the sample."""
+    if test.groups_sampled > 1:
+        return f" for new groups like the {test.groups_sampled:,} of the split"
+    return " for new images of the one group in it, as nothing tells how others fare" if test.groups_sampled else ""
 
 
 def found_as(run: RunRecord, origin: str) -> str:
@@ -177,6 +189,12 @@ def limits(run: RunRecord, stand: Standing) -> list[str]:
             found.append(
                 "The answer is that of single models and the image alone, as was fixed before the test; ensembles and "
                 "several views are further readings of the same images, and none was chosen for its figure."
+            )
+        if 1 < stand.test.groups_sampled < FEW_GROUPS:
+            found.append(
+                f"The held-out images are of {stand.test.groups_sampled} groups (people, characters, videos): so few "
+                "tell little about others, whatever the number of images, and the intervals are as wide as that makes "
+                "them."
             )
         reads = len(run.openings)
         if reads > 1:

@@ -78,8 +78,8 @@ def tables(facts: Facts) -> str:
             ("P(better)", "r"),
             ("p", "r"),
         ]
-        columns += [("McNemar p", "r")]
-        compared = ("against", "difference", "macro_f1", "probability", "p", "mcnemar")
+        columns += [("trained models p", "r")]
+        compared = ("against", "difference", "macro_f1", "probability", "p", "trained")
         rows = [[row[n] for n in compared] for row in facts.versus]
         found.append(table(columns, rows, f"Differences in points. {facts.versus_method}", "differences"))
     test = facts.test

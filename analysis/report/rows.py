@@ -137,8 +137,8 @@ def versus_rows(pairs: list[Versus]) -> list[dict[str, str]]:
             "difference": _change(pair.difference, pair.low, pair.high),
             "macro_f1": _change(pair.macro_f1_difference, pair.macro_f1_low, pair.macro_f1_high),
             "probability": f"{100 * pair.probability:.0f} %",
-            "p": p_text(pair.p_holm),
-            "mcnemar": f"{p_text(pair.mcnemar.p_holm)} ({pair.mcnemar.only_first} : {pair.mcnemar.only_second})",
+            "p": p_text(pair.p_corrected),
+            "trained": f"{p_text(pair.trained.p_corrected)} ({pair.trained.only_first} : {pair.trained.only_second})",
             "words": pair.words,
         }
         for pair in pairs

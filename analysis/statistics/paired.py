@@ -2,8 +2,12 @@
 
 The question is about configurations, not about two lucky models: would the first do better than the second, trained
 anew with other seeds and used on other images of the same kind?  So the difference is drawn as one configuration's
-metric is (`intervals.draws`): the same resampled images for both, and each one's spread between seeds added
+metric is (`analysis.statistics.sampling`): the same resamples for both, and each one's spread between seeds added
 on its own.  McNemar's test stands beside it; it asks less, whether these two trained classifiers differ on new images.
+
+With several comparisons the intervals are simultaneous (Bonferroni): all of them hold the truth in 95 % of the cases,
+and one leaves out zero exactly where its corrected p value is below 0.05.  Holm's p values would be smaller, but no
+interval goes with them.
 """
 
 from __future__ import annotations
@@ -14,20 +18,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.results import Comparison, McNemar, Versus
+from analysis.results import ALPHA, Comparison, Trained, Versus
 from analysis.statistics import metrics
-from analysis.statistics.intervals import Metric, draws, resampled_confusions
+from analysis.statistics.sampling import Groups, Sampling, resampled_confusions, sampling_of
 
 Array = NDArray[np.float64]
 
 RESAMPLES = 5000  # more than for an interval: small p values must not be counted in handfuls
+_FLIPS_DRAWN = 9999  # sign flips at most, so all of them with up to 13 groups; p is then good to 0.004 at 0.05
 
 _METHOD = (
-    "Winner against each other tested configuration on the same {images:,} images: {resamples:,} paired bootstrap "
-    "resamples of the images, plus what the seeds of each vary beyond that (Student's t), two-sided; McNemar's exact "
-    "test on {classifiers}, for new images only. p values are corrected for {count} comparison{s} by Holm's "
-    "method."
+    "Winner against each other tested configuration on the same {images:,} images: {resampled}, two-sided; {trained}. "
+    "p values are corrected for {count} comparison{s}, and the intervals with them: all hold at once in 95 % of the "
+    "cases (Bonferroni)."
 )
+_BOOTSTRAP = (
+    "{resamples:,} paired bootstrap resamples of the images, plus what the seeds of each vary beyond that (Student's t)"
+)
+_GROUPS = (
+    "a jackknife over their {groups:,} groups (people, characters, videos), plus what the seeds of each vary "
+    "(Student's t)"
+)
+_MCNEMAR = "McNemar's exact test on {classifiers}, for new images only"
+_FLIPS = "for {classifiers}, on new groups only, a permutation test that flips the sign of each group's difference"
 
 
 @dataclass(frozen=True)
@@ -37,36 +50,6 @@ class Contender:
     config_id: str
     origin: str
     probabilities: NDArray[Any]  # (S, N, C)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A difference of two means over seeds, with a 95 % interval; arrays where the metric has more than one value."""
-
-    value: Array
-    low: Array
-    high: Array
-    p: Array  # two-sided
-    probability: Array  # that it is above zero
-
-
-def difference(
-    first: tuple[Array, Array], second: tuple[Array, Array], rng: np.random.Generator, level: float = 0.95
-) -> Difference:
-    """Return the difference of a metric between two configurations.
-
-    Args:
-        first, second: the metric of each seed on the images, (S, ...), and on the resamples, (B, S, ...); the same
-            resamples for both, while the seeds may differ in number.
-        rng: the source of randomness.
-        level: confidence level.
-    """
-    drawn = draws(*first, rng) - draws(*second, rng)
-    low, high = np.quantile(drawn, [0.5 - level / 2, 0.5 + level / 2], axis=0)
-    below, above = (drawn <= 0).sum(0), (drawn >= 0).sum(0)
-    p = np.minimum(1.0, 2 * (np.minimum(below, above) + 1) / (len(drawn) + 1))
-    probability = ((drawn > 0).sum(0) + 0.5 * (drawn == 0).sum(0)) / len(drawn)
-    return Difference(first[0].mean(0) - second[0].mean(0), low, high, p, probability)
 
 
 def mcnemar(labels: NDArray[Any], first: NDArray[Any], second: NDArray[Any]) -> tuple[int, int, float]:
@@ -84,11 +67,36 @@ def mcnemar(labels: NDArray[Any], first: NDArray[Any], second: NDArray[Any]) -> 
     return table[0][1], table[1][0], float(min(1.0, exact(table, exact=True).pvalue))
 
 
-def holm(p: list[float]) -> list[float]:
-    """Return p values corrected for their number by Holm's method."""
-    from statsmodels.stats.multitest import multipletests
+def flipped(labels: NDArray[Any], first: NDArray[Any], second: NDArray[Any], groups: NDArray[np.int64]) -> float:
+    """Return the two-sided p value that two classifiers do as well on groups of the same kind.
 
-    return [float(value) for value in multipletests(p, method="holm")[1]] if p else []
+    If they do, each group's difference might as well have had the other sign.  All signs are tried where that can be
+    (exact), else `_FLIPS_DRAWN` at random.  With fewer than six groups p is never below 0.05.
+
+    Args:
+        labels, first, second: (N,) integer classes: the truth and two predictions.
+        groups: (N,) integer groups.
+    """
+    from scipy.stats import permutation_test
+
+    gained = (first == labels).astype(int) - (second == labels)
+    each = np.bincount(groups, weights=gained)
+    if not each.any():
+        return 1.0
+    found = permutation_test(
+        (each,),
+        lambda sample, axis: sample.sum(axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=_FLIPS_DRAWN,
+        rng=np.random.default_rng(0),
+    )
+    return float(found.pvalue)
+
+
+def corrected(p: float, count: int) -> float:
+    """Return a p value corrected for ``count`` comparisons by Bonferroni's method."""
+    return min(1.0, p * count)
 
 
 def compare(
@@ -96,6 +104,8 @@ def compare(
     winner: Contender,
     others: list[Contender],
     *,
+    groups: list[str] | None = None,
+    comparisons: int | None = None,
     opening: int = 1,
     resamples: int = RESAMPLES,
     rng_seed: int = 0,
@@ -105,26 +115,31 @@ def compare(
     Args:
         labels: (N,) integer classes.
         winner, others: their predictions, image by image in the same order.
+        groups: N names, where the split goes by group; the comparison is then for new groups.
+        comparisons: that are corrected for; the number of ``others``, unless ``winner`` was chosen on these images.
         opening: which opening of the held-out split this is.
         resamples: bootstrap resamples.
         rng_seed: makes the result reproducible.
     """
-    own = _resampled(labels, winner, resamples, rng_seed)
+    sampling = sampling_of(groups, len(labels), resamples, rng_seed)
+    count = comparisons or len(others)
+    level = 1 - ALPHA / max(1, count)
+    own = _resampled(labels, winner, sampling)
     joint = winner.probabilities.mean(0).argmax(-1)
-    found = []
+    pairs = []
     for other in others:
-        theirs = _resampled(labels, other, resamples, rng_seed)
+        theirs = _resampled(labels, other, sampling)
         accuracy, macro = (
-            difference(_of(metric, own), _of(metric, theirs), np.random.default_rng(rng_seed + 1))
+            sampling.difference((metric(own[0]), metric(own[1])), (metric(theirs[0]), metric(theirs[1])))
             for metric in (metrics.accuracy, metrics.macro_f1)
         )
-        found.append((other, accuracy, macro, mcnemar(labels, joint, other.probabilities.mean(0).argmax(-1))))
-    corrected = holm([float(accuracy.p) for _, accuracy, _, _ in found])
-    corrected_mcnemar = holm([p for _, _, _, (_, _, p) in found])
-    pairs = []
-    for (other, accuracy, macro, (only_first, only_second, p)), p_holm, mcnemar_holm in zip(
-        found, corrected, corrected_mcnemar, strict=True
-    ):
+        low, high = (float(np.clip(bound, -1, 1)) for bound in accuracy.interval(level))
+        macro_low, macro_high = (float(np.clip(bound, -1, 1)) for bound in macro.interval(level))
+        together = other.probabilities.mean(0).argmax(-1)
+        only_first, only_second, p = mcnemar(labels, joint, together)
+        if isinstance(sampling, Groups):
+            p = flipped(labels, joint, together, sampling.codes)
+        p_accuracy = float(accuracy.p())
         pairs.append(
             Versus(
                 first=winner.config_id,
@@ -132,47 +147,59 @@ def compare(
                 second_origin=other.origin,
                 seeds=(len(winner.probabilities), len(other.probabilities)),
                 difference=float(accuracy.value),
-                low=float(accuracy.low),
-                high=float(accuracy.high),
+                low=low,
+                high=high,
                 macro_f1_difference=float(macro.value),
-                macro_f1_low=float(macro.low),
-                macro_f1_high=float(macro.high),
-                probability=float(accuracy.probability),
-                p=float(accuracy.p),
-                p_holm=p_holm,
-                mcnemar=McNemar(only_first=only_first, only_second=only_second, p=p, p_holm=mcnemar_holm),
-                words=_words(float(accuracy.value), float(accuracy.low), float(accuracy.high), p_holm),
+                macro_f1_low=macro_low,
+                macro_f1_high=macro_high,
+                probability=float(accuracy.probability()),
+                p=p_accuracy,
+                p_corrected=corrected(p_accuracy, count),
+                trained=Trained(
+                    only_first=only_first,
+                    only_second=only_second,
+                    by_group=isinstance(sampling, Groups),
+                    p=p,
+                    p_corrected=corrected(p, count),
+                ),
+                words=_words(float(accuracy.value), low, high, corrected(p_accuracy, count)),
             )
         )
-    single = all(len(each.probabilities) == 1 for each in (winner, *others))
-    method = _METHOD.format(
+    return Comparison(
+        opening=opening,
         images=len(labels),
-        resamples=resamples,
-        classifiers="the two models" if single else "the ensembles of their seeds",
-        count=len(others),
-        s="" if len(others) == 1 else "s",
+        method=_method(len(labels), [winner, *others], count, sampling),
+        pairs=pairs,
     )
-    return Comparison(opening=opening, images=len(labels), method=method, pairs=pairs)
 
 
-def _resampled(
-    labels: NDArray[Any], contender: Contender, resamples: int, rng_seed: int
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def _method(images: int, contenders: list[Contender], count: int, sampling: Sampling) -> str:
+    single = all(len(each.probabilities) == 1 for each in contenders)
+    if isinstance(sampling, Groups):
+        resampled, trained = _GROUPS.format(groups=sampling.names), _FLIPS
+    else:
+        resampled, trained = _BOOTSTRAP.format(resamples=sampling.resamples), _MCNEMAR
+    return _METHOD.format(
+        images=images,
+        resampled=resampled,
+        trained=trained.format(classifiers="the two models" if single else "the ensembles of their seeds"),
+        count=count,
+        s="" if count == 1 else "s",
+    )
+
+
+def _resampled(labels: NDArray[Any], contender: Contender, sampling: Sampling) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the confusions of each seed, (S, C, C), and on resamples that are the same for every contender."""
     predicted = contender.probabilities.argmax(-1)
     classes = contender.probabilities.shape[-1]
     observed = np.stack([metrics.confusion_matrix(labels, row, classes) for row in predicted])
-    return observed, resampled_confusions(labels, predicted, classes, resamples, np.random.default_rng(rng_seed))
-
-
-def _of(metric: Metric, confusions: tuple[NDArray[Any], NDArray[Any]]) -> tuple[Array, Array]:
-    return metric(confusions[0]), metric(confusions[1])
+    return observed, resampled_confusions(labels, predicted, classes, sampling)
 
 
 def _words(value: float, low: float, high: float, p: float) -> str:
     bounds = f"{abs(100 * value):.1f} points {'more' if value >= 0 else 'less'} accurate"
     interval = f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
-    corrected = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-    if p >= 0.05:
-        return f"no difference shown: {bounds}, {interval}, corrected {corrected}"
-    return f"{bounds}: {interval}, corrected {corrected}"
+    told = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    if low <= 0 <= high:
+        return f"no difference shown: {bounds}, {interval}, corrected {told}"
+    return f"{bounds}: {interval}, corrected {told}"

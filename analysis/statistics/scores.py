@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.results import ClassScores, EnsembleScores, Estimate, GroupScore, Scores
+from analysis.results import ClassScores, EnsembleScores, Estimate, Scores
 from analysis.statistics import metrics
-from analysis.statistics.intervals import (
-    RESAMPLES,
-    Metric,
-    draws,
-    image_weights,
-    metric_interval,
-    resampled_confusions,
-    wilson,
-)
+from analysis.statistics.intervals import wilson
 from analysis.statistics.probabilistic import probability_metrics
+from analysis.statistics.sampling import RESAMPLES, Groups, Sampling, metric_spread, resampled_confusions, sampling_of
+from analysis.statistics.spread import Spread
 
 Array = NDArray[np.float64]
+Metric = Callable[[NDArray[Any]], Array]  # (..., C, C) confusions -> (..., *shape of the metric)
 
 FEWER_RESAMPLES = 500  # of what must sort the images: AUC, and with it what is computed from probabilities
 
@@ -34,6 +30,12 @@ _SINGLE = (
     "95 % interval for new images only, of this one trained model (Wilson for the accuracy, {resamples:,} bootstrap "
     "resamples of the {images:,} test images for the rest): one seed tells nothing about how others would do."
 )
+_GROUPS = (
+    "95 % interval for new groups (people, characters, videos){and_seeds}: the {groups:,} groups of the {images:,} "
+    "test images left out in turn (jackknife), by Student's t with the degrees of freedom of as many groups of equal "
+    "size as weigh as much, less one{plus_seeds}."
+)
+_ONE_GROUP = " All test images are of one group (a person, a character, a video): nothing is known about others."
 
 
 def score(
@@ -42,6 +44,7 @@ def score(
     classes: list[str],
     seeds: list[int],
     *,
+    groups: list[str] | None = None,
     resamples: int = RESAMPLES,
     rng_seed: int = 0,
 ) -> Scores:
@@ -52,55 +55,50 @@ def score(
         probabilities: (S, N, C), a block per seed.
         classes: the C names.
         seeds: the S seeds.
+        groups: N names, where the split goes by group; intervals are then for new groups.
         resamples: bootstrap resamples.
         rng_seed: makes the intervals reproducible.
     """
     predicted = probabilities.argmax(-1)
     count = len(classes)
+    sampling = sampling_of(groups, len(labels), resamples, rng_seed)
     confusions = np.stack([metrics.confusion_matrix(labels, row, count) for row in predicted])
-    resampled = resampled_confusions(labels, predicted, count, resamples, np.random.default_rng(rng_seed))
+    resampled = resampled_confusions(labels, predicted, count, sampling)
+    is_class = np.eye(count)[labels]  # (N, C)
+    of_class = sampling.in_groups(is_class)
+    of_others = sampling.in_groups(1 - is_class)
+    of_answers = sampling.in_groups(np.eye(count)[predicted].mean(0))
 
-    def estimate(metric: Metric) -> list[Estimate]:
-        value, low, high = (np.atleast_1d(part) for part in metric_interval(metric, confusions, resampled, rng_seed))
-        each = metric(confusions).reshape(len(seeds), -1)
-        low, high = np.clip(low, 0, 1), np.clip(high, 0, 1)
-        return [
-            Estimate(value=value[i], low=low[i], high=high[i], per_seed=each[:, i].tolist()) for i in range(len(value))
-        ]
+    def estimate(metric: Metric, share: NDArray[Any] | None = None) -> list[Estimate]:
+        spread = metric_spread(metric, confusions, resampled, sampling, share)
+        return _estimates(spread, metric(confusions), top=1.0)
 
     [accuracy], [balanced], [macro] = map(estimate, (metrics.accuracy, metrics.balanced_accuracy, metrics.macro_f1))
     more = {name: estimate(metric)[0] for name, metric in metrics.AVERAGED.items()}
-    observed, drawn = _probability_draws(labels, probabilities, resamples, rng_seed)
+    fewer = sampling_of(groups, len(labels), min(resamples, FEWER_RESAMPLES), rng_seed)
+    observed, drawn = _probability_draws(labels, probabilities, fewer)
     for name in ("macro_auc", "weighted_auc", "log_loss", "calibration_error"):
-        [more[name]] = _probability_estimates(name, observed[name], drawn[name], rng_seed)
+        [more[name]] = _probability_estimates(name, observed[name], drawn[name], fewer)
     ensemble = None
-    if len(seeds) == 1:
+    if len(seeds) > 1:
+        ensemble = ensemble_scores(labels, probabilities, sampling)
+    elif not isinstance(sampling, Groups):
         alone = wilson(int(np.trace(confusions[0])), len(labels))
         accuracy = accuracy.model_copy(update={"low": alone.low, "high": alone.high})
-    else:
-        ensemble = ensemble_scores(labels, probabilities)
     support = confusions[0].sum(-1)
     answered = confusions.sum(1).mean(0).round().astype(int)  # predictions of each class, mean over seeds
-    precision = [_widened(e, int(n)) for e, n in zip(estimate(metrics.precision), answered, strict=True)]
-    recall = [_widened(e, int(n)) for e, n in zip(estimate(metrics.recall), support, strict=True)]
-    f1 = [_f1_widened(*three) for three in zip(estimate(metrics.f1), precision, recall, strict=True)]
-    others = [_widened(e, int(len(labels) - n)) for e, n in zip(estimate(metrics.specificity), support, strict=True)]
-    areas = _probability_estimates("auc", observed["auc"], drawn["auc"], rng_seed)
-    freedom = len(seeds) - 1
-    words = _BOOTSTRAP if len(seeds) > 1 else _SINGLE
+    precision = _widened(estimate(metrics.precision, of_answers), answered, of_answers)
+    recall = _widened(estimate(metrics.recall, of_class), support, of_class)
+    f1 = [_f1_widened(*three) for three in zip(estimate(metrics.f1, of_class), precision, recall, strict=True)]
+    others = _widened(estimate(metrics.specificity, of_others), len(labels) - support, of_others)
+    areas = _probability_estimates("auc", observed["auc"], drawn["auc"], fewer, of_class)
     return Scores(
         images=len(labels),
         classes=classes,
         seeds=seeds,
         level=0.95,
-        method=words.format(
-            resamples=resamples,
-            fewer=min(resamples, FEWER_RESAMPLES),
-            images=len(labels),
-            seeds=len(seeds),
-            freedom=freedom,
-            s="" if freedom == 1 else "s",
-        ),
+        method=_method(len(labels), len(seeds), resamples, sampling, groups),
+        groups_sampled=len(set(groups)) if groups else 0,
         accuracy=accuracy,
         balanced_accuracy=balanced,
         macro_f1=macro,
@@ -123,80 +121,101 @@ def score(
     )
 
 
+def _method(images: int, seeds: int, resamples: int, sampling: Sampling, groups: list[str] | None) -> str:
+    freedom = seeds - 1
+    if isinstance(sampling, Groups):
+        words = _GROUPS.format(
+            and_seeds=" and new seeds" if freedom else " only, of this one trained model",
+            groups=sampling.names,
+            images=images,
+            plus_seeds=f"; with {freedom} for what the seeds vary" if freedom else "",
+        )
+        return words if freedom else f"{words} One seed tells nothing about how others would do."
+    words = (_BOOTSTRAP if freedom else _SINGLE).format(
+        resamples=resamples,
+        fewer=min(resamples, FEWER_RESAMPLES),
+        images=images,
+        seeds=seeds,
+        freedom=freedom,
+        s="" if freedom == 1 else "s",
+    )
+    return words + _ONE_GROUP if groups and len(set(groups)) == 1 else words
+
+
+def _estimates(spread: Spread, each: Array, top: float | None) -> list[Estimate]:
+    """Return an estimate per value of a metric; ``each`` is (S, ...), and no value is below 0 or above ``top``."""
+    low, high = (np.clip(np.atleast_1d(bound), 0, top) for bound in spread.interval())
+    value, each = np.atleast_1d(spread.value), each.reshape(len(each), -1)
+    return [Estimate(value=value[i], low=low[i], high=high[i], per_seed=each[:, i].tolist()) for i in range(len(value))]
+
+
 def _probability_draws(
-    labels: NDArray[Any], probabilities: NDArray[Any], resamples: int, rng_seed: int
+    labels: NDArray[Any], probabilities: NDArray[Any], sampling: Sampling
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Return the metrics of probabilities on the images, (S, ...), and on the same resamples, (B, S, ...)."""
+    """Return the metrics of probabilities on the images, (S, ...), and on the resamples, (R, S, ...)."""
     alone = probability_metrics(labels, probabilities, np.ones((1, len(labels)), dtype=np.float32))
-    blocks = [
-        probability_metrics(labels, probabilities, weights)
-        for weights in image_weights(len(labels), min(resamples, FEWER_RESAMPLES), np.random.default_rng(rng_seed))
-    ]
+    blocks = [probability_metrics(labels, probabilities, weights) for weights in sampling.weights()]
     return {name: value[0] for name, value in alone.items()}, {
         name: np.concatenate([block[name] for block in blocks]) for name in alone
     }
 
 
-def _probability_estimates(name: str, observed: Array, resampled: Array, rng_seed: int) -> list[Estimate]:
-    found = draws(observed, resampled, np.random.default_rng(rng_seed))
-    if name == "calibration_error":  # distances: resampling adds noise to each bin, and so to the error itself
-        found = found - (resampled.mean((0, 1)) - observed.mean(0))
-    low, high = np.atleast_2d(np.quantile(found, [0.025, 0.975], axis=0).T).T
-    value = np.atleast_1d(observed.mean(0))
-    each = observed.reshape(len(observed), -1)
-    top = None if name == "log_loss" else 1.0
-    low, high = np.clip(np.minimum(low, value), 0, top), np.clip(np.maximum(high, value), 0, top)
-    return [Estimate(value=value[i], low=low[i], high=high[i], per_seed=each[:, i].tolist()) for i in range(len(value))]
+def _probability_estimates(
+    name: str, observed: Array, resampled: Array, sampling: Sampling, share: NDArray[Any] | None = None
+) -> list[Estimate]:
+    if name == "calibration_error" and not isinstance(sampling, Groups):
+        # distances: resampling adds noise to each bin, and so to the error itself
+        resampled = resampled - (resampled.mean((0, 1)) - observed.mean(0))
+    found = _estimates(sampling.spread(observed, resampled, share), observed, None if name == "log_loss" else 1.0)
+    return [
+        each.model_copy(update={"low": min(each.low, each.value), "high": max(each.high, each.value)}) for each in found
+    ]
 
 
-def ensemble_scores(labels: NDArray[Any], probabilities: NDArray[Any]) -> EnsembleScores:
+def ensemble_scores(labels: NDArray[Any], probabilities: NDArray[Any], sampling: Sampling) -> EnsembleScores:
     """Score one classifier that averages the probabilities of all seeds, (S, N, C)."""
     joint = probabilities.mean(0, keepdims=True)
-    confusion = metrics.confusion_matrix(labels, joint[0].argmax(-1), joint.shape[-1])
-    interval = wilson(int(np.trace(confusion)), len(labels))
+    predicted, classes = joint.argmax(-1), joint.shape[-1]
+    confusion = metrics.confusion_matrix(labels, predicted[0], classes)
+    if isinstance(sampling, Groups):
+        resampled = resampled_confusions(labels, predicted, classes, sampling)
+        bounds = metric_spread(metrics.accuracy, confusion[None], resampled, sampling).interval()
+        low, high = (float(np.clip(bound, 0, 1)) for bound in bounds)
+    else:
+        interval = wilson(int(np.trace(confusion)), len(labels))
+        low, high = interval.low, interval.high
     of_probabilities = probability_metrics(labels, joint, np.ones((1, len(labels)), dtype=np.float32))
     more = {name: float(metric(confusion)) for name, metric in metrics.AVERAGED.items()}
     more |= {name: float(of_probabilities[name].item()) for name in of_probabilities if name != "auc"}
     return EnsembleScores(
-        accuracy=interval.estimate,
-        low=interval.low,
-        high=interval.high,
+        accuracy=float(metrics.accuracy(confusion)),
+        low=low,
+        high=high,
         balanced_accuracy=float(metrics.balanced_accuracy(confusion)),
         macro_f1=float(metrics.macro_f1(confusion)),
         more=more,
     )
 
 
-def group_scores(labels: NDArray[Any], probabilities: NDArray[Any], groups: list[str]) -> list[GroupScore]:
-    """Return the accuracy in each group of images, the least accurate first; empty where there is one group or none.
+def _widened(estimates: list[Estimate], images: NDArray[Any], in_groups: NDArray[Any] | None = None) -> list[Estimate]:
+    """Give an interval to a share that is 0 or 1 in every resample, where resampling sees no uncertainty: Wilson's.
 
     Args:
-        labels: (N,) integer classes.
-        probabilities: (S, N, C).
-        groups: N names.
+        estimates: of C classes.
+        images: (C,) that each share is of.
+        in_groups: (G, C) those images by group; the groups that have any count then, as one image each.
     """
-    names = sorted(set(groups))
-    if len(names) < 2:
-        return []
-    right = (probabilities.argmax(-1) == labels).mean(0)  # (N,) share of the seeds
+    counts = images if in_groups is None else (in_groups > 0).sum(0)
     found = []
-    for name in names:
-        own = right[np.asarray(groups) == name]
-        interval = wilson(round(float(own.sum())), len(own))
-        found.append(
-            GroupScore(group=name, images=len(own), accuracy=float(own.mean()), low=interval.low, high=interval.high)
-        )
-    return sorted(found, key=lambda row: (row.accuracy, row.group))
-
-
-def _widened(estimate: Estimate, images: int) -> Estimate:
-    """Give an interval to a share that is 0 or 1 in every resample, where a bootstrap sees no uncertainty: Wilson's."""
-    if estimate.low < estimate.high:
-        return estimate
-    if images == 0:  # never predicted, or no image of the class
-        return estimate.model_copy(update={"low": 0.0, "high": 1.0})
-    alone = wilson(round(estimate.value * images), images)
-    return estimate.model_copy(update={"low": alone.low, "high": alone.high})
+    for estimate, count in zip(estimates, counts, strict=True):
+        if estimate.low < estimate.high:
+            found.append(estimate)
+        elif count == 0:  # never predicted, or no image of the class
+            found.append(estimate.model_copy(update={"low": 0.0, "high": 1.0}))
+        else:
+            alone = wilson(round(estimate.value * int(count)), int(count))
+            found.append(estimate.model_copy(update={"low": alone.low, "high": alone.high}))
+    return found
 
 
 def _f1_widened(estimate: Estimate, precision: Estimate, recall: Estimate) -> Estimate:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.statistics.intervals import image_weights
+from analysis.statistics.sampling import Images
 
 TRUTH, EASE = 0.6, 0.3  # expected accuracy; how far the images differ in difficulty
 IMAGES, RESAMPLES, BATCH = 200, 600, 300
@@ -29,8 +29,7 @@ def experiments(
     for start in range(0, count, BATCH):
         batch = min(BATCH, count - start)
         ease = rng.uniform(-EASE, EASE, (1, IMAGES, batch))
-        [*blocks] = image_weights(IMAGES, RESAMPLES, rng)
-        weights = np.concatenate(blocks)
+        weights = np.concatenate([*Images(IMAGES, RESAMPLES, int(rng.integers(2**31))).weights()])
         found = []
         for seeds, spread in configurations:
             skill = TRUTH + rng.normal(0, spread, (seeds, 1, batch))
@@ -38,3 +37,16 @@ def experiments(
             flat = right.transpose(1, 0, 2).reshape(IMAGES, -1).astype(np.float32)
             found.append((right.mean(1), (weights @ flat / IMAGES).reshape(RESAMPLES, seeds, batch)))
         yield found
+
+
+def main() -> None:
+    """Print every figure of coverage, of false claims and of power; the argument is the number of experiments."""
+    import sys
+
+    import simulated_groups
+
+    simulated_groups.print_all(int(sys.argv[1]) if len(sys.argv) > 1 else 4000)
+
+
+if __name__ == "__main__":
+    main()

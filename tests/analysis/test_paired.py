@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from fake_run import guesses
 from scipy import stats
-from simulation import experiments
+from simulation import IMAGES, experiments
 
 from analysis.statistics import metrics
-from analysis.statistics.paired import Contender, compare, difference, holm, mcnemar
+from analysis.statistics.paired import Contender, compare, corrected, flipped, mcnemar
+from analysis.statistics.sampling import Images
 
 
 def contender(labels: np.ndarray, accuracy: float, first_seed: int, seeds: int = 3, name: str = "a") -> Contender:
@@ -32,9 +33,17 @@ def test_mcnemar_is_the_binomial_test_of_what_only_one_has_right() -> None:
     assert mcnemar(labels, first, first) == (0, 0, 1.0)
 
 
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([]) == []
+def test_signs_of_groups_are_flipped_by_hand() -> None:
+    labels = np.zeros(40, dtype=int)
+    groups = np.repeat(np.arange(8), 5)
+    first, second = np.zeros(40, dtype=int), np.ones(40, dtype=int)
+    assert flipped(labels, first, second, groups) == pytest.approx(2 / 2**8)  # better in all eight: two of 256 signs
+    assert flipped(labels[:25], first[:25], second[:25], groups[:25]) == pytest.approx(
+        2 / 2**5
+    )  # never shown with five
+    assert flipped(labels, first, first, groups) == 1
+    first[groups == 0], second[groups == 0] = 1, 0  # worse in one, better by as much in seven
+    assert flipped(labels, first, second, groups) == pytest.approx(2 * (1 + 8) / 2**8)
 
 
 def test_a_clear_difference_is_shown_with_its_size(labels: np.ndarray) -> None:
@@ -61,16 +70,20 @@ def test_no_difference_is_said_in_words(labels: np.ndarray) -> None:
 def test_several_comparisons_are_corrected(labels: np.ndarray) -> None:
     others = [contender(labels, 0.58, 10 * n, name=f"b{n}") for n in (1, 2, 3)]
     found = compare(labels, contender(labels, 0.6, 1), others, resamples=500)
-    assert [pair.p_holm for pair in found.pairs] == pytest.approx(holm([pair.p for pair in found.pairs]))
-    assert [pair.mcnemar.p_holm for pair in found.pairs] == pytest.approx(holm([p.mcnemar.p for p in found.pairs]))
+    for pair in found.pairs:
+        assert pair.p_corrected == corrected(pair.p, 3)
+        assert pair.trained.p_corrected == corrected(pair.trained.p, 3)
     assert "3 comparisons" in found.method
+    alone = compare(labels, contender(labels, 0.6, 1), others, comparisons=1, resamples=500)
+    for pair, other in zip(found.pairs, alone.pairs, strict=True):
+        assert pair.low < other.low < other.high < pair.high  # the interval is corrected with its p value
 
 
 def test_mcnemar_is_of_the_ensembles(labels: np.ndarray) -> None:
     winner, other = contender(labels, 0.7, 1), contender(labels, 0.6, 11, name="b")
     [pair] = compare(labels, winner, [other], resamples=100).pairs
     joint = [each.probabilities.mean(0).argmax(-1) for each in (winner, other)]
-    assert (pair.mcnemar.only_first, pair.mcnemar.only_second, pair.mcnemar.p) == mcnemar(labels, *joint)
+    assert (pair.trained.only_first, pair.trained.only_second, pair.trained.p) == mcnemar(labels, *joint)
 
 
 def test_configurations_with_unlike_numbers_of_seeds_compare(labels: np.ndarray) -> None:
@@ -82,10 +95,10 @@ def test_the_same_configuration_twice_does_not_differ() -> None:
     rng = np.random.default_rng(0)
     observed = rng.random((1, 2))
     resampled = rng.random((50, 1, 2))
-    found = difference((observed, resampled), (observed, resampled), rng)
+    found = Images(50).difference((observed, resampled), (observed, resampled))
     assert (found.value == 0).all()
-    assert (found.p == 1).all()
-    assert (found.probability == 0.5).all()
+    assert (found.p() == 1).all()
+    assert (found.probability() == 0.5).all()
 
 
 @pytest.mark.parametrize(
@@ -95,9 +108,11 @@ def test_false_positives_stay_at_their_level(configurations: list[tuple[int, flo
     rng = np.random.default_rng(7)
     p, held = [], []
     for first, second in experiments(900, configurations, rng):
-        found = difference(first, second, rng)
-        p += list(found.p)
-        held += list((found.low <= 0) & (found.high >= 0))
+        found = Images(IMAGES, rng_seed=len(p)).difference(first, second)
+        low, high = found.interval()
+        p += list(found.p())
+        held += list((low <= 0) & (high >= 0))
+        assert ((np.array(found.p()) < 0.05) == ((low > 0) | (high < 0))).all()  # no interval contradicts its p value
     # 5 %, within 3 standard errors of 900 experiments; fewer where the seeds hardly differ
     assert 0.01 <= np.mean(np.array(p) < 0.05) <= 0.07
     assert 0.93 <= np.mean(held) <= 0.99
@@ -107,20 +122,21 @@ def test_the_family_of_comparisons_keeps_its_level() -> None:
     rng = np.random.default_rng(8)
     p = []
     for batch in experiments(900, [(3, 0.02)] * 4, rng):
-        p.append([difference(batch[0], other, rng).p for other in batch[1:]])
+        p.append([Images(IMAGES, rng_seed=len(p)).difference(batch[0], other).p() for other in batch[1:]])
     family = np.concatenate(p, axis=1).T  # an experiment per row, a comparison per column
     naive = (family < 0.05).any(axis=1).mean()
-    corrected = sum(min(holm(list(row))) < 0.05 for row in family if min(row) < 0.05) / len(family)
-    assert corrected <= 0.065
-    assert naive > corrected
+    together = (3 * family < 0.05).any(axis=1).mean()
+    assert together <= 0.065
+    assert naive > together
 
 
 def test_a_true_difference_is_found() -> None:
     rng = np.random.default_rng(9)
     [[first, second]] = experiments(100, [(5, 0.01), (5, 0.01)], rng)
     better = (first[0] + 0.1, first[1] + 0.1)
-    assert np.mean(difference(better, second, rng).p < 0.05) > 0.8
-    assert np.mean(difference(better, second, rng).probability) > 0.95
+    found = Images(IMAGES).difference(better, second)
+    assert np.mean(found.p() < 0.05) > 0.8
+    assert np.mean(found.probability()) > 0.95
 
 
 def test_macro_f1_has_its_own_difference(labels: np.ndarray) -> None:

@@ -7,15 +7,15 @@ import pytest
 from fake_run import guesses
 from sklearn import metrics as sk
 
-from analysis.statistics.intervals import image_weights
 from analysis.statistics.probabilistic import BINS, probability_metrics
+from analysis.statistics.sampling import Images
 
 
 @pytest.fixture(scope="module")
 def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     labels = np.random.default_rng(5).choice(7, size=300, p=[0.13, 0.03, 0.14, 0.25, 0.16, 0.18, 0.11])
     probabilities = np.stack([guesses(labels, 0.6, 7, seed) for seed in (1, 2)])
-    [weights] = image_weights(300, 3, np.random.default_rng(0))
+    [weights] = Images(300, 3).weights()
     return labels, probabilities, np.vstack([np.ones((1, 300), dtype=np.float32), weights])
 
 

@@ -9,7 +9,8 @@ from sklearn import metrics as sk
 
 from analysis.results import MORE
 from analysis.statistics import metrics
-from analysis.statistics.scores import group_scores, score
+from analysis.statistics.scores import score
+from analysis.statistics.within_groups import group_scores
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")

@@ -5,18 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from simulation import TRUTH, experiments
+from simulation import IMAGES, TRUTH, experiments
 from statsmodels.stats.proportion import proportion_confint
 
 from analysis.statistics import metrics
-from analysis.statistics.intervals import (
-    image_weights,
-    mean_interval,
-    metric_interval,
-    over_images_and_seeds,
-    resampled_confusions,
-    wilson,
-)
+from analysis.statistics.intervals import mean_interval, wilson
+from analysis.statistics.sampling import Images, metric_spread, resampled_confusions
 from fer_tune.errors import UserError
 
 
@@ -58,7 +52,7 @@ def test_every_seed_sees_the_same_resampled_images() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 200)
     predicted = np.tile(rng.integers(0, 3, 200), (2, 1))
-    found = resampled_confusions(labels, predicted, 3, 300, rng)
+    found = resampled_confusions(labels, predicted, 3, Images(200, 300))
     assert found.shape == (300, 2, 3, 3)
     assert (found[:, 0] == found[:, 1]).all()
     assert (found.sum((2, 3)) == 200).all()
@@ -70,7 +64,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(seeds: int, spread: floa
     rng = np.random.default_rng(seeds)
     held: list[bool] = []
     for [(observed, resampled)] in experiments(1200, [(seeds, spread)], rng):
-        _, low, high = over_images_and_seeds(observed, resampled, rng)
+        low, high = Images(IMAGES, rng_seed=len(held)).spread(observed, resampled).interval()
         held += list((low <= TRUTH) & (high >= TRUTH))
     assert 0.93 <= np.mean(held) <= 0.97
 
@@ -79,7 +73,7 @@ def test_seeds_that_do_not_differ_cost_no_coverage() -> None:
     rng = np.random.default_rng(2)
     held: list[bool] = []
     for [(observed, resampled)] in experiments(600, [(3, 0.0)], rng):
-        _, low, high = over_images_and_seeds(observed, resampled, rng)
+        low, high = Images(IMAGES, rng_seed=len(held)).spread(observed, resampled).interval()
         held += list((low <= TRUTH) & (high >= TRUTH))
     assert np.mean(held) >= 0.93  # a spread that is none is still estimated, so they may hold more than 97 %
 
@@ -97,13 +91,14 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     rng = np.random.default_rng(3)
     labels, predicted = rng.integers(0, 4, 100), rng.integers(0, 4, (3, 100))
     confusions = np.stack([metrics.confusion_matrix(labels, row, 4) for row in predicted])
-    draws = [resampled_confusions(labels, predicted, 4, 100, np.random.default_rng(9)) for _ in range(2)]
-    first, second = (metric_interval(metrics.macro_f1, confusions, draw, seed=2) for draw in draws)
-    assert first == second
+    drawn = [Images(100, 100, 9) for _ in range(2)]
+    counts = [resampled_confusions(labels, predicted, 4, each) for each in drawn]
+    first, second = (metric_spread(metrics.macro_f1, confusions, *each) for each in zip(counts, drawn, strict=True))
+    assert first.interval() == second.interval()
 
 
 def test_image_weights_are_the_same_draws_for_the_same_generator_and_sum_to_the_images() -> None:
-    first, second = (list(image_weights(40, 600, np.random.default_rng(3))) for _ in range(2))
+    first, second = (list(Images(40, 600, 3).weights()) for _ in range(2))
     assert [len(block) for block in first] == [250, 250, 100]
     assert all((a == b).all() for a, b in zip(first, second, strict=True))
     assert all((block.sum(1) == 40).all() for block in first)

@@ -60,9 +60,9 @@ def against(facts: Facts, pictures: list[Picture]) -> list[Section]:
         Column("macro F1", "right"),
         Column("P(winner better)", "right"),
         Column("p", "right"),
-        Column("McNemar’s p (only winner right : only other)", "right", label="McNemar"),
+        Column("p of these trained models (only winner right : only other)", "right", label="trained models"),
     ]
-    cells = ("against", "difference", "macro_f1", "probability", "p", "mcnemar")
+    cells = ("against", "difference", "macro_f1", "probability", "p", "trained")
     words = f"Differences in points, winner less the other, with 95 % intervals. {facts.versus_method}"
     blocks: list[Block] = [
         quiet(words),

@@ -29,7 +29,7 @@ def held_out(facts: Facts, pictures: list[Picture]) -> list[Section]:
         return []
     views = (
         "With several views of each image, and as one classifier that averages the seeds' probabilities (its interval "
-        "is Wilson's, for new images only)."
+        f"is for new {'groups' if test.groups_sampled > 1 else 'images'} only)."
     )
     seeds = count(len(test.seeds), "seed")
     confusion = (
