@@ -80,7 +80,6 @@ def trained(config: TrialConfig, data: PreparedDataset) -> dict[str, Any]:
         **{name: getattr(config, name) for name in ("freeze_depth", "layer_decay", "seed")},
         "predicted": "".join(map(str, found.argmax(1))),
         "best_epoch": outcome.best_epoch,
-        "trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "peak_memory_mib": max(epoch["peak_memory_mib"] for epoch in outcome.history),
         "seconds": float(np.median([epoch["steps_seconds"] + epoch["data_seconds"] for epoch in outcome.history])),
     }
