@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from typing_extensions import Doc
 
 from fer_tune.door import GaveUpError, Interrupted, checked, door
@@ -210,6 +210,12 @@ def search(
     grace_period: Annotated[int, Doc("Epochs before a trial may be stopped."), Ge(1)] = 2,
     reduction_factor: Annotated[int, Doc("ASHA lets one in so many go on at each rung."), Ge(2)] = 3,
     brackets: Annotated[int, Doc("Of ASHA; each starts to stop trials later than the last."), Ge(1)] = 1,
+    random_share: Annotated[
+        float,
+        Doc("Of the drawn trials, that are drawn at random and never stopped: what tells which settings matter."),
+        Ge(0),
+        Le(1),
+    ] = 0.0,
     target: Annotated[
         float | None, Doc("End the search once a trial is as good, by what it is judged by: 0.65 is 65 %."), Ge(0)
     ] = None,

@@ -27,6 +27,12 @@ TrainedOn = Literal["train", "train+val"]
 SEARCHED = "searched"
 """Origin of a trial whose settings the search drew itself."""
 
+RANDOM = "random"
+"""Origin of a trial whose settings were drawn at random, whatever the sampler, and which is not stopped early."""
+
+DRAWN = (SEARCHED, RANDOM)
+"""Origins of trials whose settings the search drew; any other is the name of what was tried first."""
+
 METRICS: tuple[str, ...] = (
     "train_loss",
     "train_accuracy",
@@ -69,7 +75,7 @@ EPOCH_COLUMNS: dict[str, pa.DataType] = {
 TRIAL_COLUMNS: dict[str, pa.DataType] = {
     "trial_id": pa.string(),
     "backbone": pa.string(),
-    "origin": pa.string(),  # `SEARCHED`, or the name of the configuration that was tried first
+    "origin": pa.string(),  # `SEARCHED`, `RANDOM`, or the name of the configuration that was tried first
     "status": pa.string(),  # a `Status`
     "epochs": pa.int32(),  # epochs trained
     "best_epoch": pa.int32(),  # 1-based, by what the search is for; the metrics below are those of this epoch
@@ -146,6 +152,7 @@ class SearchSettings(BaseModel):
     grace_period: int = 1  # epochs before a trial may be stopped
     reduction_factor: int = 3
     brackets: int = 1  # of ASHA
+    random_share: float = 0.0  # of the drawn trials, that are drawn at random and trained to their end
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
     workers_per_trial: int = 1

@@ -13,7 +13,7 @@ from analysis.figures.style import INK, PALE, PALETTE, QUIET, style
 from analysis.results import ClassScores, GroupScore, Versus
 from analysis.run.predictions import Predictions
 from analysis.statistics.probabilistic import BINS, confidence_gaps
-from fer_tune.run_folder import SEARCHED
+from fer_tune.run_folder import DRAWN
 
 
 def confusion(counts: NDArray[Any], classes: list[str]) -> Figure:
@@ -136,7 +136,7 @@ def differences(pairs: list[Versus]) -> Figure:
             where = (100 * pair.difference, place)
             axes.annotate(text, where, (0, 9), textcoords="offset points", ha="center", color=INK)
         axes.axvline(0, color=INK, linewidth=1)
-        names = [pair.second_origin if pair.second_origin != SEARCHED else pair.second for pair in reversed(pairs)]
+        names = [pair.second_origin if pair.second_origin not in DRAWN else pair.second for pair in reversed(pairs)]
         axes.set_yticks(range(len(pairs)), [f"against\n{name}" for name in names])
         axes.set_ylim(-0.6, len(pairs) - 0.3)
         axes.margins(x=0.12)

@@ -12,7 +12,7 @@ from analysis.trials.pareto import MEANINGS
 from analysis.words import count, full, mean_sd, percent, points, span, told, unit
 from fer_tune.errors import UserError
 from fer_tune.objectives import ACCURACY, Aim
-from fer_tune.run_folder import SEARCHED, RefitResult
+from fer_tune.run_folder import DRAWN, SEARCHED, RefitResult
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _of_groups(test: TestResult) -> str:
 
 def found_as(run: RunRecord, origin: str) -> str:
     """Return where a configuration is from, in words."""
-    if origin == SEARCHED:
+    if origin in DRAWN:
         return SEARCHED
     known = "as published" if origin in run.published_names else "taken over from an earlier search"
     return f"{known} ({origin})"

@@ -62,6 +62,7 @@ class SearchOptions:
     grace_period: int = 2
     reduction_factor: int = 3
     brackets: int = 1
+    random_share: float = 0.0
     target: float | None = None  # of the first objective
     published: bool = True
     warm_start: Path | None = None  # an earlier run

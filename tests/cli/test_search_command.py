@@ -92,6 +92,7 @@ BASE = ("search", "--data", "d", "--backbone", "cnn_simpler")
         (("--grace-period", "4"), "grace_period", 4),
         (("--reduction-factor", "2"), "reduction_factor", 2),
         (("--brackets", "2"), "brackets", 2),
+        (("--random-share", "0.25"), "random_share", 0.25),
         (("--sampler", "random"), "sampler", "random"),
         (("--sampler", "cmaes"), "sampler", "cmaes"),
         (("--sampler", "grid"), "sampler", "grid"),

@@ -70,8 +70,19 @@ def check_sampler(options: SearchOptions, spaces: dict[str, SearchSpace]) -> Non
     """Refuse a sampler that can do nothing with a space.
 
     Raises:
-        UserError: a grid far larger than the number of trials; CMA-ES without a range that always applies.
+        UserError: a grid far larger than the number of trials; CMA-ES without a range that always applies; a random
+            share of a grid.
     """
+    if options.random_share and options.sampler == "grid":
+        raise UserError(
+            f"--random-share {options.random_share:g}: --sampler grid tries every combination, and draws none at "
+            "random; leave it out, or use another sampler"
+        )
+    if options.random_share and (options.sampler, options.scheduler) == ("random", "none"):
+        raise UserError(
+            f"--random-share {options.random_share:g}: with --sampler random and --scheduler none every trial is drawn "
+            "at random and trained to its end; leave it out"
+        )
     for name, space in spaces.items():
         if options.sampler == "cmaes" and not lasting_ranges(space):
             raise UserError(

@@ -12,6 +12,7 @@ import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import optuna
 from optuna.storages import JournalStorage
@@ -29,7 +30,7 @@ from fer_tune.search.proposing.grid import LOST, grid_trials
 from fer_tune.search.proposing.objectives import told, value_of
 from fer_tune.search.proposing.optuna_internals import mark, report
 from fer_tune.search.proposing.samplers import blind_trials, make_sampler
-from fer_tune.search.spaces.space import AGAIN, SearchSpace, origin
+from fer_tune.search.spaces.space import AGAIN, SearchSpace, drawn_at_random, origin, was_drawn
 from fer_tune.storage.moved import where_now
 
 
@@ -92,6 +93,7 @@ class StudySearcher(Searcher):
         room: what says when to suggest one more, where the number of trials side by side follows the cluster.
         aim: what trials are judged by.
         planned: backbone -> most trials, in place of ``trials``.
+        random_share: share of the drawn trials that are drawn at random, whatever the sampler.
         retried: backbone -> trials that failed before a resume, whose settings are tried again after it.
         resuming: the studies are there, and `restore` will be called.
     """
@@ -111,6 +113,7 @@ class StudySearcher(Searcher):
         *,
         aim: Aim = ACCURACY,
         planned: Mapping[str, int] | None = None,
+        random_share: float = 0.0,
         retried: Mapping[str, Sequence[str]] | None = None,
         resuming: bool = False,
     ) -> None:
@@ -120,6 +123,7 @@ class StudySearcher(Searcher):
         self._spaces, self._epochs, self._seed, self._run = spaces, epochs, seed, run
         self._trials = dict(planned) if planned else planned_trials(spaces, first, trials, sampler)
         self._retried = dict(retried or {})
+        self._random_share = random_share
         self._room = room
         blind = blind_trials(sampler)  # and those that are tried first, as they are known
         self._blind = {
@@ -147,12 +151,31 @@ class StudySearcher(Searcher):
         backbone = self._turn(open_ones)
         if self._room and not self._room.take(blind=self._suggested[backbone] < self._blind[backbone]):
             return None
-        trial = self._study(backbone).ask()
-        settings = self._spaces[backbone].suggest(trial)
+        trial, settings = self._next_trial(backbone)
         trial.set_user_attr("trial_id", trial_id)
         self._suggested[backbone] += 1
         self._numbers[trial_id] = (backbone, trial.number)
         return {**settings, "backbone": backbone, "epochs": self._epochs, "seed": self._seed, "origin": origin(trial)}
+
+    def _next_trial(self, backbone: str) -> tuple[optuna.Trial, dict[str, Any]]:
+        """Ask the study for a trial and its settings; where it is one of the random share, not of its sampler.
+
+        They are spread evenly over the drawn trials, so that no result has a say in which these are.
+        """
+        study, space = self._study(backbone), self._spaces[backbone]
+        drawn = sum(was_drawn(trial) for trial in study.get_trials(deepcopy=False))
+        usual = study.sampler
+        # the rounding is that of the share's decimals: 0.2 of five is one, not 0.9999999
+        at_random = math.floor((drawn + 1) * self._random_share + 1e-9) > math.floor(drawn * self._random_share + 1e-9)
+        try:
+            if at_random:
+                study.sampler = optuna.samplers.RandomSampler(seed=crc32(f"{self._seed} {backbone} {drawn}".encode()))
+            trial = study.ask()
+            if at_random:
+                drawn_at_random(trial)
+            return trial, space.suggest(trial)
+        finally:
+            study.sampler = usual
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Report an epoch to the study, once."""

@@ -92,6 +92,7 @@ def _settings(name: str, plan: Plan, resources: Resources, wandb: Mode) -> Searc
         grace_period=options.grace_period,
         reduction_factor=options.reduction_factor,
         brackets=options.brackets,
+        random_share=options.random_share,
         cpus_per_trial=resources.cpus,
         gpus_per_trial=resources.gpus,
         workers_per_trial=resources.workers,

@@ -77,6 +77,7 @@ def new_tuner(run: RunFolder, settings: SearchSettings, setup: TrialSetup, *, re
         room,
         aim=settings.aim,
         planned=settings.planned,
+        random_share=settings.random_share,
         retried=settings.retried,
         resuming=resuming,
     )

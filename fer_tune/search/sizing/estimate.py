@@ -150,7 +150,8 @@ def expected_epochs(options: SearchOptions) -> float:
         return float(options.epochs)
     grace, factor = options.grace_period, options.reduction_factor
     shares = BackboneASHA(options.backbones, options.epochs, grace, factor, options.brackets).shares()
-    return sum(share * _halved(options, grace * factor**index) for index, share in enumerate(shares))
+    halved = sum(share * _halved(options, grace * factor**index) for index, share in enumerate(shares))
+    return options.random_share * options.epochs + (1 - options.random_share) * halved  # those are not stopped
 
 
 def _halved(options: SearchOptions, first: int) -> float:

@@ -90,7 +90,9 @@ def _why_so_long(estimate: Estimate) -> str:
     return (
         f"{estimate.epochs:.1f} of {options.epochs} per trial on average: "
         f"ASHA lets one in {options.reduction_factor} go on after {min(options.grace_period, options.epochs)}, "
-        "and so forth" + (f"; later in {options.brackets - 1} of its brackets" if options.brackets > 1 else "")
+        "and so forth"
+        + (f"; later in {options.brackets - 1} of its brackets" if options.brackets > 1 else "")
+        + (f"; {options.random_share:.0%} of them at random and to the end" if options.random_share else "")
     )
 
 

@@ -23,7 +23,7 @@ import optuna
 from pydantic import BaseModel, ConfigDict
 
 from fer_tune.config import TrialConfig
-from fer_tune.run_folder import SEARCHED, Candidate, Published
+from fer_tune.run_folder import DRAWN, RANDOM, SEARCHED, Candidate, Published
 from fer_tune.search.spaces.faults import SET_BY_THE_SEARCH
 from fer_tune.search.spaces.parameter import Parameter
 
@@ -202,6 +202,19 @@ class SearchSpace(BaseModel):
         return ordered
 
 
+def drawn_at_random(trial: optuna.Trial) -> bool:
+    """Put on record that a new trial was drawn at random, and return True; False where it was told what to try."""
+    if trial.user_attrs.keys() & {_ORIGIN, _SETTINGS, AGAIN}:
+        return False
+    trial.set_user_attr(_ORIGIN, RANDOM)
+    return True
+
+
+def was_drawn(trial: optuna.trial.FrozenTrial) -> bool:
+    """Return whether a trial's settings were drawn, not told or tried again."""
+    return origin(trial) in DRAWN and not trial.user_attrs.keys() & {_SETTINGS, AGAIN}
+
+
 def origin(trial: optuna.trial.BaseTrial) -> str:
-    """Return the name of the published configuration that ``trial`` was enqueued for, or `SEARCHED`."""
+    """Return the name of the published configuration that ``trial`` was enqueued for, `SEARCHED` or `RANDOM`."""
     return str(trial.user_attrs.get(_ORIGIN, SEARCHED))

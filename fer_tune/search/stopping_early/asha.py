@@ -9,7 +9,7 @@ import numpy as np
 from ray.tune.schedulers import TrialScheduler
 
 from fer_tune.objectives import ACCURACY, Aim
-from fer_tune.search.stopping_early.fresh import FreshProcesses
+from fer_tune.search.stopping_early.fresh import FreshProcesses, to_its_end
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
@@ -125,7 +125,8 @@ class BackboneASHA(FreshProcesses):
         if "epoch" not in result or self._aim.best not in result:
             return False
         value = self._aim.signed(float(result[self._aim.best]))
-        return self._bracket(trial).stops(trial.trial_id, int(result["epoch"]), value)
+        stops = self._bracket(trial).stops(trial.trial_id, int(result["epoch"]), value)
+        return stops and not to_its_end(trial)
 
     def _bracket(self, trial: Trial) -> Bracket:
         backbone = trial.config["backbone"]

@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.schedulers import FIFOScheduler
 
 from fer_tune.ray_internals import at_home, retire
+from fer_tune.run_folder import RANDOM
 from fer_tune.training.memory.leftover import WORN_OUT
 
 if TYPE_CHECKING:
     from ray.tune import PlacementGroupFactory
     from ray.tune.execution.tune_controller import TuneController
     from ray.tune.experiment import Trial
+
+
+def to_its_end(trial: Trial) -> bool:
+    """Return whether a trial is never stopped: those drawn at random tell what settings do to the end of training."""
+    return bool(trial.config.get("origin") == RANDOM)
 
 
 class FreshProcesses(FIFOScheduler):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.schedulers import TrialScheduler
 
 from fer_tune.objectives import ACCURACY, Aim
-from fer_tune.search.stopping_early.fresh import FreshProcesses
+from fer_tune.search.stopping_early.fresh import FreshProcesses, to_its_end
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
@@ -50,7 +50,8 @@ class BackboneMedian(FreshProcesses):
             for name, epochs in trials.items()
             if name != trial.trial_id and max(epochs) >= epoch
         ]
-        if len(means) < NEEDED or self._aim.signed(float(result[self._aim.best])) >= statistics.median(means):
+        best = self._aim.signed(float(result[self._aim.best]))
+        if to_its_end(trial) or len(means) < NEEDED or best >= statistics.median(means):
             return TrialScheduler.CONTINUE
         return TrialScheduler.STOP
 

@@ -88,6 +88,11 @@ def test_a_grid_far_larger_than_the_search_is_refused_with_its_size():
 
 def test_cmaes_needs_a_range_that_always_applies():
     check_sampler(options(sampler="cmaes"), space(**RATE, **CHOICES))
+    check_sampler(options(sampler="random", random_share=0.5), space(**RATE))
+    for given, why in ((("grid", "asha"), "tries every combination"), (("random", "none"), "every trial is drawn at")):
+        asked = options(sampler=given[0], scheduler=given[1], random_share=0.5)
+        with pytest.raises(UserError, match=f"--random-share 0.5: .*{why}"):
+            check_sampler(asked, space(**RATE))
     with pytest.raises(UserError, match="the space of cnn_simpler has no range that every trial draws from"):
         check_sampler(options(sampler="cmaes"), space(**CHOICES))
 

@@ -74,6 +74,40 @@ def test_published_configurations_come_first_and_as_published(tmp_path):
     assert search.suggest("b")["origin"] == "searched"
 
 
+def with_random_share(tmp_path, share, trials=12, published=()) -> StudySearcher:
+    spaces = {"cnn_residual": from_resolved(SPACE)}
+    first = {"cnn_residual": list(published)}
+    return StudySearcher(spaces, first, trials, 5, 0, RunFolder(tmp_path), random_share=share)
+
+
+def test_a_share_of_the_drawn_trials_is_drawn_at_random_and_says_so(tmp_path):
+    search = with_random_share(tmp_path, 0.25, trials=13, published=[PAPER])
+    origins = [search.suggest(str(number))["origin"] for number in range(13)]
+    assert origins == ["paper/net", *(["searched"] * 3 + ["random"]) * 3]  # spread evenly, whatever the results
+    kept = [trial.user_attrs.get("origin") for trial in study(tmp_path).trials]
+    assert kept.count("random") == 3
+
+
+def test_the_random_share_learns_nothing_from_results(tmp_path):
+    search = with_random_share(tmp_path, 0.5, trials=60)
+    rates = {"searched": [], "random": []}
+    for number in range(60):
+        given = search.suggest(str(number))
+        near = -abs(math.log10(given["learning_rate"]) + 1.2)  # good close to the upper end
+        search.on_trial_complete(str(number), result(5, 0.9 + 0.2 * near, finished=True))
+        if number >= 20:
+            rates[given["origin"]].append(math.log10(given["learning_rate"]))
+    spread = {name: max(values) - min(values) for name, values in rates.items()}
+    mean = {name: sum(values) / len(values) for name, values in rates.items()}
+    assert spread["random"] > 2
+    assert mean["random"] < mean["searched"] - 0.4  # the sampler has moved up, the random share has not
+
+
+def test_without_a_random_share_every_trial_is_the_samplers(tmp_path):
+    search = with_random_share(tmp_path, 0.0)
+    assert {search.suggest(str(number))["origin"] for number in range(12)} == {"searched"}
+
+
 def test_backbones_take_turns_with_a_study_each(tmp_path):
     search = searcher(tmp_path, trials=2, backbones=("cnn_residual", "cnn_baseline"))
     names = [search.suggest(str(index))["backbone"] for index in range(4)]

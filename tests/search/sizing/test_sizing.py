@@ -49,6 +49,7 @@ def made(resources: Resources = Resources(1, 0, 1, 2), *costs: BackboneCost, **g
         ({"grace_period": 20}, 12),
         ({"epochs": 1}, 1),
         ({"scheduler": "median"}, 12),
+        ({"random_share": 0.25}, 0.25 * 12 + 0.75 * 4),  # a quarter is never stopped
         ({"brackets": 2}, (4 * math.e**2 + (6 + 6 / 3) * math.e) / (math.e**2 + math.e)),  # rungs at 2 and 6; at 6
     ],
 )

@@ -11,6 +11,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from fer_tune.objectives import ACCURACY, OBJECTIVES
 from fer_tune.search.stopping_early.asha import BackboneASHA
+from fer_tune.search.stopping_early.median import BackboneMedian
 from fer_tune.search.stopping_early.resumable import KeepScheduler
 
 
@@ -33,6 +34,21 @@ def test_a_poor_trial_is_stopped_at_a_rung_and_a_good_one_goes_on():
     assert report(asha, "poor", 1, 0.20) == TrialScheduler.STOP
     assert report(asha, "good", 1, 0.50) == TrialScheduler.CONTINUE
     assert report(asha, "good", 2, 0.10) == TrialScheduler.CONTINUE  # epoch 2 is no rung
+
+
+@pytest.mark.parametrize("kind", [lambda: scheduler(), lambda: BackboneMedian(1)])
+def test_what_was_drawn_at_random_is_never_stopped_but_compared_with(kind):
+    made = kind()
+
+    def told(name, value, origin="searched"):
+        trial = SimpleNamespace(trial_id=name, config={"backbone": "a", "origin": origin})
+        made.on_trial_add(None, trial)
+        return made.on_trial_result(None, trial, {"epoch": 1, ACCURACY.best: value, ACCURACY.column: value})
+
+    for index in range(6):
+        told(f"t{index}", 0.30 + index / 100, origin="random")
+    assert told("poor", 0.20) == TrialScheduler.STOP
+    assert told("worse", 0.10, origin="random") == TrialScheduler.CONTINUE
 
 
 def test_of_losses_it_keeps_the_smaller():
