@@ -172,7 +172,7 @@ def _train(
     file = run.folder.refit_file if isinstance(plan, RefitPlan) else run.folder.final_file
     try:
         with (
-            ray_session() as joined,
+            ray_session(gpus=gpus) as joined,
             as_ctrl_c(),  # after Ray's start, which sets a handler of SIGTERM that prints a stack
             closing(Session(run.folder.path, run.settings.wandb)) as recording,
         ):

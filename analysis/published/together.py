@@ -30,7 +30,7 @@ def train_together(
     from fer_tune.search.cluster.hardware import Resources
     from fer_tune.search.cluster.ray_session import ray_session
 
-    with ray_session() as joined:
+    with ray_session(gpus=gpus) as joined:
         each = Resources.choose(cpus, gpus, 1, None, joined=joined)
         task = ray.remote(num_cpus=each.cpus, num_gpus=each.gpus, max_retries=ATTEMPTS)(_train)
         device, threads = "cuda" if each.gpus else "cpu", max(1, int(each.cpus))

@@ -320,6 +320,11 @@ class RayPool:
         threads = max(1, round(cpus))
 
         def remote(task: RefitTask) -> RefitResult:
+            import torch
+
+            from fer_tune.training.memory.gpu_share import hold_to_share
+
+            hold_to_share(gpus, torch.device(device))
             call = train_one_away if task.store else train_one
             return call(task, data, train=train, device=device, threads=threads)
 

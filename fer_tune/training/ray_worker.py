@@ -32,6 +32,7 @@ from fer_tune.training import checkpoint
 from fer_tune.training.failures import gravest, verdict
 from fer_tune.training.footprint import footprint
 from fer_tune.training.loop import train
+from fer_tune.training.memory.gpu_share import hold_to_share
 from fer_tune.training.memory.leftover import WORN_OUT, clean_up, default_bound, worn_out
 
 _TRIED = "tried_again"
@@ -121,6 +122,7 @@ def _train_worker(arguments: dict[str, Any]) -> None:
     torch.set_num_threads(max(1, int(setup.cpus)))
     config = trial_config(arguments["config"])
     data, device = PreparedDataset.open(setup.dataset), get_device()
+    hold_to_share(setup.gpus, device)
     extra: dict[str, Any] = dict(arguments["extra"])
     if setup.measure and not (group and dist.get_rank()):
         extra |= footprint(config, data.card, device)

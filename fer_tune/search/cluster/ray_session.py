@@ -6,13 +6,14 @@ import logging
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import ray
 
 from fer_tune.errors import UserError
 from fer_tune.ray_internals import NICENESS
+from fer_tune.search.cluster.gpu_sharing import gpu_sharing
 from fer_tune.search.cluster.ray_start import start_ray
 from fer_tune.training.memory.allocator import allocator_environment
 
@@ -33,7 +34,7 @@ _WORKERS = {
 
 
 @contextmanager
-def ray_session(*, dashboard: bool = False) -> Iterator[bool]:
+def ray_session(*, dashboard: bool = False, gpus: float | None = None) -> Iterator[bool]:
     """Connect to Ray for the length of the block; a Ray that is already connected is used and left as it is.
 
     With ``RAY_ADDRESS`` set, as it is inside a job of ``ray job submit``, that cluster is joined.  Otherwise Ray
@@ -43,6 +44,7 @@ def ray_session(*, dashboard: bool = False) -> Iterator[bool]:
     Args:
         dashboard: start Ray's dashboard as well; worker groups need it, or stopped trials leak their placement
             group (measured with Ray 2.60).
+        gpus: of one trial; where that is a part of one, trials on this machine share it, see `gpu_sharing`.
 
     Raises:
         UserError: the cluster does not answer or refuses the token, or has no dashboard where one is needed; this
@@ -77,8 +79,11 @@ def ray_session(*, dashboard: bool = False) -> Iterator[bool]:
             # `ray start` of this user.
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         os.environ.setdefault(NICENESS, "0")
-        start_ray(dashboard=dashboard, runtime_env=runtime_env)
-    try:
-        yield bool(address)
-    finally:
-        ray.shutdown()
+    with ExitStack() as sharing:
+        if not address:
+            runtime_env["env_vars"] |= sharing.enter_context(gpu_sharing(gpus))
+            start_ray(dashboard=dashboard, runtime_env=runtime_env)
+        try:
+            yield bool(address)
+        finally:
+            ray.shutdown()

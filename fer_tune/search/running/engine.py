@@ -57,7 +57,7 @@ def search(options: SearchOptions) -> Ended:
     run = _new_run_folder(options, plan.data)
     if output() == "text" and plan.told:
         print(*plan.told, sep="\n", file=sys.stderr)
-    with ray_session(dashboard=options.workers_per_trial > 1) as joined:
+    with ray_session(dashboard=options.workers_per_trial > 1, gpus=options.gpus_per_trial) as joined:
         settings = _settings(run.name, plan, plan.resources(joined=joined), wandb)
         _look_for_room(run, settings, joined=joined)
         check_shared(run, settings.node_labels)
@@ -122,7 +122,8 @@ def resume(address: Path | str, asked: ResumeOptions = NOTHING) -> Ended:
     before = run.settings()
     settings = extended(run, before, asked)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with ray_session(dashboard=settings.workers_per_trial > 1) as joined:
+    gpus = settings.gpus_per_trial if asked.gpus_per_trial is None else asked.gpus_per_trial
+    with ray_session(dashboard=settings.workers_per_trial > 1, gpus=gpus) as joined:
         settings = with_resources(settings, asked, joined=joined, before=before)
         if ended(run) < settings.total:
             _look_for_room(run, settings, joined=joined)
