@@ -98,7 +98,7 @@ class Evaluation:
         self._dtype = judging_dtype(config.precision, device)
         self.size = EVALUATION_BATCH if device.type == "cpu" else max(1, config.batch_size // world)
         self._meter = Meter(classes, device, len(batches))
-        against = reason_against(device, world, batches.resident)
+        against = reason_against(device, world)
         self._run = Captured(
             self._judge, None, self._snapshot, CudaGraphs(device) if against is None else None, refusal=against or ""
         )
@@ -122,17 +122,17 @@ class Evaluation:
         self._model.eval()
         self._meter.clear()
         for drawn in self._batches.in_order(self.size, self._rank, self._world):
-            self._run(drawn.chosen)
+            self._run(drawn.chosen, drawn.pixels)
             yield
 
     def release(self) -> None:
         """Give up what is captured, and its memory."""
         self._run.release()
 
-    def _judge(self, chosen: Tensor) -> None:
-        """Count the images ``chosen``, (B,) int64 places in the split."""
+    def _judge(self, chosen: Tensor, pixels: Tensor | None) -> None:
+        """Count the images ``chosen``, see `Drawn`."""
         with torch.no_grad():
-            images, labels, *_ = self._batches.made(Drawn(chosen))
+            images, labels, *_ = self._batches.made(Drawn(chosen, pixels=pixels))
             with autocast(self._dtype, self._device):
                 logits = self._model(images)
             logits = logits.float()

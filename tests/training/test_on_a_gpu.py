@@ -224,3 +224,14 @@ def test_what_is_recorded_is_what_the_saved_weights_reach(tiny, tmp_path, precis
     model = load_model(settings, tiny.card, tmp_path / "best.safetensors", GPU)
     found = predict(model, tiny.val(), tiny.card, GPU, precision=precision).argmax(1)
     assert (found == tiny.val().labels).mean() == pytest.approx(last["best_val_accuracy"], abs=1.5 / len(found))
+
+
+@pytest.mark.parametrize("settings", [{}, {"mixup": 0.4, "cutmix": 1.0}], ids=str)
+def test_images_that_do_not_fit_on_the_gpu_are_sent_and_steps_captured(tiny, tmp_path, monkeypatch, settings):
+    here = train(config(**settings), tiny, tmp_path / "here", device=GPU).history
+    monkeypatch.setattr("fer_tune.data.batching.batches._has_room", lambda device, size: False)
+    sent = train(config(**settings), tiny, tmp_path / "sent", device=GPU).history
+    assert sent[-1]["computed_in"].endswith("; steps captured")
+    for ours, expected in zip(sent, here, strict=True):
+        assert ours["train_loss"] == pytest.approx(expected["train_loss"], rel=0.05)
+        assert ours["val_loss"] == pytest.approx(expected["val_loss"], rel=0.1)

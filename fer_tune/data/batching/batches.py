@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from fer_tune.data.batching import augmentation, mixing
-from fer_tune.data.batching.augmentation import Augmentation
 from fer_tune.data.batching.drawn import Drawn
+from fer_tune.data.batching.feed import Feed
 from fer_tune.data.batching.resizing import resize
 from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.prepared.store import Split
@@ -37,7 +37,8 @@ class Batches:
     """One split on one device.
 
     On a CPU the images stay in the memory map, shared by every process of the machine; on an accelerator they are
-    copied there once, as uint8, or batch by batch where they would take more than a quarter of its free memory.
+    copied there once, as uint8, or batch by batch, ahead of time, where they would take more than a quarter of its free
+    memory (see `fer_tune.data.batching.feed`).
 
     What is drawn depends on ``(seed, epoch)`` alone and is drawn for the whole batch before a rank takes its part, so
     the images are the same for any number of workers and after a resume.
@@ -92,7 +93,7 @@ class Batches:
 
     @property
     def resident(self) -> bool:
-        """Whether the images are on the device, so that making a batch waits for nothing."""
+        """Whether the images are on the device; else each batch is sent there."""
         return self._images.device.type == self._device.type
 
     def drawn(
@@ -118,6 +119,22 @@ class Batches:
                 of its images too, which may be other ranks' images.
             mixup, cutmix: alphas, 0 is off (see :func:`fer_tune.data.batching.mixing.draw`).
         """
+        found = self._drawn(batch_size, strength, seed, epoch, rank, world, mixup, cutmix)
+        yield from found if self.resident else Feed(self._images, self._device)(found)
+
+    def _drawn(
+        self,
+        batch_size: int,
+        strength: float,
+        seed: int,
+        epoch: int,
+        rank: int,
+        world: int,
+        mixup: float,
+        cutmix: float,
+    ) -> Iterator[Drawn]:
+        """Draw as :meth:`drawn`; places are where the images are."""
+        place = self._images.device
         host = torch.Generator().manual_seed(_mix(seed, epoch, 0))
         if self._sampling is None:
             order = torch.randperm(len(self), generator=host)
@@ -125,7 +142,7 @@ class Batches:
             order = torch.multinomial(self._sampling, len(self), replacement=True, generator=host)
         order = order[: self.steps(batch_size) * batch_size]
         voted = self._votes_drawn(order, _mix(seed, epoch, 3))
-        order = order.to(self._device)
+        order = order.to(place)
         drawn = torch.Generator(self._device).manual_seed(_mix(seed, epoch, 1))
         parameters = None
         if strength > 0:  # for all batches at once: it is some sixty small operations, of however many images
@@ -141,16 +158,16 @@ class Batches:
         host = torch.Generator().manual_seed(_mix(seed, epoch, 2))
         counts = [len(order[batch]) for batch in batches]
         mixed = [mixing.draw(count, *self._shape, mixup, cutmix, host) for count in counts]
-        partners = torch.cat([one.partner for one in mixed]).to(self._device)
+        partners = torch.cat([one.partner for one in mixed]).to(place)
         blends = mixing.on_device(mixed, self._device)
         for number, batch in enumerate(batches):
             chosen, how, partner = order[batch], parameters and parameters[batch], partners[batch]
             seen = None if voted is None else voted[batch]
             if world > 1:
-                own = torch.arange(rank, len(chosen), world, device=self._device)
+                own = torch.arange(rank, len(chosen), world, device=place)
                 both = torch.cat([own, partner[own]])
                 chosen, how, seen = chosen[both], how and how[both], None if seen is None else seen[both]
-                partner = torch.arange(len(own), len(both), device=self._device)
+                partner = torch.arange(len(own), len(both), device=place)
             yield Drawn.of(chosen, how, partner, blends[number], seen)
 
     def _votes_drawn(self, order: Tensor, seed: int) -> Tensor | None:
@@ -161,8 +178,8 @@ class Batches:
         return torch.multinomial(self._odds[order], 1, generator=host).squeeze(1).to(self._device)
 
     def made(self, drawn: Drawn) -> Batch:
-        """Make a batch on the device; where the images are `resident`, nothing is read back and nothing waits."""
-        images, labels = self._made(drawn.chosen, drawn.augmentation), self._labels.index_select(0, drawn.chosen)
+        """Make a batch on the device; nothing is read back and nothing waits."""
+        images, labels = self._made(drawn), self._labels.index_select(0, drawn.chosen)
         targets = labels if drawn.voted is None else drawn.voted
         if self._shares is not None:
             targets = self._shares.index_select(0, drawn.chosen)
@@ -189,12 +206,15 @@ class Batches:
 
     def in_order(self, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[Drawn]:
         """Yield what :meth:`made` makes the batches of :meth:`evaluation` of."""
-        for chosen in torch.arange(rank, len(self), world, device=self._device).split(batch_size):
-            yield Drawn.of(chosen, None)
+        places = torch.arange(rank, len(self), world, device=self._images.device).split(batch_size)
+        found = (Drawn.of(chosen, None) for chosen in places)
+        yield from found if self.resident else Feed(self._images, self._device)(found)
 
-    def _made(self, chosen: Tensor, parameters: Augmentation | None) -> Tensor:
-        """Gather the images ``chosen``, augment, resize and normalise them: (B, C, H, W) float32, channels last."""
-        images = self._images.index_select(0, chosen.to(self._images.device)).to(self._device)
+    def _made(self, drawn: Drawn) -> Tensor:
+        """Gather the images, augment, resize and normalise them: (G, C, H, W) float32, channels last."""
+        parameters, images = drawn.augmentation, drawn.pixels
+        if images is None:
+            images = self._images.index_select(0, drawn.chosen)
         images = images.permute(0, 3, 1, 2).float().div_(255)  # NHWC in memory: channels last as it is
         if parameters is not None:
             images = augmentation.apply(images, parameters, self._size)

@@ -30,6 +30,7 @@ class Drawn(NamedTuple):
     outside: Tensor | None = None
     box: Tensor | None = None
     voted: Tensor | None = None  # (G,) int64, the class that was drawn from the votes for each image
+    pixels: Tensor | None = None  # (G, H, W, C) uint8, where the device does not hold the split, see `Feed`
 
     @classmethod
     def of(

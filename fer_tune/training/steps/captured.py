@@ -137,21 +137,18 @@ class Captured:
         _say(f"training steps are not captured in a CUDA graph and run one kernel at a time: {why}")
 
 
-def reason_against(device: torch.device, world: int, resident: bool, optimizer: Optimizer | None = None) -> str | None:
+def reason_against(device: torch.device, world: int, optimizer: Optimizer | None = None) -> str | None:
     """Return why the steps of a run are not captured; empty where none ever is, as on a CPU; None if they are.
 
     Args:
         device: where it trains.
         world: ranks that share a batch.
-        resident: whether the images are on the device.
         optimizer: of the steps; evaluation has none.
     """
     if device.type != "cuda":
         return ""
     if world > 1:
         return f"{world} workers share each batch"
-    if not resident:
-        return "the images do not fit on the GPU"
     if optimizer is not None and not can_be_captured(optimizer):
         return f"the optimiser {type(optimizer).__name__} computes on the host"
     return None

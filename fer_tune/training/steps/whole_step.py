@@ -54,7 +54,7 @@ class WholeStep:
 
     def as_it_runs(self, optimizer: Optimizer, device: torch.device, world: int) -> Captured:
         """Return it captured where nothing is against that, see `reason_against`; else it runs as it is."""
-        against = reason_against(device, world, self._batches.resident, optimizer)
+        against = reason_against(device, world, optimizer)
         recorder = CudaGraphs(device) if against is None else None
         return Captured(
             self, self._watch, lambda: Snapshot(self.tensors(), optimizer, device), recorder, refusal=against or ""

@@ -180,12 +180,11 @@ def test_what_cannot_be_captured_is_named(optimizer):
             create_model("cnn_simpler", num_classes=7, in_chans=1),
             TrialConfig(backbone="cnn_simpler", epochs=1, optimizer="muon"),
         )
-        assert reason_against(GPU, 1, True, built) == "the optimiser Muon computes on the host"
+        assert reason_against(GPU, 1, built) == "the optimiser Muon computes on the host"
         return
-    assert reason_against(GPU, 1, True, built) is None
-    assert reason_against(CPU, 1, True, built) == ""
-    assert reason_against(GPU, 2, True, built) == "2 workers share each batch"
-    assert reason_against(GPU, 1, False, built) == "the images do not fit on the GPU"
+    assert reason_against(GPU, 1, built) is None
+    assert reason_against(CPU, 1, built) == ""
+    assert reason_against(GPU, 2, built) == "2 workers share each batch"
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
