@@ -10,6 +10,7 @@
       epochs.parquet         a row per trial and epoch  (`EPOCH_COLUMNS`)
       clock.json             how many seconds the search has run, over all its resumes
       wandb/                 offline Weights & Biases runs
+      sweep.json             the sweep that the search is on Weights & Biases, once a server has made it
       refit/refit.json       which configurations were refitted, with which seeds (`RefitPlan`)
       refit/<config>/seed_<s>/   result.json, epochs.parquet, best.safetensors
       refit/final.json       which of them were trained once more on train and val together (`FinalPlan`)

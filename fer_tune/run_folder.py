@@ -305,6 +305,10 @@ class RunFolder:
         return self.path / "wandb"
 
     @property
+    def sweep_file(self) -> Path:
+        return self.path / "sweep.json"
+
+    @property
     def refit_file(self) -> Path:
         return self.path / layout.REFITS / "refit.json"
 

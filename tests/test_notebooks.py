@@ -17,7 +17,7 @@ def shown(cell: Any, kind: str) -> list[str]:
     return [output["data"][kind] for output in cell.outputs if output.get("data", {}).get(kind)]
 
 
-@pytest.mark.xdist_group("ray")  # it starts a Ray of its own
+@pytest.mark.slow  # a Ray of its own, a search, refits, a test and a report
 def test_the_quick_start_runs_and_shows_what_it_says(tmp_path: Path) -> None:
     notebook = nbformat.read(NOTEBOOKS / "quickstart.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "outputs are not kept: they would be somebody's"

@@ -69,10 +69,13 @@ def concluded(search: Any, how: Output) -> None:
     if how == "quiet":
         typer.echo(run.place)
     elif how == "text":
+        from fer_tune.tracking.sweep import page_of
         from fer_tune.tracking.sync import sync_hint
 
         if run.reason:
             typer.echo(f"{run.reason}. Go on with: fer-tune resume {run.place}")
+        if page := page_of(run.folder):
+            typer.echo(page)
         if hint := sync_hint(run.folder):
             typer.echo(hint)
         typer.echo(f"run folder: {run.place}\nnext: fer-tune refit {run.place}")

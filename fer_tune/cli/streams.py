@@ -54,6 +54,10 @@ class _Lasting(io.TextIOWrapper):
         except OSError as error:
             self._let_go(error)
 
+    def close(self) -> None:
+        """Write what is left; the file itself is the first stream's, and outlives this one."""
+        self.flush()
+
     def _let_go(self, error: OSError) -> None:
         if error.errno not in _GONE:
             raise error

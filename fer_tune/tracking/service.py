@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_tune.tracking.attached import Artifact, Attachments, Chart, ChartKind, Row
 from fer_tune.tracking.mode import Mode
-from fer_tune.tracking.wandb_internals import NEWS_THREAD, QUIET_SETTINGS, record_used
+from fer_tune.tracking.wandb_internals import QUIET_SETTINGS, THREADS, record_used
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -26,7 +26,13 @@ PROJECT = "fer-tune"  # where WANDB_PROJECT does not name another
 
 
 def open_run(
-    run_id: str, folder: Path, mode: Mode, limits: dict[str, float], init: dict[str, Any], step: str = "epoch"
+    run_id: str,
+    folder: Path,
+    mode: Mode,
+    limits: dict[str, float],
+    init: dict[str, Any],
+    step: str = "epoch",
+    sweep_id: str | None = None,
 ) -> Run:
     """Open a W&B run under ``folder/wandb``, or go on with the one of that id.
 
@@ -37,6 +43,7 @@ def open_run(
         limits: ``init_timeout`` and ``finish_timeout`` in seconds.
         init: more words of `wandb.init`: name, group, job_type, tags, config.
         step: what the history is drawn over.
+        sweep_id: of the sweep that the run belongs to.
 
     Raises:
         Exception: whatever W&B raises; it has many kinds.
@@ -56,6 +63,7 @@ def open_run(
             silent=True,
             disable_git=True,  # a remote's address can hold a password
             finish_timeout_raises=True,
+            sweep_id=sweep_id,
             **QUIET_SETTINGS,
             **limits,
         ),
@@ -178,12 +186,12 @@ class Ending:
 
 
 @functools.cache
-def _silence_its_thread() -> None:
-    """Keep W&B's thread that asks its service for news from printing a traceback when the service is gone."""
+def _silence_its_threads() -> None:
+    """Keep W&B's threads that talk to its service from printing a traceback when that is gone."""
     before = threading.excepthook
 
     def told(died: threading.ExceptHookArgs) -> None:
-        if died.thread is None or died.thread.name != NEWS_THREAD:
+        if died.thread is None or died.thread.name not in THREADS:
             before(died)
 
     threading.excepthook = told
@@ -214,7 +222,7 @@ def end(service: Popen[bytes] | None = None) -> None:
     if wandb.run is not None:
         return
     if service is not None:
-        _silence_its_thread()
+        _silence_its_threads()
         service.kill()
     with suppress(Exception, SystemExit):  # W&B leaves the whole program with the exit code of a killed service
         wandb.teardown()

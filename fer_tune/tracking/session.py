@@ -21,6 +21,7 @@ from fer_tune.storage.moved import where_now
 from fer_tune.tracking import service
 from fer_tune.tracking.attached import Attachments
 from fer_tune.tracking.mode import Mode, finish_seconds, key_problem, quieten
+from fer_tune.tracking.sweep import NoAnswerError, SweepOfSearch
 from fer_tune.tracking.wandb_internals import service_process
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Session:
         self._service: Popen[bytes] | None = None  # W&B's own process
         self._failures = 0
         self._abandoned = False
+        self._sweep: SweepOfSearch | None = None  # that trials belong to, once they are asked to
         if finish_timeout is None:
             try:
                 self.finish_timeout = finish_seconds()
@@ -79,6 +81,17 @@ class Session:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**{**state, "folder": where_now(RunFolder(state["folder"])).path})  # type: ignore[misc]
+
+    def begin_sweep(self) -> None:
+        """Have the trials that start after this be runs of one sweep: the search whose run folder this is."""
+        if self._sweep is None:
+            self._sweep = SweepOfSearch(self.folder)
+            self._put(self._begin_sweep)
+
+    def end_sweep(self) -> None:
+        """Have the sweep shown as finished, or as paused where trials are left."""
+        if found := self._sweep:
+            self._put(lambda: found.end(self.init_timeout) if self.mode == "online" else None)
 
     def start(self, run_id: str, history: Iterable[dict[str, Any]] = (), **init: Any) -> None:
         """Open a run, or go on with it: the id is stable.
@@ -151,6 +164,15 @@ class Session:
             except (Exception, SystemExit) as error:  # the last net: nothing that W&B does may end the thread
                 self._warn(f"W&B: {_one_line(error)}")
 
+    def _begin_sweep(self) -> None:
+        assert self._sweep is not None
+        try:
+            self._sweep.begin(self.init_timeout, online=self.mode == "online" and not key_problem())
+        except NoAnswerError as error:
+            self.mode = "offline"
+            self._restart()
+            self._warn_of_fall(error)
+
     def _start(self, run_id: str, init: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         if run_id in self._runs:
             return  # a trial that is tried again goes on in its run
@@ -181,8 +203,13 @@ class Session:
             raise UserError(problem)  # W&B would ask for a key at the terminal
         limits = {"init_timeout": self.init_timeout, "finish_timeout": self.finish_timeout}
         rest = {name: value for name, value in init.items() if name != "step"}
-        run = service.open_run(run_id, self.folder, self.mode, limits, rest, init.get("step", "epoch"))
+        of = self._sweep if init.get("job_type") == "trial" else None
+        step = init.get("step", "epoch")
+        run = service.open_run(run_id, self.folder, self.mode, limits, rest, step, of.id if of else None)
         self._service = service_process()
+        if of and of.failure and self.mode == "online":  # it is not the whole of W&B that fails
+            self._warn(f"W&B: no sweep is made of this search ({_one_line(of.failure)}); its runs are recorded")
+            of.failure = None
         if self.mode == "online":
             self._uploading.add(Path(run.settings.sync_dir))
         return run

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class WandbCallback(Callback):
     """Records every trial as a W&B run (its settings, its metrics per epoch, how it ended), at the end the search too.
 
+    The search is a sweep, whose runs are the trials: see `fer_tune.tracking.sweep`.
     The run of the search is made from the run folder's tables, so what writes those must come before this callback.
 
     A trial's config holds the fields of `TrialConfig` and ``origin`` (`SEARCHED`, or the name of a published
@@ -101,6 +102,7 @@ class WandbCallback(Callback):
         run = RunFolder(self._session.folder)
         if run.settings_file.is_file() and run.trials_file.is_file():
             record_search(self._session, run)
+            self._session.end_sweep()
         self._session.close()
 
     def close(self) -> None:
@@ -108,6 +110,7 @@ class WandbCallback(Callback):
         self._session.close()
 
     def _start(self, trial: Trial) -> None:
+        self._session.begin_sweep()
         self._last.setdefault(trial.trial_id, {})
         rows = self._rows.setdefault(trial.trial_id, {})
         config = {name: value for name, value in trial.config.items() if not name.startswith("_")}

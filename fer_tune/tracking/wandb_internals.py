@@ -6,6 +6,8 @@ moves it; no other module may touch what W&B keeps to itself (`tests/test_archit
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from subprocess import Popen
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +24,12 @@ QUIET_SETTINGS: dict[str, Any] = {
 If one is renamed, `wandb.Settings` refuses it, and nothing is recorded (with a warning).
 """
 
-NEWS_THREAD = "NetStatThr"
-"""The thread of a run that asks the service for news, as it is named in ``wandb/sdk/wandb_run.py``.
+THREADS = ("NetStatThr", "wandb-ServiceFinalizer")
+"""Threads that ask the service for something: for news of a run, and to forget what nobody uses any more.
 
-It prints a traceback when the service is killed under it, and can be told no better.  If it is renamed, that is seen
-at the end of a search whose uploads did not come through.
+They print a traceback when the service is killed under them, and can be told no better.  They are named in
+``wandb/sdk/wandb_run.py`` and ``wandb/sdk/lib/service/service_finalizer.py``.  If one is renamed, that is seen at the
+end of a search whose uploads did not come through.
 """
 
 OFFLINE_RUNS = "offline-run-*"
@@ -86,3 +89,78 @@ def key_is_kept() -> bool:
 
     settings = wandb_setup.singleton().settings
     return bool(settings.api_key or wbauth.read_netrc_auth(host=settings.base_url))
+
+
+def upsert_sweep(
+    api: wandb.Api, config: dict[str, Any], *, entity: str, project: str, prior_runs: list[str]
+) -> tuple[str, str, str]:
+    """Have the server make a sweep; return its id, and the entity and the project that it is in.
+
+    As ``wandb.sweep`` does, which prints, returns the id alone and leaves WANDB_ENTITY and WANDB_PROJECT set.
+
+    Raises:
+        Exception: whatever W&B raises.
+    """
+    from wandb.apis.public.sweeps import _upsert_sweep
+
+    before = {name: os.environ.get(name) for name in ("WANDB_ENTITY", "WANDB_PROJECT")}
+    try:
+        made, _ = _upsert_sweep(api, config, entity=entity or None, project=project, prior_runs=prior_runs)
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+    place = made.get("project") or {}
+    return made["name"], (place.get("entity") or {}).get("name") or entity, place.get("name") or project
+
+
+def set_sweep_state(api: wandb.Api, sweep: str, state: Any, *, entity: str, project: str) -> None:
+    """Have the server show a sweep as RUNNING, PAUSED or FINISHED, as ``wandb sweep --pause`` does, without a word.
+
+    Raises:
+        Exception: whatever W&B raises; also where a sweep has ended already.
+    """
+    from wandb.apis.public.sweeps import _set_sweep_state
+
+    _set_sweep_state(api, sweep, state, entity=entity, project=project)
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """What the record of a run says of it at its beginning."""
+
+    run_id: str
+    job_type: str
+    entity: str
+    project: str
+    sweep_id: str
+
+
+def run_in(record: bytes) -> RecordedRun | None:
+    """Return the run that one record of a run's file describes; None where it is about something else."""
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
+
+    message = Record()
+    message.ParseFromString(record)
+    if message.WhichOneof("record_type") != "run":
+        return None
+    run = message.run
+    return RecordedRun(run.run_id, run.job_type, run.entity, run.project, run.sweep_id)
+
+
+def in_sweep(record: bytes, sweep_id: str) -> bytes:
+    """Return one record of a run's file as it is where the run was begun within a sweep.
+
+    ``wandb sync`` tells the server the sweep that the record names, and none that its options or the environment name.
+    """
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
+
+    message = Record()
+    message.ParseFromString(record)
+    if message.WhichOneof("record_type") != "run" or message.run.sweep_id == sweep_id:
+        return record
+    message.run.sweep_id = sweep_id
+    written: bytes = message.SerializeToString()
+    return written

@@ -21,21 +21,28 @@ def data(tmp_path_factory) -> Path:
     return path
 
 
-def test_python_and_the_shell_make_the_same_search(ray_local, data, tmp_path, monkeypatch):
-    given = {"trials": 4, "epochs": 2, "seed": 3, "concurrent": 1, "storage": tmp_path, "wandb": "disabled"}
-    first = fer_tune.search(data=data, backbone="cnn_simpler", name="python", output="quiet", **given)
-    words = [str(word) for key, value in given.items() for word in (f"--{key}", value)]
+GIVEN = {"trials": 4, "epochs": 2, "seed": 3, "concurrent": 1, "wandb": "disabled"}
+
+
+@pytest.fixture(scope="module")
+def searched(ray_local, data, tmp_path_factory) -> fer_tune.Run:
+    storage = tmp_path_factory.mktemp("runs")
+    return fer_tune.search(data=data, backbone="cnn_simpler", name="<b>", storage=storage, output="quiet", **GIVEN)
+
+
+def test_python_and_the_shell_make_the_same_search(searched, data, tmp_path, monkeypatch):
+    words = [str(word) for key, value in GIVEN.items() for word in (f"--{key}", value)]
     arguments = ["fer-tune", "search", "--data", str(data), "--backbone", "cnn_simpler", "--name", "shell", "--quiet"]
-    monkeypatch.setattr(sys, "argv", [*arguments, *words])
+    monkeypatch.setattr(sys, "argv", [*arguments, "--storage", str(tmp_path), *words])
     with pytest.raises(SystemExit) as stop:
         main()
     assert not stop.value.code
     second = fer_tune.load_run(tmp_path / "shell")
     for name in SAME:
-        assert getattr(first.settings, name) == getattr(second.settings, name), name
-    assert first.reason == ""
+        assert getattr(searched.settings, name) == getattr(second.settings, name), name
+    assert searched.reason == ""
     columns = ["origin", "status", "epochs", "val_accuracy", "config.learning_rate", "config.batch_size"]
-    assert first.trials[columns].equals(second.trials[columns])
+    assert searched.trials[columns].equals(second.trials[columns])
 
 
 def test_a_target_ends_a_search_and_the_run_says_so(ray_local, data, tmp_path):
@@ -44,30 +51,21 @@ def test_a_target_ends_a_search_and_the_run_says_so(ray_local, data, tmp_path):
         backbone="cnn_simpler",
         trials=3,
         epochs=2,
+        concurrent=1,  # one process to start, not two
         target=0.01,
         storage=tmp_path,
         name="target",
         wandb="disabled",
         output="quiet",
     )
-    assert run.reason.startswith("the target of 1.00%")
+    assert run.reason.startswith("the target of 1.00 %")
     again = fer_tune.resume(run, output="quiet")
     assert again.reason == ""
     assert len(again.trials) == 3
 
 
-def test_a_run_shows_itself_in_a_cell(ray_local, data, tmp_path):
-    run = fer_tune.search(
-        data=data,
-        backbone="cnn_simpler",
-        trials=1,
-        epochs=1,
-        storage=tmp_path,
-        name="<b>",
-        wandb="disabled",
-        output="quiet",
-    )
-    shown = run._repr_html_()
+def test_a_run_shows_itself_in_a_cell(searched):
+    shown = searched._repr_html_()
     assert "&lt;b&gt;" in shown
-    assert "1 of 1: 1 completed" in shown
-    assert run.plot_history()._repr_png_().startswith(b"\x89PNG")
+    assert "4 of 4: " in shown
+    assert searched.plot_history()._repr_png_().startswith(b"\x89PNG")

@@ -32,6 +32,7 @@ from fer_tune.errors import UserError
 from fer_tune.run_folder import RunFolder
 from fer_tune.tracking import service
 from fer_tune.tracking.mode import finish_seconds, resolve_mode
+from fer_tune.tracking.record import search_run_id
 from fer_tune.tracking.session import UNFINISHED, Session
 from fer_tune.tracking.sync import sync_hint, unsynced, upload
 from fer_tune.tracking.wandb_callback import WandbCallback
@@ -197,7 +198,7 @@ def test_the_run_of_the_search_does_not_wait_or_warn_once_more(
         tracker.on_experiment_end([trial])
     recorded = read_runs(run.path)
     assert {one.run.job_type for one in recorded.values()} == {"trial", "search"}
-    assert recorded["20260102030405-whole-search"].table("leaderboard")
+    assert recorded[search_run_id(run.settings())].table("leaderboard")
     assert warnings(caplog) == [tracker.warning]
     assert str(tracker.warning).endswith(f"recording offline in {run.wandb}")
 
@@ -224,10 +225,10 @@ def test_refits_do_not_wait_for_a_silent_server(
     assert warnings(caplog) == [session.warning]
 
 
-def test_a_killed_service_leaves_no_traceback_of_wandbs_own_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_service_leaves_no_traceback_of_wandbs_own_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     printed: list[str] = []
     monkeypatch.setattr(threading, "excepthook", lambda died: printed.append(str(died.thread and died.thread.name)))
-    service._silence_its_thread.cache_clear()
+    service._silence_its_threads.cache_clear()
     killed: list[bool] = []
     service.end(cast(Any, SimpleNamespace(kill=lambda: killed.append(True))))
     assert killed
@@ -236,7 +237,7 @@ def test_a_killed_service_leaves_no_traceback_of_wandbs_own_thread(monkeypatch: 
         thread.start()
         thread.join()
     assert printed == ["of somebody else"]
-    service._silence_its_thread.cache_clear()
+    service._silence_its_threads.cache_clear()
 
 
 def test_an_online_run_that_arrived_whole_is_not_uploaded_again(

@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import yaml
+
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
@@ -24,6 +26,9 @@ class Server(ThreadingHTTPServer):
         self.used: list[str] = []  # names of the artifacts that a run uses
         self.uploads: list[bytes] = []  # what was put, files of runs and of artifacts
         self.views: list[dict[str, Any]] = []  # the variables of each view that was saved
+        self.sweeps: dict[str, dict[str, Any]] = {}  # id -> config, place, state and prior runs, as they arrived
+        self.takes_sweeps = True
+        self.sweep_of: dict[str, str | None] = {}  # run id -> the sweep that it named, if any
         self.projects = {"fer-tune"}
         self.key: str | None = None  # the one that is good; None: any is
         self.answering = threading.Event()  # cleared, it takes requests and says nothing
@@ -76,6 +81,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         if self.path == "/graphql":
             self.server.operations.append(body.get("operationName", ""))
+            if "upsertSweep" in body["query"] and not self.server.takes_sweeps:
+                self.answer(b'{"errors": [{"message": "no permission to make a sweep"}]}')
+                return
             answer: Any = {"data": self.graphql(body["query"], body.get("variables") or {})}
         elif self.path.endswith("/file_stream"):
             self.stream(self.path.split("/")[-2], body)
@@ -100,8 +108,11 @@ class Handler(BaseHTTPRequestHandler):
         project = {"id": "p", "name": "fer-tune", "entity": {"id": "e", "name": "nobody"}}
         if "upsertBucket" in query:
             run = variables.get("name") or "run"
+            self.server.sweep_of[run] = variables.get("sweep") or self.server.sweep_of.get(run)
             bucket = {"id": run, "name": run, "displayName": run, "config": "{}", "project": project}
             return {"upsertBucket": {"bucket": {**bucket, "historyLineCount": 0}, "inserted": True}}
+        if "upsertSweep" in query or "SweepWithRuns" in query:
+            return self.sweep(variables)
         if "model(" in query or "model (" in query:
             return {"model": {**project, "bucket": None}}
         if "createRunFiles" in query:
@@ -117,6 +128,25 @@ class Handler(BaseHTTPRequestHandler):
         if "rtifact" in query and "mutation" in query:
             return self.artifact(query, variables)
         return {"serverInfo": {"features": []}, "viewer": {"id": "v", "entity": "nobody", "flags": "{}"}}
+
+    def sweep(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """Answer what makes a sweep, asks for one, or changes its state; the id within GraphQL is not its name."""
+        if (name := variables.get("sweep")) is not None:
+            whole = {"id": f"id of {name}", "name": name, "state": self.server.sweeps[name]["state"]}
+            return {"project": {"sweep": {**whole, "runs": {"edges": []}}}}
+        if variables.get("id") is not None:
+            name = variables["id"].removeprefix("id of ")
+            self.server.sweeps[name]["state"] = variables["state"]
+            return {"upsertSweep": {"sweep": {"name": name}}}
+        name = f"sweep{len(self.server.sweeps) + 1}"
+        self.server.sweeps[name] = {
+            "config": yaml.safe_load(variables["config"]),
+            "place": (variables["entityName"], variables["projectName"]),
+            "state": "PENDING",
+            "prior": json.loads(variables["priorRunsFilters"] or "null"),
+        }
+        project = {"id": "p", "name": variables["projectName"], "entity": {"id": "e", "name": "nobody"}}
+        return {"upsertSweep": {"sweep": {"name": name, "project": project}, "configValidationWarnings": []}}
 
     def artifact(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
         """Answer one of the steps by which an artifact arrives; its name is its id here."""

@@ -350,6 +350,7 @@ def from_weights(data: Path, folder: Path) -> SearchOptions:
         backbones=["cnn_simpler"],
         trials=2,
         epochs=1,
+        concurrent=1,  # one process to start, not two
         name="broken",
         storage=folder,
         spaces=[str(folder / "space.yaml")],
