@@ -20,7 +20,6 @@ from pydantic import BaseModel, ConfigDict
 from fer_tune.errors import UserError
 from fer_tune.files import write_json
 from fer_tune.kinds import Sampler
-from fer_tune.objectives import METRIC
 from fer_tune.run_folder import RunFolder, SearchSettings
 from fer_tune.tracking.service import PROJECT
 from fer_tune.tracking.wandb_internals import set_sweep_state, upsert_sweep
@@ -134,7 +133,7 @@ def config(settings: SearchSettings) -> dict[str, Any]:
             f"{settings.scheduler}, {settings.total} trials of at most {settings.epochs} epochs"
         ),
         "method": method,
-        "metric": {"name": METRIC, "goal": "maximize"},
+        "metric": {"name": settings.aim.best, "goal": "maximize" if settings.aim.maximise else "minimize"},
         "parameters": parameters,
         "controller": {"type": "local"},
     }

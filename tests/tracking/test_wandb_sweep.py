@@ -86,6 +86,8 @@ def test_every_setting_is_a_parameter_as_wandb_writes_it(run: RunFolder) -> None
         "optimizer": {"value": "sgd"},
     }
     assert told["metric"] == {"name": "best_val_accuracy", "goal": "maximize"}
+    by_loss = config(changed(run.settings(), objectives=["val_loss"]))
+    assert by_loss["metric"] == {"name": "best_val_loss", "goal": "minimize"}
     assert told["controller"] == {"type": "local"}  # W&B's own draws nothing
     assert told["name"] == "whole"
     assert "sampler tpe" in told["description"]
