@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from html import escape
+from typing import get_args
 
 from analysis.run import RunRecord
 from analysis.words import full, mean_sd, percent, span, unit
+from fer_tune.run_folder import Status
 
 
 def html(run: RunRecord) -> str:
@@ -21,9 +23,7 @@ def facts(run: RunRecord) -> list[tuple[str, str]]:
     """Return the account as (name, text)."""
     settings = run.settings
     status = [row["status"] for row in run.rows]
-    ended = ", ".join(
-        f"{status.count(name)} {name}" for name in ("completed", "stopped", "failed", "running") if name in status
-    )
+    ended = ", ".join(f"{status.count(name)} {name.replace('_', ' ')}" for name in get_args(Status) if name in status)
     found = [
         ("dataset", settings.dataset.name),
         ("trials", f"{len(status)} of {settings.total}" + (f": {ended}" if ended else "")),

@@ -274,7 +274,7 @@ def resume(
     gpus_per_trial: Annotated[float | None, Doc("GPUs of one worker from now on."), Ge(0)] = None,
     concurrent: Annotated[int | None, Doc("Most trials side by side from now on."), Ge(1)] = None,
     data: Annotated[str | Path | None, Doc("The same prepared dataset, where it is now.")] = None,
-    retry_failed: Annotated[bool, Doc("Try the settings of the trials that failed again.")] = False,
+    retry_failed: Annotated[bool, Doc("Try the settings of trials that failed or were too large again.")] = False,
     output: Annotated[Output, Doc("text shows a table, quiet nothing, json a line per event.")] = "text",
 ) -> Run:
     """Go on with a search after a crash, a reboot, a lost cluster or Ctrl-C, or beyond its end.

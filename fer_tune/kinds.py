@@ -9,3 +9,6 @@ Sampler = Literal["tpe", "random", "gp", "cmaes", "grid"]
 
 Scheduler = Literal["asha", "median", "none"]
 """What stops poor trials, see :func:`fer_tune.search.stopping_early.schedulers.make_scheduler`."""
+
+TOO_LARGE: Literal["too_large"] = "too_large"
+"""How a trial ended that does not fit into memory, with its batch in parts of any size; a key of its last result."""

@@ -21,7 +21,7 @@ from fer_tune.kinds import Sampler, Scheduler
 from fer_tune.objectives import OBJECTIVES, Aim, Objective, aim_of
 from fer_tune.uris import below
 
-Status = Literal["completed", "stopped", "failed", "running"]
+Status = Literal["completed", "stopped", "too_large", "failed", "running"]
 TrainedOn = Literal["train", "train+val"]
 
 SEARCHED = "searched"
@@ -69,6 +69,7 @@ EPOCH_COLUMNS: dict[str, pa.DataType] = {
     "epoch": pa.int32(),  # 1-based
     **{name: pa.float64() for name in METRICS},
     **{name: pa.list_(pa.float64()) for name in RECALLS},
+    "parts": pa.int32(),  # that each batch was split into to fit into memory; batch norm's statistics come from them
     "computed_in": pa.string(),  # see `fer_tune.training.computing.plan`
 }
 
@@ -90,8 +91,9 @@ TRIAL_COLUMNS: dict[str, pa.DataType] = {
     # what is measured where a search is for it, else null
     **{aim.column: pa.int64() if aim.whole else pa.float64() for aim in OBJECTIVES.values() if aim.measured},
     "images_per_second": pa.float64(),  # mean over its epochs
+    "parts": pa.int32(),  # that each batch was split into in its last epoch
     "computed_in": pa.string(),
-    "error": pa.string(),  # null, or why it failed
+    "error": pa.string(),  # null, or why it failed or is too large
 }
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from analysis.figures.base import headline, legend, new
 from analysis.figures.style import INK, PALE, PALETTE, PUBLISHED, QUIET, colours, style
+from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import ACCURACY, Aim
 
 
@@ -47,7 +48,7 @@ def search_history(trials: pd.DataFrame, published: set[str], aim: Aim = ACCURAC
             known = own[own["origin"].isin(published)]
             stars: dict[str, Any] = {"marker": "*", "s": 190, "edgecolors": colour, "linewidths": 1.4, "zorder": 4}
             axes.scatter(known["number"], scale * known[column], c=PUBLISHED, **stars)
-        failed = order[order["status"] == "failed"]
+        failed = order[order["status"].isin(["failed", TOO_LARGE])]
         if len(failed):
             floor = axes.get_ylim()[0]
             axes.scatter(failed["number"], [floor] * len(failed), marker="x", c=INK, s=40, zorder=3, clip_on=False)
@@ -75,8 +76,8 @@ def _history_keys(trials: pd.DataFrame, palette: dict[str, str], published: set[
         keys.append(dot("stopped early", marker="o", markerfacecolor="white"))
     if trials["origin"].isin(published).any():
         keys.append(dot("published", marker="*", markerfacecolor=PUBLISHED, markersize=14))
-    if "failed" in statuses:
-        keys.append(Line2D([], [], linestyle="none", marker="x", color=INK, label="failed"))
+    if statuses & {"failed", TOO_LARGE}:
+        keys.append(Line2D([], [], linestyle="none", marker="x", color=INK, label="failed or too large"))
     return keys
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from analysis.report.errors import Examples, examples
 from analysis.report.findings import Standing, answer, chosen, found_as, limits, luck
@@ -22,6 +22,7 @@ from analysis.trials.pareto import HEADS, MEANINGS, pareto_rows, second_objectiv
 from analysis.words import count, kept_text, percent, span, unit
 from fer_tune.data.preparing.summary import hygiene_sentences
 from fer_tune.objectives import ACCURACY
+from fer_tune.run_folder import Status
 from fer_tune.version import __version__
 
 
@@ -214,7 +215,7 @@ def how(run: RunRecord, stand: Standing, known: Openings) -> list[tuple[str, str
     """Return how the figures were obtained, as (name, text)."""
     settings = run.settings
     status = [row["status"] for row in run.rows]
-    parts = [f"{status.count(name)} {name}" for name in ("completed", "stopped", "failed", "running") if name in status]
+    parts = [f"{status.count(name)} {name.replace('_', ' ')}" for name in get_args(Status) if name in status]
     spent = sum(row["seconds"] or 0 for row in run.rows)
     budget = f"{settings.trials} trials for each of {', '.join(settings.backbones)}, {settings.epochs} epochs at most"
     budget += f"; {len(run.rows)} started ({', '.join(parts)}), {spent / 3600:.2f} hours of training in all"

@@ -228,6 +228,13 @@ def limits(run: RunRecord, stand: Standing) -> list[str]:
             "The tested models were trained on train and validation together, so nothing on validation is known "
             "of them; they were chosen by that of models trained on train alone."
         )
+    split = [row for row in run.rows if (row["parts"] or 1) > 1]
+    if split:
+        most = max(row["parts"] for row in split)
+        found.append(
+            f"{count(len(split), 'trial')} did not fit into memory with the whole batch and had it in up to {most} "
+            "parts: the same step, but for batch norm, whose statistics are those of a part."
+        )
     failed = [result for refit in (*stand.refits, *run.finals) for result in refit.failed]
     if failed:
         words = f"{count(len(failed), 'refit')} failed, also when tried again, and are missing from the means"

@@ -10,6 +10,7 @@ from analysis.results import Versus
 from analysis.run import ConfigRefit, PublishedTrial, RunRecord
 from analysis.trials.budget import epochs_of
 from analysis.words import count, mean_sd, p_text, percent, points, settings_text, span, told
+from fer_tune.kinds import TOO_LARGE
 
 LEADERS = 10  # trials on the leaderboard
 
@@ -115,6 +116,8 @@ def _epochs(run: RunRecord, trial: dict[str, Any] | None) -> str:
     if trial is None:
         return "did not run in the search"
     text = f"{trial['epochs']} of {epochs_of(run, trial)} epochs in the search"
+    if trial["status"] == TOO_LARGE:
+        return f"does not fit into memory: {trial['error']}"
     if trial["status"] == "failed":
         return f"failed: {trial['error'] or 'it is not known why'}"
     return f"{text}, stopped early" if trial["status"] == "stopped" else text

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from analysis.words import settings_text, told
+from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import ACCURACY, OBJECTIVES, Aim, Objective
 from fer_tune.run_folder import SearchSettings
 
@@ -25,7 +26,11 @@ def second_objective(settings: SearchSettings) -> Objective | None:
 def measured(rows: Iterable[dict[str, Any]], second: Objective, aim: Aim = ACCURACY) -> list[dict[str, Any]]:
     """Return the rows of trials.parquet that have both values and did not fail, in their order."""
     column = OBJECTIVES[second].column
-    return [row for row in rows if row["status"] != "failed" and _number(row[aim.column]) and _number(row[column])]
+    return [
+        row
+        for row in rows
+        if row["status"] not in ("failed", TOO_LARGE) and _number(row[aim.column]) and _number(row[column])
+    ]
 
 
 def pareto_front(rows: Iterable[dict[str, Any]], second: Objective, aim: Aim = ACCURACY) -> list[dict[str, Any]]:

@@ -26,7 +26,8 @@ def print_leaderboard(run: RunFolder, rows: int = 10) -> None:
         (row for row in trials.to_pylist() if row[aim.column] is not None),
         key=lambda row: (-aim.key(row[aim.column]), row["trial_id"]),
     )
-    table = Table(title=f"{run.name}: {', '.join(f'{n} {status}' for status, n in sorted(counts.items()))}", box=None)
+    told = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in sorted(counts.items()))
+    table = Table(title=f"{run.name}: {told}", box=None)
     judged = list({each.column: each for each in (aim, ACCURACY)}.values())  # accuracy is told whatever it is for
     for column in ("trial", "backbone", "origin"):
         table.add_column(column)

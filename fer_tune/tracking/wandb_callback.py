@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
+from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import ACCURACY, Aim
 from fer_tune.run_folder import METRICS, SEARCHED, RunFolder, Status
 from fer_tune.tracking.mode import Mode
@@ -90,6 +91,9 @@ class WandbCallback(Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         last = self._newest(trial)
+        if last.get(TOO_LARGE):
+            self._finish(trial, TOO_LARGE)
+            return
         self._finish(trial, "failed" if last.get("error") else "completed" if last.get("finished") else "stopped")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -134,15 +138,17 @@ class WandbCallback(Callback):
         summary: dict[str, Any] = {"status": status, "epochs": int(last.get("epoch", 0))}
         summary.update({name: last[name] for name in (self._aim.best, "best_epoch") if name in last})
         summary["reason"] = str(last.get("reason") or _REASONS[status])
-        if status == "failed":
+        if status in ("failed", TOO_LARGE):
             summary["reason"] = _REASONS[status]
             summary["error"] = last.get("error") or _error(trial)
-        self._session.finish(self._id(trial), summary, {"failed": 1, "running": 255}.get(status, 0))
+        self._session.finish(self._id(trial), summary, {"failed": 1, TOO_LARGE: 1, "running": 255}.get(status, 0))
 
     def _newest(self, trial: Trial) -> dict[str, Any]:
         return self._last.get(trial.trial_id) or _kept(getattr(trial, "last_result", None) or {}, self._aim)
 
     def _left_open(self, trial: Trial) -> Status:
+        if self._last[trial.trial_id].get(TOO_LARGE):
+            return TOO_LARGE
         if self._last[trial.trial_id].get("error"):
             return "failed"
         if self._last[trial.trial_id].get("finished"):
@@ -157,6 +163,7 @@ class WandbCallback(Callback):
 _REASONS: dict[Status, str] = {
     "completed": "trained to the end",
     "stopped": "stopped early",
+    "too_large": "does not fit into memory",
     "failed": "failed",
     "running": "the search ended first",
 }
@@ -166,6 +173,8 @@ def epoch_row(result: dict[str, Any], aim: Aim = ACCURACY) -> dict[str, Any]:
     """Return what one epoch adds to a run's history, as plain numbers."""
     row: dict[str, Any] = {"epoch": int(result["epoch"])}
     row.update({name: float(result[name]) for name in (*METRICS, aim.best) if result.get(name) is not None})
+    if (result.get("parts") or 1) > 1:
+        row["parts"] = int(result["parts"])
     if result.get("best_epoch") is not None:
         row["best_epoch"] = int(result["best_epoch"])
     return row
@@ -174,7 +183,7 @@ def epoch_row(result: dict[str, Any], aim: Aim = ACCURACY) -> dict[str, Any]:
 def _kept(result: dict[str, Any], aim: Aim) -> dict[str, Any]:
     return {
         name: result[name]
-        for name in ("epoch", aim.best, "best_epoch", "finished", "reason", "error")
+        for name in ("epoch", aim.best, "best_epoch", "finished", "reason", "error", TOO_LARGE)
         if result.get(name) is not None
     }
 

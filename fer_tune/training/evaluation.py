@@ -79,6 +79,7 @@ class Evaluation:
         config: ``precision``, and ``batch_size``: on a GPU batches have the size of the training ones, for cuDNN plans
             each convolution anew for each shape, which takes it a second where it compiles one.
         device, rank, world: as in training.
+        parts: that training splits its batches into; as many times smaller are these, for the same memory.
 
     Attributes:
         size: images of a batch.
@@ -93,10 +94,12 @@ class Evaluation:
         device: torch.device,
         rank: int = 0,
         world: int = 1,
+        parts: int = 1,
     ) -> None:
         self._model, self._batches, self._device, self._rank, self._world = model, batches, device, rank, world
         self._dtype = judging_dtype(config.precision, device)
-        self.size = EVALUATION_BATCH if device.type == "cpu" else max(1, config.batch_size // world)
+        size = EVALUATION_BATCH if device.type == "cpu" else config.batch_size // world
+        self.size = max(1, size // parts)
         self._meter = Meter(classes, device, len(batches))
         against = reason_against(device, world)
         self._run = Captured(

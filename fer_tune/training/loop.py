@@ -25,6 +25,8 @@ from fer_tune.training.learning.average import MovingAverage
 from fer_tune.training.learning.optimisers import frozen_stages, take_up
 from fer_tune.training.learning.schedules import LearningRate
 from fer_tune.training.memory.lack_of_memory import lack_of_memory_named
+from fer_tune.training.memory.leftover import clean_up
+from fer_tune.training.memory.parts import more_parts
 from fer_tune.training.metrics import Meter
 from fer_tune.training.steps.captured import Captured
 from fer_tune.training.steps.loss_scaling import LossScaling
@@ -54,7 +56,6 @@ class Outcome:
         return float(self.best["val_accuracy"])
 
 
-@lack_of_memory_named()
 def train(
     config: TrialConfig,
     data: PreparedDataset,
@@ -63,6 +64,7 @@ def train(
     objective: Judged = "val_accuracy",
     device: torch.device | str | None = None,
     on_epoch: OnEpoch | None = None,
+    parts: int = 1,
 ) -> Outcome:
     """Train as ``config`` says, or go on from the checkpoint in ``folder``.
 
@@ -77,12 +79,38 @@ def train(
         objective: which epoch is the best, and its weights are kept.
         device: where to train; a GPU if there is one, else the CPU.
         on_epoch: called on every rank; an exception from it ends the run, with the checkpoint already written.
+        parts: that each batch is split into, see `fer_tune.training.steps.step`.  Where that does not fit into memory,
+            a single rank goes on from its last checkpoint with twice as many, as long as there are enough images.
 
     Raises:
         UserError: the settings do not fit the backbone, or its weights cannot be had, or the checkpoint
             cannot be read.
-        torch.OutOfMemoryError: there is too little memory, on a GPU or a CPU.
+        torch.OutOfMemoryError: there is too little memory, on a GPU or a CPU, for parts of any size.
     """
+    tried: int | None = parts
+    while tried is not None:
+        parts = tried
+        try:
+            return _train(config, data, folder, objective, device, on_epoch, parts)
+        except torch.OutOfMemoryError as error:
+            tried = None if dist.is_initialized() else more_parts(parts, config.batch_size)
+            if tried is None:  # several ranks must begin again together, see `fer_tune.training.ray_worker`
+                told = f", also with the batch in {parts} parts" if parts > 1 else ""
+                raise torch.OutOfMemoryError(f"too little memory{told}: {str(error).splitlines()[0]}") from error
+            clean_up()
+    raise AssertionError("it returns or raises")
+
+
+@lack_of_memory_named()
+def _train(
+    config: TrialConfig,
+    data: PreparedDataset,
+    folder: Path,
+    objective: Judged,
+    device: torch.device | str | None,
+    on_epoch: OnEpoch | None,
+    parts: int,
+) -> Outcome:
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     classes = len(data.card.classes)
@@ -99,7 +127,7 @@ def train(
     if state := checkpoint.load(folder, model):
         take_up(optimizer, state["optimizer"])
         rate.load_state_dict(state["schedule"])
-        history, earlier = state["history"], state.get("plan")
+        history, earlier, parts = state["history"], state.get("plan"), max(parts, state["parts"])
         if average:
             average.module.load_state_dict(state["average"])
     plan = plan_for(config, model, data.card, device, steps, world, earlier)
@@ -107,7 +135,7 @@ def train(
     if (scaling := LossScaling.needed(plan.dtype, device)) and state and "scaling" in state:
         scaling.load_state_dict(state["scaling"])
 
-    evaluation = Evaluation(judged, built.validation, classes, config, device, rank, world)
+    evaluation = Evaluation(judged, built.validation, classes, config, device, rank, world, parts)
     watch, meter = Stopwatch(device), Meter(classes, device, steps * config.batch_size)
     parallel: nn.Module = model
     run: Captured | None = None
@@ -123,7 +151,7 @@ def train(
                 run.release()  # its graphs leave room for those of the new depth
             frozen = freeze_to(model, depth)
             parallel = DistributedDataParallel(model) if world > 1 else model  # it counts what is trained at its start
-            step = Step(parallel, optimizer, built.objective, config, device, plan.dtype, scaling)
+            step = Step(parallel, optimizer, built.objective, config, device, plan.dtype, scaling, parts)
             run = WholeStep(training, step, average, meter, watch).as_it_runs(optimizer, device, world)
         parallel.train()
         for module in frozen:
@@ -150,6 +178,7 @@ def train(
             "seconds": time.perf_counter() - began,
             **{f"{name}_seconds": spent[name] for name in ("data", "steps", "evaluation")},
             "peak_memory_mib": peak_memory(device) + run.held + evaluation.held,
+            "parts": parts,
             "computed_in": "; ".join(filter(None, (plan.told, run.told))),
         }
         rate.end_epoch(metrics["val_loss"])
@@ -157,7 +186,7 @@ def train(
         history.append(metrics)
         if rank == 0:
             state = {"optimizer": optimizer.state_dict(), "schedule": rate.state_dict(), "history": history}
-            state["plan"] = plan.state()
+            state |= {"plan": plan.state(), "parts": parts}
             if scaling:
                 state["scaling"] = scaling.state_dict()
             if average:

@@ -26,6 +26,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from fer_tune.config import FIELDS, trial_config
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
+from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import OBJECTIVES, Judged
 from fer_tune.ray_internals import trial_storage
 from fer_tune.training import checkpoint
@@ -34,6 +35,7 @@ from fer_tune.training.footprint import footprint
 from fer_tune.training.loop import train
 from fer_tune.training.memory.gpu_share import hold_to_share
 from fer_tune.training.memory.leftover import WORN_OUT, clean_up, default_bound, worn_out
+from fer_tune.training.memory.parts import more_parts
 
 _TRIED = "tried_again"
 """A file in the folder of a trial that failed of something which may strike again or not."""
@@ -57,7 +59,8 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
     """Train one trial inside Ray Tune; the metrics of every epoch are reported to Tune, with the checkpoint.
 
     A fault that would strike again, such as settings that do not fit or too little memory, ends the trial with a
-    result that names it (``error``) and is not retried.  One that passes is raised, for Tune to try the trial again
+    result that names it (``error``) and is not retried; where the batch does not fit in parts of any size, that also
+    says `TOO_LARGE`.  One that passes is raised, for Tune to try the trial again
     from its last checkpoint, see :mod:`fer_tune.training.failures`; so is a process or a node that dies.
 
     Results say `WORN_OUT` where the process should run no other trial: the ones before this have left too much memory
@@ -66,13 +69,13 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
     bound = default_bound(setup.cpus) if setup.leftover_mib is None else setup.leftover_mib
     worn = setup.workers == 1 and worn_out(bound)
     settings = {name: config[name] for name in FIELDS if name in config}
-    arguments = {"config": settings, "setup": setup, "extra": {WORN_OUT: True} if worn else {}}
+    arguments = {"config": settings, "setup": setup, "extra": {WORN_OUT: True} if worn else {}, "parts": 1}
     try:
         if setup.workers == 1:
             scaling = ray.train.ScalingConfig(num_workers=0, use_gpu=setup.gpus > 0)
             TorchTrainer(_train_worker, train_loop_config=arguments, scaling_config=scaling).fit()
         else:
-            _fit_group(arguments, setup)
+            _fit_in_parts(arguments, setup)
     except Exception as raised:
         error = _cause(raised)
         found = verdict(error)
@@ -83,10 +86,28 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
             OBJECTIVES[setup.objective].best: float("nan"),
             "finished": True,
             "error": _told(error, config),
+            TOO_LARGE: isinstance(error, torch.OutOfMemoryError),
         }
         tune.report(failed | {WORN_OUT: worn or not isinstance(error, UserError)})
     finally:
         clean_up()  # the next trial of this process starts clean
+
+
+def _fit_in_parts(arguments: dict[str, Any], setup: TrialSetup) -> None:
+    """Train in a group of workers, with the batch in twice as many parts each time that one has too little memory.
+
+    Within a group nobody tries again by himself: the others would wait for him.
+    """
+    images = trial_config(arguments["config"]).batch_size // setup.workers
+    while True:
+        try:
+            _fit_group(arguments, setup)
+            return
+        except WorkerGroupError as error:
+            more = more_parts(arguments["parts"], images)
+            if not isinstance(_cause(error), torch.OutOfMemoryError) or more is None:
+                raise
+            arguments = {**arguments, "parts": more}
 
 
 def _fit_group(arguments: dict[str, Any], setup: TrialSetup) -> None:
@@ -116,7 +137,7 @@ def _fit_group(arguments: dict[str, Any], setup: TrialSetup) -> None:
 
 
 def _train_worker(arguments: dict[str, Any]) -> None:
-    """Train on this worker's device; ``arguments``: ``config`` (plain values), ``setup``, what ``extra`` to report."""
+    """Train on this worker's device; ``arguments``: ``config`` (plain), ``setup``, ``parts``, ``extra`` to report."""
     setup: TrialSetup = arguments["setup"]
     group = dist.is_initialized()
     torch.set_num_threads(max(1, int(setup.cpus)))
@@ -141,7 +162,7 @@ def _train_worker(arguments: dict[str, Any]) -> None:
         saved = ray.train.get_checkpoint() if group else tune.get_checkpoint()
         if saved is not None:
             saved.to_directory(folder)
-        train(config, data, folder, objective=setup.objective, device=device, on_epoch=report)
+        train(config, data, folder, objective=setup.objective, device=device, on_epoch=report, parts=arguments["parts"])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -167,5 +188,6 @@ def _told(error: Exception, config: dict[str, Any]) -> str:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, torch.OutOfMemoryError):
-        return f"out of memory at batch_size {config.get('batch_size')}: {error}"
+        told = str(error).splitlines()[0]
+        return f"out of memory at batch_size {config.get('batch_size')}: {told}"
     return f"{type(error).__name__}: {error}"

@@ -235,3 +235,14 @@ def test_images_that_do_not_fit_on_the_gpu_are_sent_and_steps_captured(tiny, tmp
     for ours, expected in zip(sent, here, strict=True):
         assert ours["train_loss"] == pytest.approx(expected["train_loss"], rel=0.05)
         assert ours["val_loss"] == pytest.approx(expected["val_loss"], rel=0.1)
+
+
+def test_a_batch_in_parts_is_captured_and_comes_to_the_same_step(tiny, tmp_path, exact):
+    found = []
+    for parts in (1, 3):
+        settings = config(backbone="vit_tiny_patch16_224", image_size=48, augmentation=0.0)  # no batch norm
+        history = train(settings, tiny, tmp_path / str(parts), device=GPU, parts=parts).history
+        assert history[-1]["parts"] == parts
+        assert "steps captured" in history[-1]["computed_in"]
+        found.append([metrics["train_loss"] for metrics in history])
+    assert found[1] == pytest.approx(found[0], abs=2e-2)

@@ -7,8 +7,12 @@ from collections.abc import Sequence
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from fer_tune.kinds import TOO_LARGE
 
-def ended_otherwise(study: optuna.Study, known: FrozenTrial, state: TrialState, values: Sequence[float]) -> int:
+
+def ended_otherwise(
+    study: optuna.Study, known: FrozenTrial, state: TrialState, values: Sequence[float], too_large: bool = False
+) -> int:
     """Add a trial to ``study`` that ended as it did after all, and return its number.
 
     A driver that is killed may have told the study how a trial ended before Tune saved it.  Then Tune runs the trial's
@@ -21,6 +25,7 @@ def ended_otherwise(study: optuna.Study, known: FrozenTrial, state: TrialState, 
         params=known.params,
         distributions=known.distributions,
         user_attrs=known.user_attrs,
+        constraints={TOO_LARGE: 1.0} if too_large else None,
         intermediate_values=known.intermediate_values,
     )
     study.add_trial(again)

@@ -33,6 +33,16 @@ def mark(study: optuna.Study, number: int, key: str, value: Any) -> None:
     storage.set_trial_user_attr(trial_id, key, value)
 
 
+def forbid(study: optuna.Study, number: int, key: str) -> None:
+    """Say that a running trial breaks a constraint, as ``Trial.set_constraint`` does; see :func:`report`.
+
+    Leans on the name of the attribute that the constraint is kept in.  If that moves, samplers do not learn what is
+    too large, and draw it again and again.
+    """
+    storage, trial_id = _record(study, number)
+    storage.set_trial_system_attr(trial_id, f"constraints:{key}", 1.0)
+
+
 def _record(study: optuna.Study, number: int) -> tuple[BaseStorage, int]:
     storage = study._storage
     of_study = storage.get_study_id_from_name(study.study_name)

@@ -21,14 +21,14 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
-from fer_tune.kinds import Sampler, Scheduler
+from fer_tune.kinds import TOO_LARGE, Sampler, Scheduler
 from fer_tune.objectives import ACCURACY, Aim, Objective
 from fer_tune.run_folder import Candidate, RunFolder
 from fer_tune.search.cluster.room import Room
 from fer_tune.search.proposing.corrected import ended_otherwise
 from fer_tune.search.proposing.grid import LOST, grid_trials
 from fer_tune.search.proposing.objectives import told, value_of
-from fer_tune.search.proposing.optuna_internals import mark, report
+from fer_tune.search.proposing.optuna_internals import forbid, mark, report
 from fer_tune.search.proposing.samplers import blind_trials, make_sampler
 from fer_tune.search.spaces.space import AGAIN, SearchSpace, drawn_at_random, origin, was_drawn
 from fer_tune.storage.moved import where_now
@@ -190,7 +190,11 @@ class StudySearcher(Searcher):
             self._seconds.setdefault(trial_id, {})[epoch] = float(result["seconds"])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell the study how a trial ended: FAIL, PRUNED if it was stopped, else COMPLETE with its best value."""
+        """Tell the study how a trial ended: FAIL, PRUNED if it was stopped, else COMPLETE with its best value.
+
+        One that does not fit into memory is PRUNED too, and breaks a constraint: TPE learns to keep away from such
+        settings.  From FAIL it learns nothing, and where larger images are better it draws them again and again.
+        """
         if trial_id not in self._numbers:
             return
         backbone, number = self._numbers[trial_id]
@@ -203,10 +207,16 @@ class StudySearcher(Searcher):
         failed = error or result.get("error") or not all(map(math.isfinite, values))
         state = TrialState.FAIL if failed else TrialState.COMPLETE if result.get("finished") else TrialState.PRUNED
         study, known = self._study(backbone), self._trial(backbone, number)
+        too_large = bool(result.get(TOO_LARGE))
+        if too_large:
+            state = TrialState.PRUNED
+            if not known.state.is_finished():
+                forbid(study, number, TOO_LARGE)
         if not known.state.is_finished():
             study.tell(number, values if state == TrialState.COMPLETE else None, state)
-        elif known.state != state:  # the study was ahead of Tune's snapshot, and it came otherwise
-            self._numbers[trial_id] = (backbone, ended_otherwise(study, known, state, values))
+        # the study was ahead of Tune's snapshot, and it came otherwise
+        elif (known.state, TOO_LARGE in known.constraints) != (state, too_large):
+            self._numbers[trial_id] = (backbone, ended_otherwise(study, known, state, values, too_large))
 
     def save(self, checkpoint_path: str) -> None:
         """Write what Tune's snapshot needs.

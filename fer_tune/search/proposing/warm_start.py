@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from fer_tune.errors import UserError
+from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import ACCURACY, Aim, aim_of
 from fer_tune.run_folder import Candidate, RunFolder
 from fer_tune.search.options import SearchOptions
@@ -58,7 +59,7 @@ def best_of(path: Path, backbones: list[str], top: int, aim: Aim = ACCURACY) -> 
     run = open_run(path)
     rows = read_table(run.trials_file).to_pylist() if run.trials_file.is_file() else []
     best = {row["trial_id"]: aim.key(row[aim.column]) for row in rows} | _best_epochs(run, aim)
-    rows = [row for row in rows if row["status"] != "failed" and math.isfinite(best[row["trial_id"]])]
+    rows = [row for row in rows if row["status"] not in ("failed", TOO_LARGE) and math.isfinite(best[row["trial_id"]])]
     rows.sort(key=lambda row: best[row["trial_id"]], reverse=True)
     found = {}
     for backbone in backbones:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
+from fer_tune.kinds import TOO_LARGE
 from fer_tune.run_folder import Resumed, RunFolder, SearchSettings
 from fer_tune.search.cluster.hardware import Resources
 from fer_tune.search.options import ResumeOptions
@@ -125,10 +126,10 @@ def _planned(settings: SearchSettings, trials: int, retried: dict[str, list[str]
 
 
 def _failed(run: RunFolder, settings: SearchSettings) -> dict[str, list[str]]:
-    """Return backbone -> the trials that failed and have not been tried again."""
+    """Return backbone -> the trials that failed or were too large and have not been tried again."""
     found: dict[str, list[str]] = {}
     for row in _rows(run):
-        if row["status"] == "failed" and row["trial_id"] not in settings.retried.get(row["backbone"], ()):
+        if row["status"] in ("failed", TOO_LARGE) and row["trial_id"] not in settings.retried.get(row["backbone"], ()):
             found.setdefault(row["backbone"], []).append(row["trial_id"])
     return found
 

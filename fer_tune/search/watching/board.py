@@ -55,11 +55,12 @@ class Snapshot:
     memory_mib: float = 0.0  # the highest peak of a running trial, as it reported; of its GPU where it has one
     notes: list[str] = field(default_factory=list)
     aim: Aim = ACCURACY  # what trials are judged by
+    too_large: int = 0  # trials that do not fit into memory
 
     @property
     def ended(self) -> int:
         """Trials that have ended in any way."""
-        return self.completed + self.stopped + len(self.failures)
+        return self.completed + self.stopped + self.too_large + len(self.failures)
 
 
 def board(snapshot: Snapshot) -> Group:
@@ -96,6 +97,8 @@ def _headline(snapshot: Snapshot) -> str:
         f"completed {snapshot.completed}",
         f"stopped early {snapshot.stopped}",
     ]
+    if snapshot.too_large:
+        parts.append(f"too large {snapshot.too_large}")
     if snapshot.failures:
         parts.append(f"failed {len(snapshot.failures)}")
     return "  ".join(parts)
@@ -123,6 +126,11 @@ def _best_line(best: Best, aim: Aim) -> str:
 def time_left(seconds: float | None) -> str:
     """Return the estimate in words."""
     return "time left unknown yet" if seconds is None else f"about {clock(seconds)} left"
+
+
+def in_parts(parts: int | None) -> str:
+    """Return that a batch was split to fit into memory, in words; empty where it was not."""
+    return f", batches in {parts} parts to fit into memory" if parts and parts > 1 else ""
 
 
 def clock(seconds: float) -> str:

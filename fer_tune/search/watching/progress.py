@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ray.tune import Callback
 from rich.console import Console
 
+from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import ACCURACY, Aim
-from fer_tune.search.watching.board import Best, Running, Snapshot, board, time_left
+from fer_tune.search.watching.board import Best, Running, Snapshot, board, in_parts, time_left
 from fer_tune.search.watching.output import output
 from fer_tune.search.watching.places import Place, has_place, place_of
 from fer_tune.search.watching.recorder import why_it_died
@@ -20,7 +21,17 @@ if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
 _EVERY = 0.5  # seconds between two drawings
-_KEPT = ("epoch", "val_accuracy", "best_epoch", "finished", "error", "images_per_second", "peak_memory_mib")
+_KEPT = (
+    "epoch",
+    "val_accuracy",
+    "best_epoch",
+    "finished",
+    "error",
+    "images_per_second",
+    "peak_memory_mib",
+    "parts",
+    TOO_LARGE,
+)
 
 
 class Progress(Callback):
@@ -90,7 +101,9 @@ class Progress(Callback):
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Take up the end of a trial."""
         last = self._last.get(trial.trial_id, {})
-        how = "failed" if last.get("error") else "completed" if last.get("finished") else "stopped early"
+        how = "completed" if last.get("finished") else "stopped early"
+        if last.get("error"):
+            how = "too large" if last.get(TOO_LARGE) else "failed"
         self._end(trial, how, last.get("error"))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -123,7 +136,7 @@ class Progress(Callback):
             epochs=self._epochs,
             completed=ended.count("completed"),
             stopped=ended.count("stopped early"),
-            failures=[f"{name}: {why}" for name, why in self._failures.items()],
+            failures=[f"{name}: {why}" for name, why in self._failures.items() if self._ended[name] == "failed"],
             running=[
                 Running(
                     trial.trial_id,
@@ -146,6 +159,7 @@ class Progress(Callback):
             memory_mib=max((last.get("peak_memory_mib") or 0.0 for _, last in lasts), default=0.0),
             notes=self._waiting(trials),
             aim=self._aim,
+            too_large=ended.count("too large"),
         )
 
     def _waiting(self, trials: list[Trial]) -> list[str]:
@@ -161,7 +175,7 @@ class Progress(Callback):
     def _end(self, trial: Trial, how: str, error: str | None) -> None:
         name = trial.trial_id
         self._ended[name] = how
-        if how == "failed":
+        if how in ("failed", "too large"):
             self._failures[name] = (error or "no reason is known").splitlines()[0]
         if output() == "json":
             self._tell("end", trial, status=how, error=error)
@@ -171,12 +185,12 @@ class Progress(Callback):
     def _line(self, trial: Trial, how: str) -> str:
         name, last = trial.trial_id, self._last.get(trial.trial_id, {})
         text = f"[{len(self._ended)}/{self._total}] {name} {trial.config['backbone']} {trial.config['origin']}: {how}"
-        if how == "failed":
+        if how in ("failed", "too large"):
             text += f": {self._failures[name]}"
         elif last:
-            text += (
-                f" after {last.get('epoch')} epochs, best {self._aim.head} {self._aim.text(last.get(self._aim.best))}"
-            )
+            best_so_far = self._aim.text(last.get(self._aim.best))
+            text += f" after {last.get('epoch')} epochs, best {self._aim.head} {best_so_far}"
+            text += in_parts(last.get("parts"))
         best = self._best.get(trial.config["backbone"])
         if best:
             text += f" | best {self._aim.text(best[0])} ({best[1]}) | {time_left(self._left())}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
+from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import ACCURACY, OBJECTIVES, Aim
 from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, RECALLS, TRIAL_COLUMNS, RunFolder, Status
 from fer_tune.search.proposing.objectives import typical_seconds
@@ -57,9 +58,9 @@ class Recorder(Callback):
         row = self._row(trial)
         self._changed = True
         if result.get("error"):
-            row["error"] = str(result["error"])
+            row |= {"error": str(result["error"]), TOO_LARGE: bool(result.get(TOO_LARGE))}
             return
-        row["error"] = None
+        row |= {"error": None, TOO_LARGE: False}
         epoch = int(result["epoch"])
         epochs = self._epochs[trial.trial_id]
         for later in [known for known in epochs if known > epoch]:
@@ -69,14 +70,17 @@ class Recorder(Callback):
             "backbone": row["backbone"],
             "epoch": epoch,
             **{name: float(result[name]) for name in METRICS},
-            **{name: result[name] for name in (*RECALLS, "computed_in")},
+            **{name: result[name] for name in (*RECALLS, "parts", "computed_in")},
         }
         row["finished"] = bool(result.get("finished"))
         row |= {name: result[name] for name in _MEASURED if name in result}
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Close the row: completed, stopped early, or failed with a reason."""
+        """Close the row: completed, stopped early, too large, or failed with a reason."""
         row = self._row(trial)
+        if row.get(TOO_LARGE):
+            self._close(row, TOO_LARGE)
+            return
         self._close(row, "failed" if row.get("error") else "completed" if row.get("finished") else "stopped")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -122,7 +126,7 @@ class Recorder(Callback):
         self._changed = True
 
     def _summary(self, trial_id: str) -> dict[str, Any]:
-        row = {name: value for name, value in self._trials[trial_id].items() if name != "finished"}
+        row = {name: value for name, value in self._trials[trial_id].items() if name not in ("finished", TOO_LARGE)}
         epochs = list(self._epochs[trial_id].values())
         row["epochs"] = len(epochs)
         if epochs:
@@ -131,7 +135,7 @@ class Recorder(Callback):
             row["best_epoch"] = best["epoch"]
             row["seconds"] = sum(epoch["seconds"] for epoch in epochs)
             row["epoch_seconds"] = typical_seconds([epoch["seconds"] for epoch in epochs])
-            row["computed_in"] = epochs[-1]["computed_in"]
+            row |= {name: epochs[-1][name] for name in ("parts", "computed_in")}
             row["images_per_second"] = sum(epoch["images_per_second"] for epoch in epochs) / len(epochs)
         return row
 

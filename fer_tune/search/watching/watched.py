@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import Aim
 from fer_tune.run_folder import RunFolder
 from fer_tune.search.watching.board import Best, Running, Snapshot, clock
@@ -65,6 +66,7 @@ def read_snapshot(run: RunFolder) -> Snapshot:
         ),
         notes=_notes(run, ended, total, running, quiet),
         aim=aim,
+        too_large=len(by_status.get(TOO_LARGE, [])),
     )
 
 

@@ -16,7 +16,7 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from fer_tune.search.proposing.optuna_internals import LearnsFromDrawn, ToleratesOthers, mark, report
+from fer_tune.search.proposing.optuna_internals import LearnsFromDrawn, ToleratesOthers, forbid, mark, report
 
 SEEN = f"as seen in Optuna 5.0, not in {version('optuna')}"
 SPACE: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0)}
@@ -35,8 +35,10 @@ def test_a_running_trial_is_told_of_by_its_number(storage: BaseStorage) -> None:
     again = optuna.load_study(study_name="a", storage=storage)
     report(again, number, 0.25, 3)
     mark(again, number, "lost", True)
+    forbid(again, number, "memory")
     study.tell(number, state=TrialState.PRUNED)
     first, second = study.trials
+    assert (first.constraints, second.constraints) == ({}, {"memory": 1.0}), SEEN
     assert (first.intermediate_values, first.user_attrs) == ({}, {})
     assert (second.intermediate_values, second.user_attrs, second.value) == ({3: 0.25}, {"lost": True}, 0.25), SEEN
 

@@ -6,6 +6,7 @@ import errno
 import math
 import os
 import pickle
+from types import SimpleNamespace
 
 import pytest
 from optuna.trial import TrialState
@@ -15,6 +16,7 @@ from fer_tune.config import trial_config
 from fer_tune.objectives import OBJECTIVES
 from fer_tune.run_folder import Published, RunFolder
 from fer_tune.search.proposing.searcher import StudySearcher, open_studies
+from fer_tune.search.running.ending import Limits
 from fer_tune.search.spaces.loading import from_resolved
 
 SPACE = {
@@ -350,3 +352,53 @@ def test_a_study_of_losses_minimises_also_after_a_resume(tmp_path):
     again.restore(str(tmp_path / "saved"))
     assert study(tmp_path).best_value == 0.8
     assert [trial.value for trial in study(tmp_path).trials] == [1.2, 0.8]
+
+
+SIZES = {
+    "backbone": "cnn_residual",
+    "search": {
+        "image_size": {"choice": [48, 96, 128]},
+        "batch_size": {"choice": [16, 32, 64]},
+        "learning_rate": {"log_uniform": [1e-4, 1e-1]},
+    },
+}
+
+
+def test_what_does_not_fit_into_memory_is_kept_away_from_and_the_search_goes_to_its_end(tmp_path, monkeypatch):
+    """One combination in nine never fits, and larger images are better."""
+    asked: list[int] = []
+    monkeypatch.setattr("fer_tune.search.running.ending.ask_to_stop", lambda: asked.append(1))
+    late = []
+    for seed in range(3):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        search = StudySearcher({"cnn_residual": from_resolved(SIZES)}, {}, 45, 5, seed, RunFolder(folder))
+        limits = Limits(None)
+        drawn = 0
+        while isinstance(settings := search.suggest(name := f"t{drawn}"), dict):
+            too_large = (settings["image_size"], settings["batch_size"]) == (128, 64)
+            value = 0.4 + settings["image_size"] / 1000 - 0.05 * abs(math.log10(settings["learning_rate"]) + 2.5)
+            ended = result(5, value, finished=True)
+            if too_large:
+                ended = result(0, math.nan, finished=True, error="out of memory at batch_size 64", too_large=True)
+            trial = SimpleNamespace(trial_id=name)
+            limits.on_trial_result(1, [], trial, ended)
+            limits.on_trial_complete(1, [], trial)
+            search.on_trial_complete(name, ended)
+            late += [too_large] if drawn >= 15 else []
+            drawn += 1
+        assert drawn == 45
+        trials = study(folder).trials
+        assert {trial.state for trial in trials if trial.constraints} <= {TrialState.PRUNED}
+    assert not asked  # no search gave up
+    assert sum(late) / len(late) < 1 / 9  # by chance it is one in nine, and the values draw it there
+
+
+def test_a_trial_that_is_too_large_after_all_is_so_in_the_study(tmp_path):
+    search = searcher(tmp_path)
+    search.suggest("a")
+    search.on_trial_complete("a", result(5, 0.5, finished=True))  # told, and then the driver died
+    search.on_trial_complete("a", result(0, math.nan, finished=True, error="out of memory", too_large=True))
+    first, again = study(tmp_path).trials
+    assert (first.state, again.state, again.params) == (TrialState.COMPLETE, TrialState.PRUNED, first.params)
+    assert again.constraints == {"too_large": 1.0}

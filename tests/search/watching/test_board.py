@@ -212,3 +212,23 @@ def test_the_total_is_that_of_grids_of_different_sizes(run):
     snapshot = read_snapshot(run)
     assert (snapshot.ended, snapshot.total) == (13, 13)
     assert snapshot.notes == [f"the search has ended; next: fer-tune refit {run.path}"]
+
+
+def test_what_is_too_large_or_in_parts_is_told_as_it_ends(run, monkeypatch, capsys):
+    monkeypatch.setenv(OUTPUT, "text")
+    config = {"backbone": "cnn_residual", "origin": "searched"}
+    large: Any = SimpleNamespace(trial_id="ab12", config=config, status="RUNNING")
+    split: Any = SimpleNamespace(trial_id="cd34", config=config, status="RUNNING")
+    progress = Progress(total=2, epochs=1, concurrent=1, time_budget=None)
+    told = {"epoch": 0, "finished": True, "error": "out of memory at batch_size 512", "too_large": True}
+    progress.on_trial_result(1, [], large, told)
+    progress.on_trial_complete(1, [], large)
+    best = {"val_accuracy": 0.5, "best_val_accuracy": 0.5, "best_epoch": 1}
+    progress.on_trial_result(1, [], split, {"epoch": 1, "finished": True, "parts": 4, **best})
+    progress.on_trial_complete(1, [], split)
+    first, second = capsys.readouterr().out.splitlines()
+    assert "ab12 cnn_residual searched: too large: out of memory at batch_size 512" in first
+    assert "best val acc 50.00 %, batches in 4 parts to fit into memory" in second
+    shown = progress.snapshot([])
+    assert (shown.too_large, shown.failures, shown.ended) == (1, [], 2)
+    assert "too large 1" in drawn(shown)

@@ -22,7 +22,13 @@ def trial(name, **config):
 
 def result(epoch, accuracy, finished=False):
     metrics = dict.fromkeys(METRICS, 0.5) | {name: [0.5, 0.5] for name in RECALLS}
-    metrics |= {"val_accuracy": accuracy, "seconds": 2.0, "images_per_second": 100.0 * epoch, "computed_in": "float32"}
+    metrics |= {
+        "val_accuracy": accuracy,
+        "seconds": 2.0,
+        "images_per_second": 100.0 * epoch,
+        "parts": 1,
+        "computed_in": "float32",
+    }
     return {**metrics, "epoch": epoch, "finished": finished, "best_val_accuracy": accuracy, "best_epoch": epoch}
 
 
@@ -34,6 +40,20 @@ def test_the_best_epoch_is_that_of_what_the_search_is_for(tmp_path):
     recorder.write()
     (row,) = pq.read_table(tmp_path / "trials.parquet").to_pylist()
     assert (row["best_epoch"], row["val_accuracy"], row["val_macro_f1"]) == (2, 0.5, 0.4)
+
+
+def test_a_trial_that_does_not_fit_is_too_large_and_one_in_parts_says_so(tables):
+    recorder, read = tables
+    split, large = trial("split"), trial("large")
+    recorder.on_trial_result(0, [], split, result(1, 0.5) | {"parts": 4})
+    recorder.on_trial_complete(0, [], split)
+    recorder.on_trial_start(0, [], large)
+    recorder.on_trial_result(0, [], large, {"epoch": 0, "error": "out of memory", "too_large": True, "finished": True})
+    recorder.on_trial_complete(0, [], large)
+    _, rows, epochs = read()
+    assert (rows["split"]["status"], rows["split"]["parts"]) == ("stopped", 4)
+    assert (rows["large"]["status"], rows["large"]["error"]) == ("too_large", "out of memory")
+    assert epochs["parts"].to_pylist() == [4]
 
 
 @pytest.fixture
