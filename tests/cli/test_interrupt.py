@@ -17,7 +17,7 @@ import pytest
 from drawing import tiny_dataset
 from optuna.trial import TrialState
 
-from fer_tune.search.proposing.searcher import open_studies
+from fer_tune.search.proposing.studies import open_studies
 
 TRIALS = 6
 

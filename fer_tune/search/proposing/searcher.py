@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
@@ -30,42 +27,9 @@ from fer_tune.search.proposing.grid import LOST, grid_trials
 from fer_tune.search.proposing.objectives import told, value_of
 from fer_tune.search.proposing.optuna_internals import forbid, mark, report
 from fer_tune.search.proposing.samplers import blind_trials, make_sampler
+from fer_tune.search.proposing.studies import open_studies
 from fer_tune.search.spaces.space import AGAIN, SearchSpace, drawn_at_random, origin, was_drawn
 from fer_tune.storage.moved import where_now
-
-
-def open_studies(
-    file: Path,
-    backbones: Iterable[str],
-    seed: int,
-    *,
-    second: Mapping[str, Objective | None] | None = None,
-    aim: Aim = ACCURACY,
-) -> dict[str, optuna.Study]:
-    """Open the study of every backbone in the journal ``file``, making those that are not there.
-
-    Args:
-        file: the journal.
-        backbones: names of the studies.
-        seed: of the sampler that a study has until another is set.
-        second: backbone -> what its study minimises beside the first objective; read for new studies only.
-        aim: the first objective; read for new studies only.
-    """
-    # Optuna's own choice of a lock makes a symbolic link, which exFAT, SMB and Google Drive do not know.
-    storage = JournalStorage(JournalFileBackend(str(file), JournalFileOpenLock(str(file))))
-    studies = {}
-    for backbone in backbones:
-        directions = [StudyDirection.MAXIMIZE if aim.maximise else StudyDirection.MINIMIZE]
-        if second and second.get(backbone):
-            directions.append(StudyDirection.MINIMIZE)
-        studies[backbone] = optuna.create_study(
-            study_name=backbone,
-            storage=storage,
-            directions=directions,
-            load_if_exists=True,
-            sampler=optuna.samplers.RandomSampler(seed=seed),
-        )
-    return studies
 
 
 def planned_trials(

@@ -15,7 +15,8 @@ from ray.tune.search import Searcher
 from fer_tune.config import trial_config
 from fer_tune.objectives import OBJECTIVES
 from fer_tune.run_folder import Published, RunFolder
-from fer_tune.search.proposing.searcher import StudySearcher, open_studies
+from fer_tune.search.proposing.searcher import StudySearcher
+from fer_tune.search.proposing.studies import open_studies
 from fer_tune.search.running.ending import Limits
 from fer_tune.search.spaces.loading import from_resolved
 

@@ -18,7 +18,7 @@ from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.run_folder import EPOCH_COLUMNS, TRIAL_COLUMNS, RunFolder
 from fer_tune.search.options import ResumeOptions, SearchOptions
-from fer_tune.search.proposing.searcher import open_studies
+from fer_tune.search.proposing.studies import open_studies
 from fer_tune.search.running.engine import resume, search
 
 SMALL = """

@@ -21,7 +21,7 @@ from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.run_folder import TRIAL_COLUMNS, DatasetRef, RunFolder, SearchSettings
 from fer_tune.search.options import ResumeOptions, SearchOptions
-from fer_tune.search.proposing.searcher import open_studies
+from fer_tune.search.proposing.studies import open_studies
 from fer_tune.search.running.engine import Ended, resume, search
 from fer_tune.search.running.extending import extended
 from fer_tune.tables import write_table
