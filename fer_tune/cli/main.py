@@ -26,7 +26,7 @@ from fer_tune.cli import (
     test,
     watch,
 )
-from fer_tune.cli.streams import make_lasting
+from fer_tune.cli.streams import lasting_streams
 from fer_tune.errors import UserError
 from fer_tune.tracking import attached
 from fer_tune.version import __version__
@@ -93,10 +93,10 @@ def _check_names() -> None:
 
 def main() -> None:
     """Run the program; exit with 2 after a :class:`~fer_tune.errors.UserError`, printed alone."""
-    make_lasting()
-    try:
-        _check_names()
-        app()
-    except UserError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"fer-tune: error: {error}", markup=False)
-        sys.exit(2)
+    with lasting_streams():
+        try:
+            _check_names()
+            app()
+        except UserError as error:
+            Console(stderr=True, soft_wrap=True, highlight=False).print(f"fer-tune: error: {error}", markup=False)
+            sys.exit(2)

@@ -7,31 +7,39 @@ import errno
 import io
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 _GONE = (errno.EPIPE, errno.EIO)  # nobody reads the pipe any more; the terminal was closed
 
 _SIGNS = {"…": "...", "–": "-", "—": "-", "−": "-", "×": "x", "±": "+-", "≤": "<=", "≥": ">=", "’": "'"}  # of our own
 
 
-def make_lasting() -> None:
-    r"""Have standard output and error take whatever is written.
+@contextmanager
+def lasting_streams() -> Iterator[None]:
+    r"""Have standard output and error take whatever is written in the block.
 
     A character that the console's encoding lacks, as in a Japanese class name on a Western console, is written as its
     code (``\u559c``), which says what it is.  Once the other side is gone, the rest goes nowhere: a search is worth
     more than what it prints.
     """
     codecs.register_error("fer_tune", _written_otherwise)
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if isinstance(stream, io.TextIOWrapper) and not isinstance(stream, _Lasting):
-            with suppress(OSError):
-                stream.flush()
-            setattr(sys, name, _Lasting(stream))
+    before = {name: getattr(sys, name) for name in ("stdout", "stderr")}
+    lasting = {name: _Lasting(stream) for name, stream in before.items() if isinstance(stream, io.TextIOWrapper)}
+    vars(sys).update(lasting)
+    try:
+        yield
+    finally:
+        vars(sys).update({name: before[name] for name in lasting})
+        for stream in lasting.values():
+            stream.flush()
+            stream.detach()  # else it would close the file when it goes
 
 
 class _Lasting(io.TextIOWrapper):
     def __init__(self, stream: io.TextIOWrapper) -> None:
+        with suppress(OSError):
+            stream.flush()
         super().__init__(
             stream.buffer,
             encoding=stream.encoding,
@@ -39,7 +47,6 @@ class _Lasting(io.TextIOWrapper):
             line_buffering=stream.line_buffering,
             write_through=stream.write_through,
         )
-        self._first = stream  # which would close the file if it went
 
     def write(self, text: str) -> int:
         try:

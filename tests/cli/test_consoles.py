@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,11 @@ def test_a_name_that_the_locale_cannot_say_is_told_with_the_cure(tmp_path: Path)
     told = run("spaces", "validate", tmp_path / "fér", **plain | {"PYTHONUTF8": "1"}).stderr.decode("utf-8")
     assert f"{tmp_path}/fér" in told
     assert "not a name" not in told
+
+
+def test_a_program_that_calls_it_keeps_its_own_streams() -> None:
+    """Closed with what stood in for them, they would take nothing more."""
+    program = "import gc, sys\nfrom fer_tune.cli import main, streams\nmain.app = lambda: print('inside')\n"
+    program += "main.main(); gc.collect(); print('after'); print('and so', file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "inside\nafter\n", "and so\n")
