@@ -13,7 +13,11 @@ from analysis.figures.style import INK, PALE, PALETTE, QUIET, style
 from analysis.results import ClassScores, GroupScore, Versus
 from analysis.run.predictions import Predictions
 from analysis.statistics.probabilistic import BINS, confidence_gaps
+from analysis.statistics.roc import Roc
 from fer_tune.run_folder import DRAWN
+
+MOST_NAMED = 40
+"""Groups that a figure names each: more make it longer than a page."""
 
 
 def confusion(counts: NDArray[Any], classes: list[str]) -> Figure:
@@ -70,31 +74,23 @@ def per_class(rows: list[ClassScores]) -> Figure:
         return figure
 
 
-def roc(predictions: Predictions) -> Figure:
-    """Draw the ROC curve of each class against the rest, from the mean probabilities of the seeds."""
-    from sklearn.metrics import roc_auc_score, roc_curve
-
+def roc(curves: list[Roc]) -> Figure:
+    """Draw the ROC curve of each class against the rest, mean over seeds; see `analysis.statistics.roc`."""
     with style():
         figure, [axes] = new(6.2)
-        joint = predictions.probabilities.mean(0)
         axes.plot([0, 100], [0, 100], color=PALE, linewidth=1)
         lines = ("-", "--")  # six colours: a seventh class repeats the first, dashed
-        areas = []
-        for index, name in enumerate(predictions.classes):
-            own = predictions.labels == index
-            if not 0 < own.sum() < len(own):
-                continue
-            wrong, found, _ = roc_curve(own, joint[:, index])
-            colour, line = PALETTE[index % len(PALETTE)], lines[index // len(PALETTE) % 2]
-            area = float(roc_auc_score(own, joint[:, index]))
-            [drawn] = axes.plot(100 * wrong, 100 * found, color=colour, linestyle=line, label=f"{name} {area:.3f}")
-            areas.append((area, drawn))
+        for index, curve in enumerate(curves):
+            look: dict[str, Any] = {
+                "color": PALETTE[index % len(PALETTE)],
+                "linestyle": lines[index // len(PALETTE) % 2],
+            }
+            axes.plot(100 * curve.wrong, 100 * curve.found, label=f"{curve.name} {100 * curve.area:.1f} %", **look)
         axes.set_aspect("equal")
         axes.set(xlim=(0, 100), ylim=(0, 100.5))
         axes.set(xlabel="images of other classes taken for it (%)", ylabel="its images found (%)")
         axes.set_title("ROC curve of each class against the rest")
-        handles = [drawn for _, drawn in sorted(areas, key=lambda pair: -pair[0])]
-        axes.legend(handles=handles, loc="lower right", title="class, area under the curve")
+        axes.legend(loc="lower right", title="class, area under the curve (mean of seeds)")
         return figure
 
 
@@ -147,16 +143,32 @@ def differences(pairs: list[Versus]) -> Figure:
 
 
 def groups(rows: list[GroupScore]) -> Figure:
-    """Draw the accuracy in each group of images with its interval, the least accurate on top."""
+    """Draw the accuracy in each group of images with its interval, the least accurate first.
+
+    A few stand below each other by name; hundreds in a row, in the order of their accuracy, with the names of the
+    extremes.
+    """
+    ordered = sorted(rows, key=lambda row: row.accuracy)
+    centre = np.array([100 * row.accuracy for row in ordered])
+    errors = np.abs(np.array([[100 * row.low for row in ordered], [100 * row.high for row in ordered]]) - centre)
+    title = "Accuracy by group of images"
     with style():
-        figure, [axes] = new(1.4 + 0.45 * len(rows))
-        places = np.arange(len(rows))[::-1]
-        centre = np.array([100 * row.accuracy for row in rows])
-        errors = np.abs(np.array([[100 * row.low for row in rows], [100 * row.high for row in rows]]) - centre)
-        axes.errorbar(centre, places, xerr=errors, fmt="o", color=PALETTE[0], markersize=6, linewidth=1.8)
-        axes.set_yticks(places, [f"{row.group} ({row.images:,})" for row in rows])
-        axes.set_ylim(-0.6, len(rows) - 0.4)
-        axes.grid(False, axis="y")
-        axes.set_xlabel("accuracy (%, 95 % interval)")
-        headline(figure, "Accuracy by group of images")
+        if len(rows) > MOST_NAMED:
+            figure, [axes] = new(4.6)
+            thin: dict[str, Any] = {"markersize": 3, "linewidth": 0.5, "alpha": 0.8}
+            axes.errorbar(np.arange(len(rows)), centre, yerr=errors, fmt="o", color=PALETTE[0], ecolor=PALE, **thin)
+            for row, place, shift, side in ((ordered[0], 0, (6, -12), "left"), (ordered[-1], -1, (-6, 8), "right")):
+                where = (range(len(rows))[place], centre[place])
+                axes.annotate(row.group, where, shift, textcoords="offset points", ha=side, fontsize=10)
+            axes.set(xlabel=f"{len(rows):,} groups, the least accurate first", ylabel="accuracy (%, 95 % interval)")
+            axes.margins(x=0.02, y=0.12)
+        else:
+            figure, [axes] = new(1.4 + 0.45 * len(rows))
+            places = np.arange(len(rows))[::-1]
+            axes.errorbar(centre, places, xerr=errors, fmt="o", color=PALETTE[0], markersize=6, linewidth=1.8)
+            axes.set_yticks(places, [f"{row.group} ({row.images:,})" for row in ordered])
+            axes.set_ylim(-0.6, len(rows) - 0.4)
+            axes.grid(False, axis="y")
+            axes.set_xlabel("accuracy (%, 95 % interval)")
+        headline(figure, title)
         return figure

@@ -10,7 +10,8 @@ from analysis.figures import curves, heldout, searched
 from analysis.figures import pareto as pareto_figure
 from analysis.results import TestResult
 from analysis.run import RunRecord
-from analysis.trials.axes import Point, SearchAxis, points, search_axes
+from analysis.statistics.roc import roc_curves
+from analysis.trials.axes import FEWEST_OF_SURFACE, Point, SearchAxis, finished, points, search_axes
 from analysis.trials.importance import FEWEST, importances
 from analysis.trials.pareto import MEANINGS, measured, second_objective
 from fer_tune.errors import UserError, nearest
@@ -59,7 +60,7 @@ def contour(run: RunRecord, first: str, second: str, backbone: str | None) -> Fi
     """Draw the accuracy over two settings.
 
     Raises:
-        UserError: one of them was not searched, or is no number.
+        UserError: one of them was not searched, or is no number, or too few trials ran all epochs.
     """
     trials, axes = _trials(run, backbone)
     known = {axis.name: axis for axis in axes if not axis.choices}
@@ -67,7 +68,10 @@ def contour(run: RunRecord, first: str, second: str, backbone: str | None) -> Fi
         if name not in known:
             hint = nearest(name, known) or f"the searched numbers are {', '.join(known)}"
             raise UserError(f"{name}: not a searched number of this run; {hint}")
-    return searched.contour(trials, known[first], known[second], run.aim)
+    own = finished(trials, known[first], known[second])
+    if len(own) < FEWEST_OF_SURFACE:
+        raise UserError(f"{run.place}: {len(own)} trials with both ran all epochs; {FEWEST_OF_SURFACE} make a surface")
+    return searched.contour(own, known[first], known[second], run.aim)
 
 
 def learning(run: RunRecord, config_id: str | None) -> Figure:
@@ -97,7 +101,8 @@ def classes(run: RunRecord, config_id: str | None) -> Figure:
 
 def roc(run: RunRecord, config_id: str | None) -> Figure:
     """Draw ROC curves; see `Run.plot_roc`."""
-    return heldout.roc(run.predictions(_tested(run, config_id).config_id))
+    own = run.predictions(_tested(run, config_id).config_id)
+    return heldout.roc(roc_curves(own.labels, own.probabilities, own.classes))
 
 
 def reliability(run: RunRecord, config_id: str | None) -> Figure:

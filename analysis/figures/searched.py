@@ -107,13 +107,19 @@ def _ticks(panel: Axes, axis: SearchAxis) -> None:
 
 
 def contour(points: list[Point], first: SearchAxis, second: SearchAxis, aim: Aim = ACCURACY) -> Figure:
-    """Draw what is judged by over two settings, smoothed over the trials; white where no trial is near."""
-    own = [p for p in points if first.holds(p.settings.get(first.name)) and second.holds(p.settings.get(second.name))]
+    """Draw what is judged by over two settings, smoothed over the trials; white where no trial is near.
+
+    Args:
+        points: at least one, each with a drawn value of both; see `analysis.trials.axes.finished`.
+        first: the setting across.
+        second: the setting upwards.
+        aim: what the run judges by.
+    """
     with style():
         figure, [axes] = new(5.6)
-        x = np.array([first.place(point.settings[first.name]) for point in own])
-        y = np.array([second.place(point.settings[second.name]) for point in own])
-        values = np.array([aim.scale * point.value for point in own])
+        x = np.array([first.place(point.settings[first.name]) for point in points])
+        y = np.array([second.place(point.settings[second.name]) for point in points])
+        values = np.array([aim.scale * point.value for point in points])
         side = np.linspace(0, 1, 80)
         across, up = np.meshgrid(side, side)
         distance = (across[..., None] - x) ** 2 + (up[..., None] - y) ** 2

@@ -61,15 +61,16 @@ def draw(run: RunRecord, test: TestResult) -> Iterator[tuple[str, str, Figure]]:
     if not file.is_file():
         return
     frame = pd.read_parquet(file)
+    model = f"seed {test.seeds[0]}"
     for kind, name, title in (
         ("mistake", "mistakes", "The most confident mistakes"),
         ("pair", "confused_pairs", "The most confused pairs"),
     ):
         own = frame[frame["kind"] == kind].reset_index(drop=True)
         if len(own):
-            words = f"{title}, of the seeds' ensemble: label → prediction, and its mean probability."
+            words = f"{title} of the model of {model}: label → prediction, and its probability."
             yield name, words, sheet(own, title)
     looked = frame[(frame["kind"] == "mistake") & frame["heat"].notna()].head(12).reset_index(drop=True)
     if len(looked):
-        words = "Grad-CAM of the first seed's model for the class that it chose wrongly: bright is what spoke for it."
+        words = f"Grad-CAM of the model of {model} for the class that it chose wrongly: bright is what spoke for it."
         yield "gradcam", words, sheet(looked, "Where the network looked", heat=True)

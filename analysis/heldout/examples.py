@@ -19,31 +19,36 @@ from fer_tune.data.prepared.store import Split
 from fer_tune.files import replacing
 
 MISTAKES, PAIRS, PER_PAIR = 24, 4, 6
+_MOST = 300
+"""Images in all: a few of every pair of seven classes; they are copied into the run."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One image that the seeds' ensemble takes for another class."""
+    """One image that the model of the first seed takes for another class."""
 
-    kind: str  # "mistake", or "pair"
+    kind: str  # "mistake", "pair" of the most confused ones, or "further", of any other pair
     index: int  # in the split
     label: str
     predicted: str
-    confidence: float  # mean probability of the predicted class
+    confidence: float  # its probability of the predicted class
     agreement: float  # share of the seeds that predict it
 
 
 def find_examples(labels: NDArray[Any], probabilities: NDArray[Any], classes: list[str]) -> list[Example]:
-    """Return the most confident mistakes, then the most confused pairs with their most confident mistakes.
+    """Return the most confident mistakes of the first seed's model, then those of the pairs that it confuses most.
+
+    One model's, as it could be used, and not those of an ensemble that nobody exports; so that pictures, pairs and what
+    the network looked at (`analysis.heldout.gradcam`) belong together.  Then a few of every other pair.
 
     Args:
         labels: (N,) integer classes.
         probabilities: (S, N, C).
         classes: the C names.
     """
-    joint = probabilities.mean(0)
-    predicted = joint.argmax(-1)
-    confidence = joint.max(-1)
+    first = probabilities[0]
+    predicted = first.argmax(-1)
+    confidence = first.max(-1)
     agreement = (probabilities.argmax(-1) == predicted).mean(0)
     wrong = np.flatnonzero(predicted != labels)
     wrong = wrong[np.argsort(-confidence[wrong], kind="stable")]
@@ -55,9 +60,11 @@ def find_examples(labels: NDArray[Any], probabilities: NDArray[Any], classes: li
     found = [example("mistake", index) for index in wrong[:MISTAKES]]
     pairs = labels[wrong] * len(classes) + predicted[wrong]
     counts = np.bincount(pairs, minlength=len(classes) ** 2)
-    for pair in np.argsort(-counts, kind="stable")[:PAIRS]:
-        found += [example("pair", index) for index in wrong[pairs == pair][:PER_PAIR]]
-    return found
+    order = [pair for pair in np.argsort(-counts, kind="stable") if counts[pair]]
+    for place, pair in enumerate(order):
+        kind = "pair" if place < PAIRS else "further"
+        found += [example(kind, index) for index in wrong[pairs == pair][:PER_PAIR]]
+    return found[:_MOST]
 
 
 def doubtful_labels(labels: NDArray[Any], probabilities: NDArray[Any], classes: list[str]) -> pd.DataFrame:
@@ -109,13 +116,16 @@ def keep_examples(
     found = find_examples(split.labels, probabilities, classes)
     frame = pd.DataFrame([asdict(each) for each in found], columns=list(Example.__annotations__))
     images = split.images[frame["index"].to_numpy(dtype=int)]
-    heats = None
-    if look is not None and len(frame):
-        heats = look(images, np.array([classes.index(name) for name in frame["predicted"]]))
+    heats: list[Any] = []
+    looked = int((frame["kind"] != "further").sum())  # they stand first
+    if look is not None and looked:
+        chosen = np.array([classes.index(name) for name in frame["predicted"][:looked]])
+        found_heats = look(images[:looked], chosen)
+        heats = [] if found_heats is None else [_png((255 * heat).astype(np.uint8)) for heat in found_heats]
     sources = split.sources
     frame["source"] = [sources[index] for index in frame["index"]]
     frame["image"] = [_png(image) for image in images]
-    frame["heat"] = [None] * len(frame) if heats is None else [_png((255 * heat).astype(np.uint8)) for heat in heats]
+    frame["heat"] = [*heats, *[None] * (len(frame) - len(heats))]
     doubts = doubtful_labels(split.labels, probabilities, classes)
     doubts.insert(0, "source", [sources[index] for index in doubts["index"]])
     for name, table in (("examples", frame), ("doubtful", doubts)):

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from analysis.charts.look import Chart
+
 _CODE = re.compile(r"`([^`]+)`")
 
 Place = Literal["comparison", "differences", "classes", "held-out", "errors", "refits", "search", "pareto", "settings"]
@@ -85,6 +87,7 @@ class Column:
     align: Literal["left", "right"] = "left"
     label: str = ""
     look: Literal["plain", "small", "long"] = "plain"
+    choices: bool = False  # a reader may keep the rows of one of its cells alone, in a table with `Table.first`
 
     @property
     def short(self) -> str:
@@ -110,11 +113,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first cell names its row, and every row has a cell for each column."""
+    """A table; the first cell names its row, and every row has a cell for each column.
+
+    Where ``first`` is set, those rows alone are shown before a reader of the page asks for others, and in Markdown.
+    """
 
     kind: ClassVar[str] = "table"
     columns: list[Column]
     rows: list[Row]
+    first: int = 0
 
 
 def row(*cells: str | Cell, ours: bool = False) -> Row:
@@ -134,7 +141,11 @@ def quiet(prose: str) -> Paragraph:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: ``name`` is that of its files in ``figures/``, ``data`` its png in base64."""
+    """A figure: ``name`` is that of its files in ``figures/``, ``data`` its png in base64.
+
+    A page has its interactive ``chart`` in its place, where there is one. ``only``: it stands in a page alone, or on
+    paper alone (in Markdown), where a page has another block for what it shows.
+    """
 
     kind: ClassVar[str] = "picture"
     place: Place
@@ -142,6 +153,27 @@ class Picture:
     caption: str
     data: str
     of: str = ""  # the backbone, where a place is there for each
+    chart: Chart | None = None
+    only: Literal["", "page", "paper"] = ""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An image that was taken for another class: its address (``data:``), the two classes, and what stands below."""
+
+    image: str
+    true: str
+    predicted: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Mistakes, of which a reader may pick a true and a predicted class; Markdown has the sheets of pictures alone."""
+
+    kind: ClassVar[str] = "gallery"
+    items: list[Mistake]
+    caption: str
 
 
 def pictures_at(pictures: list[Picture], place: Place, of: str = "") -> list[Picture]:
@@ -149,7 +181,7 @@ def pictures_at(pictures: list[Picture], place: Place, of: str = "") -> list[Pic
     return [picture for picture in pictures if (picture.place, picture.of) == (place, of)]
 
 
-Block = Paragraph | Note | Bullets | Definitions | Table | Picture
+Block = Paragraph | Note | Bullets | Definitions | Table | Picture | Gallery
 
 
 @dataclass(frozen=True)
@@ -158,6 +190,11 @@ class Section:
 
     title: str
     blocks: list[Block]
+
+    @property
+    def anchor(self) -> str:
+        """What a link to the section ends in."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
 
 @dataclass(frozen=True)

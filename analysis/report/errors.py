@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.heldout.examples import PAIRS
+from analysis.report.blocks import Mistake
+from analysis.report.gallery import gallery
 from analysis.results import TestResult
 from analysis.run import RunRecord
 from analysis.words import count
@@ -19,10 +21,12 @@ _SHOWN_DOUBTS = 10
 class Examples:
     """The errors of a test, in words."""
 
+    model: str  # whose errors they are
     pairs: str  # the most confused
     doubtful: str  # how many labels, of how many
     rows: list[dict[str, str]]  # the most doubtful labels
     file: str  # with all of them, in the run folder
+    gallery: list[Mistake]
 
 
 def examples(run: RunRecord, test: TestResult) -> Examples | None:
@@ -31,7 +35,7 @@ def examples(run: RunRecord, test: TestResult) -> Examples | None:
     if not file.is_file():
         return None
     doubts = pd.read_parquet(file)
-    total = np.sum(np.asarray(test.confusion), axis=0)
+    total = np.asarray(test.confusion[0])  # of the first seed, whose mistakes are shown
     off = total * (1 - np.eye(len(total), dtype=int))
     order = np.argsort(-off, axis=None)[:PAIRS]
     pairs = []
@@ -50,4 +54,6 @@ def examples(run: RunRecord, test: TestResult) -> Examples | None:
         for row in doubts.head(_SHOWN_DOUBTS).to_dict("records")
     ]
     doubtful = f"{count(len(doubts), 'label')} of {test.images:,}"
-    return Examples("; ".join(pairs), doubtful, rows, file.relative_to(run.folder.path).as_posix())
+    model = f"{test.config_id} seed {test.seeds[0]}"
+    inside = file.relative_to(run.folder.path).as_posix()
+    return Examples(model, "; ".join(pairs), doubtful, rows, inside, gallery(run, test))

@@ -1,4 +1,4 @@
-"""The two looks of a report, one HTML file without scripts and Markdown; `analysis.report.sections` says what is in it.
+"""The two looks of a report, one HTML page and Markdown; `analysis.report.sections` says what is in it.
 
 Both escape all text, so that no name of a run, a class or a file can be taken for markup.
 """
@@ -9,12 +9,15 @@ import re
 from collections.abc import Iterable
 
 import jinja2
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
 
 from analysis.report.blocks import (
     Block,
     Bullets,
     Cell,
     Definitions,
+    Gallery,
     Note,
     Paragraph,
     Picture,
@@ -33,7 +36,7 @@ _MARKUP = re.compile(
 
 
 def as_html(report: Report) -> str:
-    """Return the report as one HTML page, with its figures inside."""
+    """Return the report as one HTML page that needs nothing beside itself: figures, script and plotly.js are inside."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("analysis.report"),
         autoescape=True,
@@ -41,14 +44,31 @@ def as_html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2").render(report=report) + "\n"
+    environment.filters["inside"] = _inside
+    charts = any(isinstance(block, Picture) and block.chart for section in report.sections for block in section.blocks)
+    library = Markup(get_plotlyjs()) if charts else ""  # plotly's own file, which has no end of a script in it
+    style, script = (_beside(environment, name) for name in ("report.css", "report.js"))
+    page = environment.get_template("report.html.j2")
+    return page.render(report=report, library=library, style=style, script=script) + "\n"
+
+
+def _beside(environment: jinja2.Environment, name: str) -> Markup:
+    """Return a file that stands beside the template, as it is."""
+    assert environment.loader is not None
+    source, _, _ = environment.loader.get_source(environment, name)
+    return Markup(source)
+
+
+def _inside(json: str) -> Markup:
+    """Return JSON that stands in a page: no name in it can end the script."""
+    return Markup(json.replace("<", "\\u003c"))
 
 
 def as_markdown(report: Report) -> str:
     """Return the report as Markdown with GitHub's tables; its figures are the png files in ``figures/``."""
     parts = [f"# {escape(report.title)}", *map(_block, report.opening)]
     for section in report.sections:
-        parts += [f"## {escape(section.title)}", *map(_block, section.blocks)]
+        parts += [f"## {escape(section.title)}", *filter(None, map(_block, section.blocks))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -77,14 +97,16 @@ def _block(block: Block) -> str:
     if isinstance(block, Definitions):
         return "\n".join(f"- {_text(name)}: {_text(told)}" for name, told in block.items)
     if isinstance(block, Picture):
-        return f"![{escape(block.caption)}](figures/{block.name}.png)"
+        return "" if block.only == "page" else f"![{escape(block.caption)}](figures/{block.name}.png)"
+    if isinstance(block, Gallery):
+        return ""  # the sheets of pictures show it
     return "\n".join(_table(block))
 
 
 def _table(table: Table) -> Iterable[str]:
     yield _line(escape_cell(column.name) for column in table.columns)
     yield f"|{'|'.join('--:' if column.align == 'right' else '---' for column in table.columns)}|"
-    for row in table.rows:
+    for row in table.rows[: table.first or None]:
         yield _line(_cells(row))
 
 

@@ -12,7 +12,7 @@ from analysis.trials.budget import epochs_of
 from analysis.words import count, mean_sd, p_text, percent, points, settings_text, span, told
 from fer_tune.kinds import TOO_LARGE
 
-LEADERS = 10  # trials on the leaderboard
+LEADERS = 10  # trials on the leaderboard before a reader asks for all
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,9 @@ def by_mean(refits: list[ConfigRefit]) -> list[ConfigRefit]:
 
 
 def leader_rows(run: RunRecord) -> list[dict[str, Any]]:
-    """Return the best trials of the search."""
+    """Return the trials of the search: the best first, then those without an accuracy in the order of their start."""
+    ranked = run.ranked
+    known = {row["trial_id"] for row in ranked}
     return [
         {
             **{name: row[name] for name in ("trial_id", "backbone", "origin", "status", "epochs")},
@@ -185,7 +187,7 @@ def leader_rows(run: RunRecord) -> list[dict[str, Any]]:
             "accuracy": percent(row["val_accuracy"]),
             "settings": settings_text(row["config"]),
         }
-        for row in run.ranked[:LEADERS]
+        for row in [*ranked, *(row for row in run.rows if row["trial_id"] not in known)]
     ]
 
 

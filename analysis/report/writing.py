@@ -1,10 +1,11 @@
-"""Write `report/`: report.html (one file, no script), report.md, tables.tex, model_card.md, and every figure."""
+"""Write `report/`: report.html (one file, alone), report.md, tables.tex, model_card.md, and every figure."""
 
 from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from analysis.report.blocks import Picture
 from analysis.report.card import model_card
@@ -41,12 +42,16 @@ def write_report(run: RunRecord) -> Written:
     pictures: list[Picture] = []
     files = []
     for drawn in draw(run, stand, mattered):
-        png = save_figure(drawn.figure, folder / "figures" / f"{drawn.name}.png")
-        drawn.figure.set_layout_engine("none")  # it is laid out: the pdf need not be so again
-        save_figure(drawn.figure, folder / "figures" / f"{drawn.name}.pdf")
-        files += [folder / "figures" / f"{drawn.name}.{kind}" for kind in ("png", "pdf")]
-        data = base64.b64encode(png).decode("ascii")
-        pictures.append(Picture(drawn.place, drawn.name, drawn.caption, data, drawn.of))
+        data = ""
+        if drawn.figure is not None:
+            png = save_figure(drawn.figure, folder / "figures" / f"{drawn.name}.png")
+            drawn.figure.set_layout_engine("none")  # it is laid out: the pdf need not be so again
+            save_figure(drawn.figure, folder / "figures" / f"{drawn.name}.pdf")
+            files += [folder / "figures" / f"{drawn.name}.{kind}" for kind in ("png", "pdf")]
+            if drawn.chart is None and not drawn.on_paper:
+                data = base64.b64encode(png).decode("ascii")
+        only: Literal["", "page", "paper"] = "page" if drawn.figure is None else "paper" if drawn.on_paper else ""
+        pictures.append(Picture(drawn.place, drawn.name, drawn.caption, data, drawn.of, drawn.chart, only))
     facts = gather(run, stand, mattered)
     report = describe(facts, pictures)
     texts = {"report.html": as_html(report), "report.md": as_markdown(report), "tables.tex": tables(facts)}

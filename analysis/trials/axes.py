@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.run import RunRecord
 
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+FEWEST_OF_SURFACE = 6  # finished trials: fewer give a surface that is all interpolation
 _LOG_RATIO = 30  # values that differ by more than this factor are shown on a logarithmic axis
 
 
@@ -38,6 +42,16 @@ class SearchAxis:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return float((value - self.low) / (self.high - self.low))
 
+    def distribution(self) -> BaseDistribution:
+        """Return what Optuna drew the setting from."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        if self.choices:
+            return CategoricalDistribution(self.choices)
+        if self.integer:
+            return IntDistribution(int(self.low), int(self.high), log=self.log)
+        return FloatDistribution(self.low, self.high, log=self.log)
+
     def ticks(self) -> list[tuple[float, str]]:
         """Return places and labels for an axis that goes from 0 to 1."""
         if self.choices:
@@ -56,6 +70,7 @@ class Point:
     status: str
     value: float  # what it is judged by, at its best epoch
     key: float  # the same, more is better
+    epochs: int  # that it was trained for
     settings: dict[str, Any]
 
 
@@ -70,11 +85,31 @@ def points(run: RunRecord, backbone: str) -> list[Point]:
             row["status"],
             row[run.aim.column],
             run.aim.key(row[run.aim.column]),
+            row["epochs"] or 0,
             row["config"],
         )
         for row in run.rows
         if row["backbone"] == backbone and row["trial_id"] in usable
         for value in [row[run.aim.column]]
+    ]
+
+
+def drawn_whole(points: list[Point], axes: list[SearchAxis]) -> list[Point]:
+    """Return the trials of which the search could have drawn every setting; a published one may lie outside."""
+    return [point for point in points if all(axis.holds(point.settings.get(axis.name)) for axis in axes)]
+
+
+def finished(points: list[Point], first: SearchAxis, second: SearchAxis) -> list[Point]:
+    """Return the trials that ran all their epochs with a drawn value of two settings: those that a surface can join.
+
+    A trial that was stopped has had less time, so its accuracy is of another kind.
+    """
+    return [
+        point
+        for point in points
+        if point.status == "completed"
+        and first.holds(point.settings.get(first.name))
+        and second.holds(point.settings.get(second.name))
     ]
 
 

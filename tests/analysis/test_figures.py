@@ -17,8 +17,9 @@ from analysis.figures import bars, curves, heldout, pareto, searched
 from analysis.figures.style import PALETTE
 from analysis.results import GroupScore
 from analysis.run.predictions import Predictions
+from analysis.statistics.roc import roc_curves
 from analysis.statistics.scores import score
-from analysis.trials.axes import points, search_axes
+from analysis.trials.axes import finished, points, search_axes
 from analysis.trials.importance import Importance, Importances
 
 LONG = "qutub-atay-2023/efficientnet-b0-with-a-long-name"
@@ -40,17 +41,19 @@ def drawn(tested) -> dict[str, Figure]:
     found = [Importance(axis.name, 0.5, 0.2, 0.8, 0.4) for axis in axes]
     sized = [row | {"parameters": 40_000 * 3**number} for number, row in enumerate(run.rows)]
     groups = [GroupScore(group=LONG, images=1200, accuracy=0.5, low=0.4, high=0.6)] * 2
+    many = [GroupScore(group=f"person {n}", images=9, accuracy=n / 900, low=n / 1000, high=1.0) for n in range(900)]
     return {
         "importance": searched.importance(Importances("cnn_residual", 8, 0.5, found)),
         "slices": searched.slices(trials, axes),
-        "contour": searched.contour(trials, *axes[:2]),
+        "contour": searched.contour(finished(trials, *axes[:2]), *axes[:2]),
         "parallel": searched.parallel(trials, axes),
         "budget": searched.budget(run.trials, run.published_names),
         "pareto": pareto.pareto(sized, "parameters", run.published_names),
-        "roc": heldout.roc(predictions),
+        "roc": heldout.roc(roc_curves(labels, joint, CLASSES)),
         "reliability": heldout.reliability(predictions, 0.04),
         "differences": heldout.differences(run.comparison.pairs),
         "groups": heldout.groups(groups),
+        "many_groups": heldout.groups(many),
         "history": curves.search_history(run.trials, run.published_names),
         "curves": curves.trial_curves(run.epochs, run.trials),
         "learning": curves.learning_curves(epochs, plan.configs[0].config_id),

@@ -61,7 +61,16 @@ def test_the_test_keeps_the_images_themselves(tested) -> None:
     made, result = tested
     frame = pd.read_parquet(made.run.folder.test(result.config_id, 1) / "examples.parquet")
     split = PreparedDataset.open(made.data).open_test()
-    assert len(frame) <= MISTAKES + PAIRS * PER_PAIR
+    kinds = frame["kind"].value_counts()
+    assert kinds["mistake"] == MISTAKES
+    assert PAIRS < kinds["pair"] <= PAIRS * PER_PAIR
+    wrong = made.run.predictions(result.config_id)
+    first = wrong.probabilities[0].argmax(-1)
+    pairs = {(t, p) for t, p in zip(wrong.labels, first, strict=True) if t != p}
+    names = made.card.classes
+    kept = frame[frame["kind"] != "mistake"]
+    assert {(names[t], names[p]) for t, p in pairs} == set(zip(kept["label"], kept["predicted"], strict=True))
+    assert [first[index] for index in frame["index"]] == [names.index(name) for name in frame["predicted"]]
     for row in frame.to_dict("records"):
         kept = np.asarray(Image.open(io.BytesIO(row["image"])))
         assert (kept == split.images[row["index"]][..., 0]).all()

@@ -33,7 +33,8 @@ from fer_tune.files import write_json
 from fer_tune.run_folder import TRIAL_COLUMNS, Resumed
 from fer_tune.tables import write_table
 
-SETTINGS = {f"{kind}_{name}" for kind in ("slices", "contour", "parallel") for name in ("cnn_residual", "cnn_baseline")}
+SETTINGS = {f"{kind}_{name}" for kind in ("slices", "parallel") for name in ("cnn_residual", "cnn_baseline")}
+SETTINGS |= {"contour_cnn_residual"}  # of the other backbone too few trials ran all their epochs for a surface
 SEARCHED = {"search_history", "trial_curves", "budget", "comparison"} | SETTINGS
 REFITTED = SEARCHED | {"refits", "learning_curves"}
 TESTED = REFITTED | {"confusion", "per_class", "differences", "roc", "reliability", "mistakes", "confused_pairs"}
@@ -111,7 +112,7 @@ def test_after_the_test_it_opens_with_the_answer_and_its_interval(final) -> None
     assert names(written) == TESTED
     accuracy = result.accuracy
     for file in (written.html, written.markdown):
-        text = file.read_text()
+        text = re.sub(r"<script.*?</script>", "", file.read_text(), flags=re.DOTALL)
         assert written.answer in text
         assert f"classifies {percent(accuracy.value)} % of the 210 held-out images" in text
         assert f"95 % interval {percent(accuracy.low)} to {percent(accuracy.high)}" in text
@@ -131,21 +132,26 @@ def test_after_the_test_it_opens_with_the_answer_and_its_interval(final) -> None
         for entry in run.published:
             assert entry.published.name in text
         assert "Next:" not in text
-    first = re.sub("<[^>]*>", "", written.html.read_text().split("<main>")[1]).strip().splitlines()
-    assert first[1] == written.answer
+    first = re.sub("<[^>]*>", "", written.html.read_text().split("</h1>")[1]).strip().splitlines()
+    assert first[0] == written.answer
 
 
-def test_the_html_is_one_file_without_script(final) -> None:
+def test_the_html_is_one_file_that_needs_no_other(final) -> None:
     tags = Tags()
     tags.feed(final[2].html.read_text())
     assert tags.open == []
-    assert "script" not in {tag for tag, _ in tags.seen}
     assert "link" not in {tag for tag, _ in tags.seen}
-    images = [attributes for tag, attributes in tags.seen if tag == "img"]
-    assert len(images) == len(TESTED)
-    for image in images:
-        assert (image["src"] or "").startswith("data:image/png;base64,")
+    assert not [attributes for tag, attributes in tags.seen if tag == "script" and "src" in attributes]
+    for image in [attributes for tag, attributes in tags.seen if tag == "img"]:
+        assert (image["src"] or "").startswith("data:image/")
         assert image["alt"]
+    charts = {attributes["id"] for _, attributes in tags.seen if attributes.get("class") == "chart"}
+    assert charts == {f"chart-{name}" for name in TESTED - {"mistakes", "confused_pairs"}}  # those are a gallery
+    assert {"mistakes", "confused_pairs"} <= names(final[2])
+    links = [attributes["href"] for tag, attributes in tags.seen if tag == "a"]
+    anchors = {f"#{attributes['id']}" for tag, attributes in tags.seen if tag == "section"}
+    assert set(links) == anchors
+    assert final[2].html.stat().st_size < 8e6
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in tags.seen
 
 
@@ -210,7 +216,7 @@ def test_the_datasets_hygiene_is_told_or_said_to_be_unknown(made) -> None:
 def test_names_are_escaped(made) -> None:
     settings = made.run.settings
     made.run.folder.write_settings(settings.model_copy(update={"name": "<script>alert(1)</script>"}))
-    assert "<script>" not in text_of(made, "html")
+    assert "<script>alert" not in text_of(made, "html")
 
 
 def test_a_search_without_a_finished_trial_has_a_report_too(made) -> None:
@@ -378,7 +384,8 @@ def test_a_second_objective_has_its_front_in_the_report(made) -> None:
     front = pareto_front(run.rows, "parameters")
     assert 1 < len(front) < len(rows)
     for kind in ("md", "html"):
-        section = text_of(made, kind).split("What accuracy costs")[1].split("What mattered")[0]
+        begin, end = ("## What accuracy costs", "## ") if kind == "md" else ('id="what-accuracy-costs"', "</section>")
+        section = text_of(made, kind).split(begin)[1].split(end)[0]
         lines = [line for line in section.splitlines() if line.startswith(("| ", "<tr><td>"))]
         lines = lines[1:] if kind == "md" else lines  # less the head
         for row, line in zip(front, lines, strict=False):

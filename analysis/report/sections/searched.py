@@ -16,6 +16,7 @@ from analysis.report.blocks import (
     text,
 )
 from analysis.report.facts import Facts
+from analysis.report.rows import LEADERS
 
 
 def refits(facts: Facts, pictures: list[Picture]) -> list[Section]:
@@ -45,16 +46,18 @@ def leaderboard(facts: Facts, pictures: list[Picture]) -> list[Section]:
         return []
     columns = [
         Column("trial"),
+        Column("backbone", choices=True),
         *([Column(facts.judged_head, "right")] if facts.judged_head else []),
         Column("accuracy", "right"),
-        Column("tried as"),
-        Column("status"),
+        Column("tried as", choices=True),
+        Column("status", choices=True),
         Column("epochs", "right"),
         Column("settings", look="long"),
     ]
     rows = [
         row(
-            stacked(f"{number}. {each['trial_id']}", each["backbone"]),
+            f"{number}. {each['trial_id']}",
+            each["backbone"],
             *([each["value"]] if facts.judged_head else []),
             each["accuracy"],
             each["origin"],
@@ -64,14 +67,15 @@ def leaderboard(facts: Facts, pictures: list[Picture]) -> list[Section]:
         )
         for number, each in enumerate(facts.leaders, start=1)
     ]
-    words = f"The best {len(rows)} of {facts.trials} trials, by {facts.judged}; one seed each."
+    words = f"One seed each, by {facts.judged}, the best first"
+    words += f"; the best {LEADERS} of {facts.trials} trials." if facts.trials > LEADERS else "."
     blocks: list[Block] = [
         quiet(words),
-        Table(columns, rows),
+        Table(columns, rows, first=LEADERS),
         *pictures_at(pictures, "search"),
         *(Paragraph(text(line)) for line in facts.savings),
     ]
-    return [Section("Leaderboard of the search", blocks)]
+    return [Section("Trials of the search", blocks)]
 
 
 def pareto(facts: Facts, pictures: list[Picture]) -> list[Section]:

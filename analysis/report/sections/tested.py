@@ -6,6 +6,7 @@ from analysis.report.blocks import (
     Block,
     Cell,
     Column,
+    Gallery,
     Paragraph,
     Picture,
     Section,
@@ -17,6 +18,7 @@ from analysis.report.blocks import (
     stacked,
     text,
 )
+from analysis.report.errors import Examples
 from analysis.report.facts import Facts
 from analysis.results import Estimate, TestResult
 from analysis.words import count, percent, span
@@ -118,7 +120,8 @@ def errors(facts: Facts, pictures: list[Picture]) -> list[Section]:
         "usually is (confident learning). This is a list to look at, not a correction; all are in "
     )
     blocks: list[Block] = [
-        Paragraph(text(f"Most confused: {found.pairs}.")),
+        Paragraph(text(f"Most confused by {found.model}: {found.pairs}.")),
+        *_gallery(found),
         *pictures_at(pictures, "errors"),
         Paragraph(text(words, Span(found.file, code=True), " of the run.")),
     ]
@@ -130,3 +133,13 @@ def errors(facts: Facts, pictures: list[Picture]) -> list[Section]:
         ]
         blocks.append(Table(columns, rows))
     return [Section("Errors", blocks)]
+
+
+def _gallery(found: Examples) -> list[Block]:
+    if not found.gallery:
+        return []
+    words = (
+        f"Mistakes of {found.model} on held-out images, the most confident ones of every pair of classes: label → "
+        "prediction, its probability, and how many of the seeds' models predict the same."
+    )
+    return [Gallery(found.gallery, words)]

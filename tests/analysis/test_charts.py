@@ -1,0 +1,137 @@
+"""Interactive figures: what they hold, what is left out, and how large they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_run import CLASSES, FakeRun, guesses
+
+from analysis import load_run
+from analysis.charts import settings, tested, trials
+from analysis.charts.look import MOST_LINES
+from analysis.results import GroupScore
+from analysis.statistics.roc import roc_curves
+from analysis.trials.axes import drawn_whole, finished, points, search_axes
+
+HOSTILE = "</script><b>x"
+
+
+def data(chart: Any) -> list[dict[str, Any]]:
+    return list(json.loads(chart.json)["data"])
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A search of 1,000 trials of up to 45 epochs."""
+    fake = FakeRun(tmp_path_factory.mktemp("large") / "run", backbones=("cnn_residual",), trials=1000, epochs=45)
+    fake.write()
+    return load_run(fake.path)
+
+
+def test_a_large_search_stays_a_small_page(large) -> None:
+    names = large.published_names
+    own, axes = points(large, "cnn_residual"), search_axes(large, "cnn_residual")
+    whole = drawn_whole(own, axes)
+    charts = [
+        trials.history(large.rows, names),
+        trials.curves(large.rows, large.epochs),
+        trials.budget(large.rows, names),
+        settings.slices(own, axes),
+        settings.parallel(whole, axes),
+        settings.contour(finished(own, axes[0], axes[1]), axes[0], axes[1]),
+    ]
+    assert sum(len(chart.json) for chart in charts) < 2e6  # beside 4.8 MB of plotly.js, of 8 in all
+    assert len(data(charts[4])) == MOST_LINES + 1  # and the scale
+
+
+def test_curves_say_which_trial_they_are_of(large) -> None:
+    lines, *_ = data(trials.curves(large.rows, large.epochs))
+    assert lines["x"].count(None) == MOST_LINES
+    best = large.ranked[0]
+    own = [y for y, text in zip(lines["y"], lines["text"], strict=True) if text.startswith(best["trial_id"]) and y]
+    assert max(own) == pytest.approx(100 * best["val_accuracy"], abs=0.01)
+
+
+def test_a_contour_is_of_trials_that_ran_to_their_end(large) -> None:
+    own, axes = points(large, "cnn_residual"), search_axes(large, "cnn_residual")
+    surface = finished(own, axes[0], axes[1])
+    assert {point.status for point in own} == {"completed", "stopped"}
+    assert {point.status for point in surface} == {"completed"}
+    drawn = [trace for trace in data(settings.contour(surface, axes[0], axes[1])) if trace["type"] == "scatter"]
+    assert sum(len(trace["x"]) for trace in drawn) <= 150
+
+
+def test_slices_mark_what_was_stopped(made) -> None:
+    own, axes = points(made.run, "cnn_residual"), search_axes(made.run, "cnn_residual")
+    for trace in data(settings.slices(own, axes)):
+        marks = list(zip(trace["text"], trace["marker"]["symbol"], strict=True))
+        assert {mark for text, mark in marks if text.endswith(", stopped")} == {"circle-open"}
+        assert {mark for text, mark in marks if text.endswith(", completed")} == {"circle", "star"}
+
+
+def test_parallel_lines_tell_the_whole_trial_and_never_none(large) -> None:
+    own, axes = points(large, "cnn_residual"), search_axes(large, "cnn_residual")
+    *lines, _ = data(settings.parallel(drawn_whole(own, axes), axes))
+    for line in lines:
+        assert all(f"{name}: " in line["hovertemplate"] for name in [*(axis.name for axis in axes), "epochs trained"])
+    assert "None" not in settings.parallel(drawn_whole(own, axes), axes).json
+
+
+def test_nine_hundred_groups_stand_in_one_chart() -> None:
+    many = [GroupScore(group=f"person {n}", images=9, accuracy=n / 900, low=0.0, high=1.0) for n in range(900)]
+    chart = tested.groups(many)
+    assert chart.height < 600
+    [points_] = data(chart)
+    assert len(points_["text"]) == 900
+
+
+def test_the_area_of_a_curve_is_that_of_the_table() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    labels = np.random.default_rng(0).integers(0, 7, 400)
+    seeds = np.stack([guesses(labels, 0.6, 7, seed) for seed in (1, 2, 3)])
+    for curve in roc_curves(labels, seeds, CLASSES):
+        own = labels == CLASSES.index(curve.name)
+        mean = np.mean([roc_auc_score(own, each[:, CLASSES.index(curve.name)]) for each in seeds])
+        assert curve.area == pytest.approx(mean)
+        assert np.trapezoid(curve.found, curve.wrong) == pytest.approx(mean, abs=0.005)  # what is drawn encloses it
+    legend = [trace["name"] for trace in data(tested.roc(roc_curves(labels, seeds, CLASSES))) if "name" in trace]
+    assert legend[0].endswith(" %")
+
+
+def test_no_name_is_taken_for_markup() -> None:
+    groups = [GroupScore(group=HOSTILE, images=9, accuracy=0.5, low=0.0, high=1.0)]
+    confusion = tested.confusion(np.eye(2, dtype=int), [HOSTILE, "b"], seeds=1)
+    for chart in (tested.groups(groups), confusion):
+        assert "<b>x" not in chart.json
+        assert "&lt;b&gt;x" in chart.json
+
+
+def test_learning_curves_name_their_seed(made, tmp_path: Path) -> None:
+    made.refit([[0.6, 0.62]])
+    [refit] = made.run.refits
+    frame = pd.concat([made.run.refit_epochs(refit.config.config_id, result.seed) for result in refit.completed])
+    told = [trace["hovertemplate"] for trace in data(trials.learning(frame))]
+    for result in refit.completed:
+        assert sum(f"seed {result.seed}, " in words for words in told) == 4  # loss and accuracy, train and validation
+
+
+def test_the_timeline_is_that_of_the_journal(made) -> None:
+    assert settings.timeline(made.run.rows, made.path / "study.journal") is None
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    study = optuna.create_study(storage=JournalStorage(JournalFileBackend(str(made.path / "study.journal"))))
+    for row in made.run.rows[:4]:
+        trial = study.ask()
+        trial.set_user_attr("trial_id", row["trial_id"])
+        study.tell(trial, 0.5)
+    bars = data(settings.timeline(made.run.rows, made.path / "study.journal"))
+    assert sum(len(trace["y"]) for trace in bars) == 4
+    assert {trace["name"] for trace in bars} <= {"all epochs", "stopped early", "failed"}
