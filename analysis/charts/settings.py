@@ -144,8 +144,9 @@ def _times(journal: Path) -> dict[str, tuple[datetime | None, datetime | None]]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         storage = JournalStorage(JournalFileBackend(str(journal)))
-        studies = storage.get_all_studies()
-        trials = [each for study in studies for each in storage.get_all_trials(study._study_id, deepcopy=False)]
+        names = optuna.get_all_study_names(storage)
+        studies = [optuna.load_study(study_name=name, storage=storage) for name in names]
+        trials = [each for study in studies for each in study.get_trials(deepcopy=False)]
     finally:
         optuna.logging.set_verbosity(level)
     return {str(each.user_attrs.get("trial_id")): (each.datetime_start, each.datetime_complete) for each in trials}
