@@ -31,17 +31,20 @@ ensure_home()  # before anything imports Ray or torch
 if TYPE_CHECKING:
     from analysis.across import compare
     from analysis.actions.published import run_published
+    from analysis.folds.run import FoldsRun, load_folds
     from analysis.result import Run, load_run
     from fer_tune.api import prepare, resume, search, synthesize
     from fer_tune.door import GaveUpError, Interrupted
 
 __all__ = [
+    "FoldsRun",
     "GaveUpError",
     "Interrupted",
     "Run",
     "UserError",
     "__version__",
     "compare",
+    "load_folds",
     "load_run",
     "prepare",
     "resume",
@@ -56,6 +59,8 @@ _DOORS = {
     "Interrupted": "fer_tune.door",
     "Run": "analysis.result",
     "load_run": "analysis.result",
+    "FoldsRun": "analysis.folds.run",
+    "load_folds": "analysis.folds.run",
     "compare": "analysis.across",
     "run_published": "analysis.actions.published",
 }

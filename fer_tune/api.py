@@ -21,8 +21,10 @@ from fer_tune.search.watching.output import Output, showing
 from fer_tune.tracking.mode import Choice
 
 if TYPE_CHECKING:
+    from analysis.folds.run import FoldsRun
     from analysis.result import Run
     from fer_tune.data.prepared.card import DatasetCard
+    from fer_tune.data.preparing.folding import Folded
     from fer_tune.search.options import SearchOptions
     from fer_tune.search.running.engine import Ended
 
@@ -72,6 +74,9 @@ def prepare(
             "group crosses splits."
         ),
     ] = None,
+    folds: Annotated[
+        int | None, Doc("Prepare so many folds instead; each person is in the test of one. For `search`, `refit`, ...")
+    ] = None,
     test_fraction: Annotated[
         float | None, Doc("Share of all for the test where nothing is published; 0.2 if left out.")
     ] = None,
@@ -89,52 +94,43 @@ def prepare(
         Doc("How images that are not square come to --size: padded (black), cropped (middle) or stretched."),
     ] = "pad",
     channels: Annotated[int | None, Doc("Make all images grey (1) or RGB (3).")] = None,
-) -> DatasetCard:
+) -> DatasetCard | Folded:
     """Prepare a raw dataset: recognise it, split it, clean it, write it as memory-mapped arrays.
 
     Returns:
-        The card of the dataset: what it holds, and what was dropped from it.
+        The card of the dataset: what it holds, and what was dropped from it; with ``folds`` those of all.
 
     Raises:
         UserError: what is wrong with the dataset, a file of it or an option.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    from fer_tune.data.preparing.bar import shown
     from fer_tune.data.preparing.classes import parsed_classes
+    from fer_tune.data.preparing.folding import prepare_folds
     from fer_tune.data.preparing.prepare import prepare as run
     from fer_tune.data.preparing.readers.tables.columns import parsed
     from fer_tune.data.preparing.splits import SplitOptions
 
     named = [test_characters] if isinstance(test_characters, str) else test_characters or ()
     characters = tuple(each.strip() for text in named for each in text.split(","))
-    splits = SplitOptions(split, characters, group, test_fraction, val_fraction, seed)
-    shown = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*shown, transient=True, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading", total=None)
-
-        def advance(stage: str, done: int, total: int) -> None:
-            if done % 100 == 0 or done == total or stage != "reading":
-                bar.update(task, description=stage, completed=done, total=total)
-
-        return run(
-            Path(source),
-            None if out is None else Path(out),
-            name=name,
-            format_name=format,
-            columns=dict(columns) if isinstance(columns, Mapping) else parsed(columns or ()),
-            classes=dict(classes) if isinstance(classes, Mapping) else parsed_classes(classes or ()),
-            splits=splits,
-            keep_duplicates=keep_duplicates,
-            drop_near_duplicates=drop_near_duplicates,
-            skip_unreadable=skip_unreadable,
-            size=size,
-            fit=fit,
-            channels=channels,
-            dry_run=dry_run,
-            progress=advance,
-        )
+    options: dict[str, Any] = {
+        "name": name,
+        "format_name": format,
+        "columns": dict(columns) if isinstance(columns, Mapping) else parsed(columns or ()),
+        "classes": dict(classes) if isinstance(classes, Mapping) else parsed_classes(classes or ()),
+        "splits": SplitOptions(split, characters, group, test_fraction, val_fraction, seed),
+        "keep_duplicates": keep_duplicates,
+        "drop_near_duplicates": drop_near_duplicates,
+        "skip_unreadable": skip_unreadable,
+        "size": size,
+        "fit": fit,
+        "channels": channels,
+        "dry_run": dry_run,
+    }
+    to = None if out is None else Path(out)
+    with shown() as progress:
+        if folds is not None:
+            return prepare_folds(Path(source), to, folds, progress=progress, **options)
+        return run(Path(source), to, progress=progress, **options)
 
 
 @door
@@ -227,13 +223,14 @@ def search(
     ] = True,
     wandb: Annotated[Choice, Doc("How Weights & Biases records it; auto: online where there is a key.")] = "auto",
     output: Annotated[Output, Doc("text shows a table, quiet nothing, json a line per event.")] = "text",
-) -> Run:
+) -> Run | FoldsRun:
     """Search learning rate, batch size, augmentation, freeze depth and more, per backbone.
 
     Published configurations are tried first; then Optuna's TPE draws, and ASHA stops the poor ones early.
 
     Returns:
-        The run; ``run.reason`` says why it ended early, if a time budget or a target ended it.
+        The run; ``run.reason`` says why it ended early, if a time budget or a target ended it. Of a dataset in folds, a
+        run over its folds, which are searched one after the other.
 
     Raises:
         UserError: before any compute, whatever is wrong with an option.
@@ -243,8 +240,16 @@ def search(
     >>> run = search(data="data/fer2013", backbone="resnet18", trials=100, epochs=40)  # doctest: +SKIP
     >>> run.refit(top=3, seeds=5); run.test(); run.report()                            # doctest: +SKIP
     """
-    options = search_options(**locals())
+    given = dict(locals())
+    from fer_tune.data.prepared.folds import read_folds
     from fer_tune.search.running.engine import search as run_search
+
+    if folds := read_folds(data):
+        from analysis.folds.searching import search_folds
+
+        with showing(output):
+            return search_folds(folds, checked(search, given), search_options)
+    options = search_options(**given)
 
     with showing(output):
         return _run_of(run_search(options))
@@ -263,7 +268,7 @@ def search_options(**given: Any) -> SearchOptions:
 
 @door
 def resume(
-    run: Annotated[str | Path | Run, Doc("The run folder, or its URI.")],
+    run: Annotated[str | Path | Run | FoldsRun, Doc("The run folder, or its URI.")],
     *,
     trials: Annotated[int | None, Doc("Trials per backbone in all, those that have ended among them."), Ge(1)] = None,
     epochs: Annotated[int | None, Doc("Most epochs of further trials."), Ge(1)] = None,
@@ -276,13 +281,15 @@ def resume(
     data: Annotated[str | Path | None, Doc("The same prepared dataset, where it is now.")] = None,
     retry_failed: Annotated[bool, Doc("Try the settings of trials that failed or were too large again.")] = False,
     output: Annotated[Output, Doc("text shows a table, quiet nothing, json a line per event.")] = "text",
-) -> Run:
+) -> Run | FoldsRun:
     """Go on with a search after a crash, a reboot, a lost cluster or Ctrl-C, or beyond its end.
 
     Finished trials are kept and running ones go on from their last checkpoint; what changes is recorded in search.yaml.
 
     Returns, Raises: as `search`.
     """
+    from analysis.folds.run import folds_at
+    from analysis.folds.searching import resume_folds
     from fer_tune.search.options import ResumeOptions
     from fer_tune.search.running.asked import seconds
     from fer_tune.search.running.engine import resume as run_resume
@@ -290,8 +297,11 @@ def resume(
     asked = ResumeOptions(
         trials, epochs, seconds(time_budget), cpus_per_trial, gpus_per_trial, concurrent, data, retry_failed
     )
+    place = run if isinstance(run, str | Path) else run.place
     with showing(output):
-        return _run_of(run_resume(run if isinstance(run, str | Path) else run.place, asked))
+        if folds := folds_at(place):
+            return resume_folds(folds, asked, search_options)
+        return _run_of(run_resume(place, asked))
 
 
 def _run_of(ended: Ended) -> Run:

@@ -352,6 +352,10 @@ class RunFolder:
         folder = cls(Path(path).expanduser().resolve())
         if not folder.path.is_dir():
             raise UserError(f"{path}: no such run folder; `fer-tune search` makes one under runs/")
+        if (folder.path / "folds.json").is_file():
+            raise UserError(
+                f"{path}: a run over folds; name the run of one of them, such as {folder.path / folder.name}-fold_01"
+            )
         if not folder.settings_file.is_file():
             raise UserError(f"{path}: not a run folder: no search.yaml in it; name one that `fer-tune search` made")
         return folder

@@ -99,9 +99,9 @@ def refit(
     return _frame(run, on)
 
 
-def again(run: RunRecord, on: str) -> str:
-    """Return the command that goes on with the refits of ``run``."""
-    return f"fer-tune refit {run.place}{'' if on == 'train' else f' --on {on}'}"
+def again(place: str, on: str) -> str:
+    """Return the command that goes on with the refits of the run at ``place``."""
+    return f"fer-tune refit {place}{'' if on == 'train' else f' --on {on}'}"
 
 
 def _frame(run: RunRecord, on: str) -> pd.DataFrame:
@@ -189,4 +189,4 @@ def _train(
                     if ending is not None and ending.result is not None:
                         record_refit(run, ending.task, ending.result, recording)
     except KeyboardInterrupt:
-        raise Interrupted(f"stopped; what is finished is kept, go on with: {again(run, on)}", run) from None
+        raise Interrupted(f"stopped; what is finished is kept, go on with: {again(run.place, on)}", run) from None

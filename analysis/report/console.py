@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from analysis.refits.training import Ending, RefitTask
+from analysis.report import blocks
 from analysis.results import VIEW_NAMES, TestResult
 from analysis.run import ConfigRefit
 from analysis.words import count, full, mean_sd, percent, told, unit
@@ -132,3 +133,13 @@ def class_table(result: TestResult) -> Table:
         ]
         table.add_row(row.name, *cells, str(row.support))
     return table
+
+
+def plain_table(table: blocks.Table) -> Table:
+    """Return a table of a report for a terminal."""
+    shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in table.columns:
+        shown.add_column(column.short, justify=column.align)
+    for each in table.rows:
+        shown.add_row(*("".join(span.text for span in cell.text) for cell in each.cells))
+    return shown

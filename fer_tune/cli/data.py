@@ -10,9 +10,10 @@ import typer
 
 from fer_tune import api
 from fer_tune.cli.shell import command as made_from
+from fer_tune.data.prepared.card import DatasetCard
 
 if TYPE_CHECKING:
-    from fer_tune.data.prepared.card import DatasetCard
+    from fer_tune.data.preparing.folding import Folded
 
 app = typer.Typer(help="Prepare datasets.", no_args_is_help=True)
 
@@ -20,7 +21,12 @@ app = typer.Typer(help="Prepare datasets.", no_args_is_help=True)
 @app.command("prepare")
 @made_from(api.prepare, arguments=("source",))
 def prepare(given: dict[str, Any]) -> None:
-    _print_written(api.prepare(**given), None if given.get("dry_run") else given["out"])
+    found = api.prepare(**given)
+    out = None if given.get("dry_run") else given["out"]
+    if isinstance(found, DatasetCard):
+        _print_written(found, out)
+    else:
+        _print_folds(found, out)
 
 
 @app.command("synthesize")
@@ -102,3 +108,28 @@ def _print_card(card: DatasetCard) -> None:
     console.print(table)
     for sentence in hygiene_sentences(card):
         console.print(sentence, markup=False, soft_wrap=True)
+
+
+def _print_folds(found: Folded, out: str | None) -> None:
+    """Print who is held out in each fold, and what is said of the folds' datasets."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from fer_tune.data.preparing.summary import hygiene_sentences
+
+    console = Console(highlight=False)
+    table = Table(title=f"{found.card.name}: {found.card.people:,} people in {len(found.cards)} folds")
+    table.add_column("fold")
+    for name in ("people held out", "train", "val", "test"):
+        table.add_column(name, justify="right")
+    for fold, card in zip(found.card.folds, found.cards, strict=True):
+        table.add_row(fold.name, f"{fold.people:,}", *(f"{card.images(split):,}" for split in card.counts))
+    console.print(table)
+    said: dict[str, list[str]] = {}
+    for fold, card in zip(found.card.folds, found.cards, strict=True):
+        for sentence in hygiene_sentences(card):
+            said.setdefault(sentence, []).append(fold.name)
+    for sentence, folds in said.items():
+        which = "" if len(folds) == len(found.cards) else f"{', '.join(folds)}: "
+        console.print(f"{which}{sentence}", markup=False, soft_wrap=True)
+    typer.echo("nothing is written (--dry-run)" if out is None else f"written to {out}")

@@ -14,11 +14,11 @@ from fer_tune.cli.shell import command as made_from
 def command(given: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from analysis import load_run
+    from analysis.folds.run import load_any
 
-    run = load_run(given.pop("run"))
+    run = load_any(given.pop("run"))
     failed = bool(run.refit(**given)["failed"].sum())
-    following = again(run, given.get("on", "train")) if failed else f"fer-tune test {run.place}"
+    following = again(run.place, given.get("on", "train")) if failed else f"fer-tune test {run.place}"
     Console(soft_wrap=True).print(f"next: {following}", highlight=False)
     if failed:
         raise typer.Exit(1)

@@ -12,12 +12,14 @@ from fer_tune.cli.shell import command as made_from
 def command(given: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from analysis import load_run
+    from analysis import Run
+    from analysis.folds.run import load_any
     from fer_tune.cli.leaderboard import print_leaderboard
 
-    run = load_run(given["run"])
+    run = load_any(given["run"])
     written = run.report()
     console = Console(soft_wrap=True, highlight=False)
-    print_leaderboard(run.folder, rows=5)
+    if isinstance(run, Run):
+        print_leaderboard(run.folder, rows=5)
     console.print(written.answer)
     console.print(f"report: {written.html}")

@@ -14,6 +14,7 @@ from fer_tune.errors import UserError
 
 if TYPE_CHECKING:
     from analysis import Run
+    from analysis.folds.run import FoldsRun
     from fer_tune.run_folder import RunFolder
     from fer_tune.search.watching.output import Output
 
@@ -32,13 +33,24 @@ def command(
 ) -> None:
     how = shown_as(quiet=quiet, as_json=as_json)
     if dry_run:
-        options = api.search_options(**given)
-        from fer_tune.search.sizing.estimate import estimate
-        from fer_tune.search.sizing.report import report
-
-        typer.echo(report(estimate(options)))
+        _say_what_it_takes(given)
         return
     concluded(lambda: api.search(**given, output=how), how)
+
+
+def _say_what_it_takes(given: dict[str, Any]) -> None:
+    from pathlib import Path
+
+    from fer_tune.data.prepared.folds import read_folds
+    from fer_tune.search.sizing.estimate import estimate
+    from fer_tune.search.sizing.report import report
+
+    folds = read_folds(given["data"])
+    if folds:
+        given = {**given, "data": str(Path(given["data"]) / folds.folds[0].name)}
+    typer.echo(report(estimate(api.search_options(**given))))
+    if folds:
+        typer.echo(f"that is one of {len(folds.folds)} folds, which are searched one after the other")
 
 
 def shown_as(*, quiet: bool, as_json: bool) -> Output:
@@ -54,8 +66,10 @@ def concluded(search: Any, how: Output) -> None:
     Raises:
         Interrupted: as `search` does, with the leaderboard printed.
     """
+    from analysis import Run
+
     try:
-        run: Run = search()
+        run: Run | FoldsRun = search()
     except Interrupted as stop:
         _tell(stop.run, how, interrupted=True)
         if how != "text":
@@ -65,6 +79,9 @@ def concluded(search: Any, how: Output) -> None:
         _tell(end.run, how, reason=str(end).partition(". Go on with: ")[0])
         typer.echo(end, err=True)
         raise typer.Exit(1) from None
+    if not isinstance(run, Run):
+        _tell_folds(run, how)
+        return
     _tell(run, how, reason=run.reason)
     if how == "quiet":
         typer.echo(run.place)
@@ -78,6 +95,19 @@ def concluded(search: Any, how: Output) -> None:
             typer.echo(page)
         if hint := sync_hint(run.folder):
             typer.echo(hint)
+        typer.echo(f"run folder: {run.place}\nnext: fer-tune refit {run.place}")
+
+
+def _tell_folds(run: FoldsRun, how: Output) -> None:
+    if how == "json":
+        typer.echo(json.dumps({"event": "folds", "run": run.place, "folds": len(run.runs), "finished": True}))
+    elif how == "quiet":
+        typer.echo(run.place)
+    else:
+        for name, own in run.runs.items():
+            best = own.ranked[0] if own.ranked else None
+            told = f"{100 * best['best_val_accuracy']:.1f} % on validation" if best else "no trial ended well"
+            typer.echo(f"{name}: {len(own.rows)} trials, the best {told}")
         typer.echo(f"run folder: {run.place}\nnext: fer-tune refit {run.place}")
 
 

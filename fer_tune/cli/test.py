@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.actions.evaluate import evaluate
 from fer_tune.cli.shell import command as made_from
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from analysis import Run
+    from analysis.folds.run import FoldsRun
 
 
 @made_from(evaluate)
 def command(given: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from analysis import load_run
+    from analysis import Run
+    from analysis.folds.run import load_any
+
+    console = Console(soft_wrap=True, highlight=False)
+    run = load_any(given.pop("run"))
+    if isinstance(run, Run):
+        _one(run, given, console)
+    else:
+        _over_folds(run, given, console)
+    console.print(f"next: fer-tune report {run.place}")
+
+
+def _over_folds(run: FoldsRun, given: dict[str, Any], console: Console) -> None:
+    from analysis.folds.writing import answer_of, folds_table, scores_table
+    from analysis.report.console import plain_table
+
+    result = run.test(**given)
+    console.print(plain_table(folds_table(result)))
+    console.print(plain_table(scores_table(result)))
+    console.print(answer_of(result), markup=False)
+    console.print(f"({result.method})", markup=False)
+    console.print(f"recorded in {run.result_file}")
+
+
+def _one(run: Run, given: dict[str, Any], console: Console) -> None:
     from analysis.report.console import class_table, score_table
     from analysis.report.openings import openings_sentences
     from analysis.run.openings import openings_of, split_ledger
     from analysis.words import percent, span
 
-    console = Console(soft_wrap=True, highlight=False)
-    run = load_run(given.pop("run"))
     result = run.test(**given)
     console.print(f"winner: {result.config_id} ({result.selection})")
     seeds = ", ".join(percent(value) for value in result.accuracy.per_seed)
@@ -38,4 +66,3 @@ def command(given: dict[str, Any]) -> None:
     for line in openings_sentences(known):
         console.print(f"note: {line}", markup=False)
     console.print(f"recorded in {run.folder.test(result.config_id, result.opening)}")
-    console.print(f"next: fer-tune report {run.place}")

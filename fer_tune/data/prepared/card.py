@@ -79,6 +79,11 @@ def read_card(folder: Path) -> DatasetCard:
             "so name a folder that all share, or a URI such as s3://bucket/folder"
         )
     file = folder / CARD_FILE
+    if (folder / "folds.json").is_file():
+        raise UserError(
+            f"{folder}: a dataset in folds; `fer-tune search --data {folder}` takes it whole, anything else one fold, "
+            f"such as {folder / 'fold_01'}"
+        )
     if not file.is_file():
         raise UserError(f"{folder}: not a prepared dataset: no {CARD_FILE} in it; {LOOKED_FOR}")
     try:

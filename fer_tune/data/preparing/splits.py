@@ -7,6 +7,7 @@ order in which files are listed does not matter, and adding a file moves few oth
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ class SplitOptions:
         test_fraction: share of all images for testing, 0.2 where None.
         val_fraction: share of the rest for validation; where None, 0.2 if nothing was divided, else 0.1.
         seed: what is drawn.
+        fold: the number of a fold, from 1, and how many there are: its people are the test, of whatever parts.
     """
 
     split: str | None = None
@@ -46,6 +48,7 @@ class SplitOptions:
     test_fraction: float | None = None
     val_fraction: float | None = None
     seed: int = 0
+    fold: tuple[int, int] | None = None
 
     def check(self) -> None:
         """Raise a UserError for a fraction out of its bounds, or options that contradict each other."""
@@ -84,7 +87,11 @@ def assign(samples: list[Sample], classes: tuple[str, ...], options: SplitOption
     has_groups = any(sample.group for sample in samples)
     if has_groups:  # what has none is a group of its own
         samples = [sample if sample.group else sample._replace(group=sample.source) for sample in samples]
-    if options.split == "character" and has_groups:
+    if options.fold and not has_groups:
+        raise UserError(
+            "--folds: this dataset does not tell who is shown; name its people by a regular expression with --group"
+        )
+    if options.fold or (options.split == "character" and has_groups):
         samples = [sample._replace(part="") for sample in samples]
     if samples and all(sample.part == "" for sample in samples):
         return _divided(samples, classes, options)
@@ -139,7 +146,10 @@ def _divided(samples: list[Sample], classes: tuple[str, ...], options: SplitOpti
         train = [sample for sample in rest if sample.source not in chosen]
         about |= {"test_fraction": test_fraction, "validation": "stratified part of the rest"}
         return {"train": train, "val": val, "test": test}, about
-    if options.test_characters:
+    if options.fold:
+        tests = people_of_fold(samples, *options.fold, options.seed)
+        about |= {"fold": list(options.fold), "test_people": len(tests), "test_characters_chosen_by": "fold"}
+    elif options.test_characters:
         tests = _named(options.test_characters, {sample.group for sample in samples})
         about["test_characters_chosen_by"] = "--test-characters"
     else:
@@ -203,6 +213,27 @@ def whole_groups(samples: list[Sample], fraction: float, seed: int) -> set[str]:
             short = short - sizes[group]
             chosen.append(group)
     return set(chosen or [min(ordered, key=lambda group: sizes[group].sum())])
+
+
+def people_of_fold(samples: list[Sample], number: int, folds: int, seed: int) -> set[str]:
+    """Return the groups of fold ``number`` of ``folds``, which hold about as many images of each class as the others.
+
+    Raises:
+        UserError: there are fewer groups than folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    groups = {sample.group for sample in samples}
+    if folds > len(groups):
+        raise UserError(
+            f"--folds {folds}: there are {len(groups)} people or groups; --folds {len(groups)} leaves out one at a time"
+        )
+    ordered = sorted(samples, key=lambda sample: sample.source)  # so that the order of files does not matter
+    labels, owners = [sample.label for sample in ordered], [sample.group for sample in ordered]
+    with warnings.catch_warnings():  # a class with fewer images than folds stands in some of them alone
+        warnings.filterwarnings("ignore", message="The least populated class")
+        parted = list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(labels, labels, owners))
+    return {owners[place] for place in parted[number - 1][1]}
 
 
 def _parted(samples: list[Sample], groups: set[str]) -> tuple[list[Sample], list[Sample]]:

@@ -66,7 +66,8 @@ def _test(card: DatasetCard) -> str:
     if about.get("split") == "random":
         return f"; the test is a stratified {about['test_fraction']:.0%} of all"
     if about.get("split") == "character":
-        return f"; the test is {_characters(about['test_characters'])}, left out of the rest"
+        fold = "fold {} of {}: ".format(*about["fold"]) if "fold" in about else ""
+        return f"; {fold}the test is {_characters(about['test_characters'])}, left out of the rest"
     return ""
 
 

@@ -1,0 +1,45 @@
+"""What ``folds.json`` in the folder of a run over folds holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fer_tune.data.prepared.folds import FOLDS_FILE, FoldsCard
+from fer_tune.errors import UserError
+from fer_tune.files import write_json
+from fer_tune.uris import as_uri, local_path
+
+
+class FoldsRecord(BaseModel):
+    """A search over folds: on which dataset, and what was asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+    format_version: Literal[1] = 1
+    created: str  # ISO 8601, UTC
+    data: str  # folder of the dataset
+    dataset: FoldsCard
+    asked: dict[str, Any]  # keywords of `fer_tune.search`, but for data, name, storage and output
+
+    def write(self, folder: Path) -> None:
+        """Write it into the run's folder."""
+        write_json(self, folder / FOLDS_FILE)
+
+
+def read_record(path: str | Path) -> FoldsRecord | None:
+    """Return the record of the run over folds in the folder ``path``; None where it is none, or a URI.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    if as_uri(path):
+        return None
+    file = local_path(path).expanduser() / FOLDS_FILE
+    if not file.is_file():
+        return None
+    try:
+        return FoldsRecord.model_validate_json(file.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise UserError(f"{file}: not of a run over folds of this version of fer-tune:\n{error}") from None

@@ -1,0 +1,114 @@
+"""The report of a run over folds: each fold, and all of them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.folds.result import FoldsResult, OverPeople
+from analysis.report.blocks import Block, Column, Note, Paragraph, Report, Section, Table, quiet, row, text
+from analysis.report.rendering import as_html, as_markdown
+from analysis.report.writing import Written
+from analysis.words import percent
+from fer_tune.files import replacing
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A run over folds, as far as it is."""
+
+    name: str
+    dataset: str
+    folder: Path  # of the report
+    result: FoldsResult | None
+    next: str  # what is to be done, in a sentence
+    first: str  # name of the folder of the first fold's run, in that of the run
+
+
+def write_folds_report(stand: Standing) -> Written:
+    """Write the report; what is still to be done is said in it."""
+    answer = stand.next if stand.result is None else answer_of(stand.result)
+    opening: list[Block] = [Paragraph(text(answer), "answer")]
+    report = Report(f"{stand.name}: {stand.dataset} in folds", opening, _sections(stand))
+    for name, content in (("report.html", as_html(report)), ("report.md", as_markdown(report))):
+        with replacing(stand.folder / name) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    return Written(stand.folder / "report.html", stand.folder / "report.md", [], answer)
+
+
+def answer_of(result: FoldsResult) -> str:
+    """Return what a run over folds came to, in one sentence."""
+    return (
+        f"{percent(result.accuracy.value)} % of {result.images:,} images of {result.people:,} people are right (95 % "
+        f"interval for other people: {_span(result.accuracy)}); over {len(result.folds)} folds the mean is "
+        f"{percent(result.mean)} %, with a standard deviation of {100 * result.sd:.1f} between them."
+    )
+
+
+def folds_table(result: FoldsResult) -> Table:
+    """Return a row for each fold."""
+    columns = [
+        Column("fold"),
+        *(Column(name, "right") for name in ("people", "images", "validation, refits", "held-out people")),
+        Column("winner of the fold"),
+        Column("seeds", "right"),
+        Column("openings", "right"),
+    ]
+    rows = [
+        row(
+            fold.fold,
+            f"{fold.people:,}",
+            f"{fold.images:,}",
+            percent(fold.val_accuracy) if fold.val_accuracy == fold.val_accuracy else "",
+            percent(fold.accuracy),
+            f"{fold.config_id} ({fold.origin})",
+            str(fold.seeds),
+            str(fold.openings),
+        )
+        for fold in result.folds
+    ]
+    return Table(columns, rows)
+
+
+def scores_table(result: FoldsResult) -> Table:
+    """Return the metrics of all folds together."""
+    columns = [Column("metric"), Column("all folds", "right"), Column("95 % interval, people", "right")]
+    found = {
+        "accuracy": result.accuracy,
+        "balanced accuracy": result.balanced_accuracy,
+        "macro F1": result.macro_f1,
+    }
+    return Table(columns, [row(name, percent(one.value), _span(one)) for name, one in found.items()])
+
+
+def _sections(stand: Standing) -> list[Section]:
+    result = stand.result
+    if result is None:
+        return [Section("Still to be done", [Note(text(stand.next))])]
+    again = max(fold.openings for fold in result.folds)
+    warned: list[Block] = []
+    if again > 1:
+        told = f"A held-out split was opened {again} times; only its first reading was of people that nothing had seen."
+        warned = [Paragraph(text(told), "warning")]
+    columns = [Column("class"), *(Column(name, "right") for name in ("people", "images", "recall", "95 % interval"))]
+    classes = [
+        row(each.name, f"{each.people:,}", f"{each.images:,}", percent(each.recall.value), _span(each.recall))
+        for each in result.per_class
+    ]
+    names = [Column("true class"), *(Column(name, "right") for name in result.classes)]
+    named = zip(result.classes, result.confusion, strict=True)
+    counts = [row(name, *(f"{value:.1f}" for value in own)) for name, own in named]
+    return [
+        Section("All folds together", [quiet(f"In %. {result.method}"), *warned, scores_table(result)]),
+        Section("Each fold", [quiet("In %, mean over the seeds of the fold's winner."), folds_table(result)]),
+        Section("Each class", [quiet("In %, over all folds."), Table(columns, classes)]),
+        Section("Confusions", [quiet("Images, mean over seeds, over all folds."), Table(names, counts)]),
+        Section(
+            "A fold by itself",
+            [Note(text(f"Each fold is a run with a report of its own: `fer-tune report {stand.name}/{stand.first}`."))],
+        ),
+    ]
+
+
+def _span(one: OverPeople) -> str:
+    return f"{percent(one.low)} to {percent(one.high)}"
