@@ -103,34 +103,10 @@ def prepare(
     Raises:
         UserError: what is wrong with the dataset, a file of it or an option.
     """
-    from fer_tune.data.preparing.bar import shown
-    from fer_tune.data.preparing.classes import parsed_classes
-    from fer_tune.data.preparing.folding import prepare_folds
-    from fer_tune.data.preparing.prepare import prepare as run
-    from fer_tune.data.preparing.readers.tables.columns import parsed
-    from fer_tune.data.preparing.splits import SplitOptions
+    given = dict(locals())
+    from fer_tune.data.preparing.asked import prepare_as_asked
 
-    named = [test_characters] if isinstance(test_characters, str) else test_characters or ()
-    characters = tuple(each.strip() for text in named for each in text.split(","))
-    options: dict[str, Any] = {
-        "name": name,
-        "format_name": format,
-        "columns": dict(columns) if isinstance(columns, Mapping) else parsed(columns or ()),
-        "classes": dict(classes) if isinstance(classes, Mapping) else parsed_classes(classes or ()),
-        "splits": SplitOptions(split, characters, group, test_fraction, val_fraction, seed),
-        "keep_duplicates": keep_duplicates,
-        "drop_near_duplicates": drop_near_duplicates,
-        "skip_unreadable": skip_unreadable,
-        "size": size,
-        "fit": fit,
-        "channels": channels,
-        "dry_run": dry_run,
-    }
-    to = None if out is None else Path(out)
-    with shown() as progress:
-        if folds is not None:
-            return prepare_folds(Path(source), to, folds, progress=progress, **options)
-        return run(Path(source), to, progress=progress, **options)
+    return prepare_as_asked(**given)
 
 
 @door
@@ -250,7 +226,6 @@ def search(
         with showing(output):
             return search_folds(folds, checked(search, given), search_options)
     options = search_options(**given)
-
     with showing(output):
         return _run_of(run_search(options))
 

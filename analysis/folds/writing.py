@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.folds.result import FoldsResult, OverPeople
+import numpy as np
+
+from analysis.folds.result import FoldsResult
 from analysis.report.blocks import Block, Column, Note, Paragraph, Report, Section, Table, quiet, row, text
 from analysis.report.rendering import as_html, as_markdown
 from analysis.report.writing import Written
-from analysis.words import percent
+from analysis.results import MORE
+from analysis.words import percent, span
 from fer_tune.files import replacing
 
 
@@ -36,11 +39,19 @@ def write_folds_report(stand: Standing) -> Written:
     return Written(stand.folder / "report.html", stand.folder / "report.md", [], answer)
 
 
+_ABOUT = (
+    "Every person is held out in one fold, and tested by models that were searched, chosen and trained without them. "
+    "The folds share most of their training people, so an interval says nothing of others to train on: from the folds "
+    "no unbiased variance for that can be had (Bengio and Grandvalet 2004, JMLR 5:1089)."
+)
+
+
 def answer_of(result: FoldsResult) -> str:
     """Return what a run over folds came to, in one sentence."""
+    accuracy = result.pooled.accuracy
     return (
-        f"{percent(result.accuracy.value)} % of {result.images:,} images of {result.people:,} people are right (95 % "
-        f"interval for other people: {_span(result.accuracy)}); over {len(result.folds)} folds the mean is "
+        f"{percent(accuracy.value)} % of {result.pooled.images:,} images of {result.people:,} people are right (95 % "
+        f"interval for other people: {span(accuracy)}); over {len(result.folds)} folds the mean is "
         f"{percent(result.mean)} %, with a standard deviation of {100 * result.sd:.1f} between them."
     )
 
@@ -49,7 +60,7 @@ def folds_table(result: FoldsResult) -> Table:
     """Return a row for each fold."""
     columns = [
         Column("fold"),
-        *(Column(name, "right") for name in ("people", "images", "validation, refits", "held-out people")),
+        *(Column(name, "right") for name in ("people", "images", "refits, on validation", "held out, %")),
         Column("winner of the fold"),
         Column("seeds", "right"),
         Column("openings", "right"),
@@ -59,7 +70,7 @@ def folds_table(result: FoldsResult) -> Table:
             fold.fold,
             f"{fold.people:,}",
             f"{fold.images:,}",
-            percent(fold.val_accuracy) if fold.val_accuracy == fold.val_accuracy else "",
+            fold.validation,
             percent(fold.accuracy),
             f"{fold.config_id} ({fold.origin})",
             str(fold.seeds),
@@ -72,13 +83,15 @@ def folds_table(result: FoldsResult) -> Table:
 
 def scores_table(result: FoldsResult) -> Table:
     """Return the metrics of all folds together."""
-    columns = [Column("metric"), Column("all folds", "right"), Column("95 % interval, people", "right")]
+    columns = [Column("metric"), Column("all folds", "right"), Column("95 % interval", "right")]
+    scores = result.pooled
     found = {
-        "accuracy": result.accuracy,
-        "balanced accuracy": result.balanced_accuracy,
-        "macro F1": result.macro_f1,
+        "accuracy": scores.accuracy,
+        "balanced accuracy": scores.balanced_accuracy,
+        "macro F1": scores.macro_f1,
+        **{MORE[name]: scores.more[name] for name in ("macro_auc", "macro_precision", "macro_specificity")},
     }
-    return Table(columns, [row(name, percent(one.value), _span(one)) for name, one in found.items()])
+    return Table(columns, [row(name, percent(one.value), span(one)) for name, one in found.items()])
 
 
 def _sections(stand: Standing) -> list[Section]:
@@ -90,16 +103,15 @@ def _sections(stand: Standing) -> list[Section]:
     if again > 1:
         told = f"A held-out split was opened {again} times; only its first reading was of people that nothing had seen."
         warned = [Paragraph(text(told), "warning")]
-    columns = [Column("class"), *(Column(name, "right") for name in ("people", "images", "recall", "95 % interval"))]
-    classes = [
-        row(each.name, f"{each.people:,}", f"{each.images:,}", percent(each.recall.value), _span(each.recall))
-        for each in result.per_class
-    ]
-    names = [Column("true class"), *(Column(name, "right") for name in result.classes)]
-    named = zip(result.classes, result.confusion, strict=True)
+    scores = result.pooled
+    columns = [Column("class"), *(Column(name, "right") for name in ("images", "recall", "95 % interval"))]
+    recalls = ((each.name, each.support, each.recall) for each in scores.per_class)
+    classes = [row(name, f"{images:,}", percent(recall.value), span(recall)) for name, images, recall in recalls]
+    names = [Column("true class"), *(Column(name, "right") for name in scores.classes)]
+    named = zip(scores.classes, np.mean(scores.confusion, axis=0), strict=True)
     counts = [row(name, *(f"{value:.1f}" for value in own)) for name, own in named]
     return [
-        Section("All folds together", [quiet(f"In %. {result.method}"), *warned, scores_table(result)]),
+        Section("All folds together", [quiet(f"In %. {_ABOUT} {scores.method}"), *warned, scores_table(result)]),
         Section("Each fold", [quiet("In %, mean over the seeds of the fold's winner."), folds_table(result)]),
         Section("Each class", [quiet("In %, over all folds."), Table(columns, classes)]),
         Section("Confusions", [quiet("Images, mean over seeds, over all folds."), Table(names, counts)]),
@@ -108,7 +120,3 @@ def _sections(stand: Standing) -> list[Section]:
             [Note(text(f"Each fold is a run with a report of its own: `fer-tune report {stand.name}/{stand.first}`."))],
         ),
     ]
-
-
-def _span(one: OverPeople) -> str:
-    return f"{percent(one.low)} to {percent(one.high)}"

@@ -104,9 +104,11 @@ def _tell_folds(run: FoldsRun, how: Output) -> None:
     elif how == "quiet":
         typer.echo(run.place)
     else:
+        from analysis.words import full
+
         for name, own in run.runs.items():
             best = own.ranked[0] if own.ranked else None
-            told = f"{100 * best['best_val_accuracy']:.1f} % on validation" if best else "no trial ended well"
+            told = f"{full(best[own.aim.column], own.aim)} on validation" if best else "no trial ended well"
             typer.echo(f"{name}: {len(own.rows)} trials, the best {told}")
         typer.echo(f"run folder: {run.place}\nnext: fer-tune refit {run.place}")
 

@@ -38,7 +38,7 @@ def _over_folds(run: FoldsRun, given: dict[str, Any], console: Console) -> None:
     console.print(plain_table(folds_table(result)))
     console.print(plain_table(scores_table(result)))
     console.print(answer_of(result), markup=False)
-    console.print(f"({result.method})", markup=False)
+    console.print(f"({result.pooled.method})", markup=False)
     console.print(f"recorded in {run.result_file}")
 
 

@@ -87,15 +87,17 @@ def test_the_whole_way(ray_local, folds, tmp_path, monkeypatch):
     assert opened == ["ours-fold_01", "ours-fold_02", "ours-fold_02"]
     result = fer_tune.load_folds(run).result
     assert result.people == 4
-    assert result.images == 36
+    scores = result.pooled
+    assert scores.images == 36
     assert [fold.openings for fold in result.folds] == [1, 1]
     each = [fold.accuracy for fold in result.folds]
     assert result.mean == pytest.approx(np.mean(each))
     assert result.sd == pytest.approx(np.std(each, ddof=1))
-    assert result.accuracy.value == pytest.approx(np.mean(each))  # both folds hold as many images
-    assert result.accuracy.low < result.accuracy.value < result.accuracy.high
-    assert [(one.people, one.images) for one in result.per_class] == [(4, 12)] * 3
-    assert np.sum(result.confusion) == pytest.approx(36)
+    assert scores.accuracy.value == pytest.approx(np.mean(each))  # both folds hold as many images
+    assert scores.accuracy.low < scores.accuracy.value < scores.accuracy.high
+    assert [one.support for one in scores.per_class] == [12] * 3
+    assert scores.groups_sampled == 4
+    assert "new groups (people, characters, videos) and new seeds: the 4 groups" in scores.method
     assert f"{100 * result.mean:.1f} %" in shown
     assert "36 images of 4 people" in shown
 
