@@ -52,6 +52,7 @@ def folds(tmp_path_factory) -> Path:
     return root / "data"
 
 
+@pytest.mark.slow
 def test_the_whole_way(ray_local, folds, tmp_path, monkeypatch):
     """Some 20 s: two searches, refits and tests, each through Ray, are what it is about."""
     run = tmp_path / "runs" / "ours"
