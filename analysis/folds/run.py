@@ -79,9 +79,10 @@ class FoldsRun:
 
         from fer_tune.search.cluster.ray_session import ray_session
 
+        searched = list(self._searched())
         frames = []
-        with ray_session():  # one for all folds
-            for name, run in self._searched():
+        with ray_session(gpus=options.get("gpus_per_trial", searched[0][1].settings.gpus_per_trial)):  # one for all
+            for name, run in searched:
                 frame = self._each(name, lambda run=run, name=name: run.refit(**self._own(options, name)), "refit")
                 frame.insert(0, "fold", name)
                 frames.append(frame)

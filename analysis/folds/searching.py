@@ -85,7 +85,8 @@ def _go(run: FoldsRun, options: Options, changes: ResumeOptions) -> FoldsRun:
     data = Path(run.record.data)
     made = options(**run.record.asked, data=data, storage=run.path)
     reason = ""
-    with ray_session(dashboard=made.workers_per_trial > 1):  # one for all folds
+    gpus = made.gpus_per_trial if changes.gpus_per_trial is None else changes.gpus_per_trial
+    with ray_session(dashboard=made.workers_per_trial > 1, gpus=gpus):  # one for all folds
         for number, fold in enumerate(folds, 1):
             if output() == "text":
                 print(f"{fold.name} of {len(folds)}: {fold.people} people held out, of {run.record.dataset.people}")

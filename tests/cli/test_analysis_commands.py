@@ -88,10 +88,12 @@ class Pool:
 @pytest.fixture
 def pool(fake: FakeRun, monkeypatch: pytest.MonkeyPatch) -> type[Pool]:
     @contextmanager
-    def no_ray() -> Any:
+    def no_ray(**_: Any) -> Any:
         before = signal.signal(signal.SIGTERM, rays_own)
-        yield
-        signal.signal(signal.SIGTERM, before)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     def rays_own(*_: Any) -> None:
         raise SystemExit("ray.init sets a handler of its own")
