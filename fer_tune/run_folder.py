@@ -199,6 +199,7 @@ class RefitConfig(BaseModel):
     trial_id: str
     backbone: str
     origin: str
+    epochs: int | None = None  # those of its paper, where it is trained for those; None: those of the plan
     search_value: float | None  # what its trial was judged by; None: it failed or never ran, and is refitted anyway
     config: dict[str, Any]
 

@@ -33,6 +33,9 @@ def refit(
     published: Annotated[
         bool | None, Doc("Refit the run's published configurations beside them. (default: yes, or as begun)")
     ] = None,
+    published_budget: Annotated[
+        bool, Doc("Train published configurations for the epochs of their papers too; what that takes is told before.")
+    ] = False,
     stopped: Annotated[
         int, Doc("Refit this many trials that early stopping ended too: might one have won?"), Ge(0)
     ] = 0,
@@ -65,6 +68,7 @@ def refit(
     from analysis.heldout.opening import open_dataset
     from analysis.report.console import refit_table
     from analysis.run.cards import keep_card
+    from fer_tune.run_folder import RefitPlan
     from fer_tune.search.cluster.node_labels import parse_labels
     from fer_tune.storage.runs import kept
 
@@ -72,11 +76,12 @@ def refit(
     with kept(run.folder):
         if on == "train+val":
             given = {"--top": top, "--seeds": seeds, "--stopped": stopped or None}
+            given["--published-budget"] = published_budget or None
             if wrong := [name for name, value in given.items() if value is not None]:
                 raise UserError(f"--on train+val trains what is chosen already; leave out {', '.join(wrong)}")
             plan, tasks, total = _final(run, epochs, published)
         else:
-            plan, tasks, total = _first(run, top, seeds, epochs, published, stopped)
+            plan, tasks, total = _first(run, top, seeds, epochs, published, published_budget, stopped)
         settings = run.settings
         cpus = settings.cpus_per_trial if cpus_per_trial is None else cpus_per_trial
         gpus = settings.gpus_per_trial if gpus_per_trial is None else gpus_per_trial
@@ -89,6 +94,8 @@ def refit(
             "done",
             highlight=False,
         )
+        if isinstance(plan, RefitPlan):
+            _tell_own_budgets(run, plan, console)
         if tasks:
             _train(run, plan, tasks, dataset.location, cpus, gpus, labels, console, on)
         console.print(refit_table(run.refits, run.aim))
@@ -97,6 +104,18 @@ def refit(
             place = run.folder.refit_seed(result.config_id, result.seed, result.trained_on)
             console.print(f"failed: {result.config_id} seed {result.seed}: {result.error}; see {place / 'error.txt'}")
     return _frame(run, on)
+
+
+def _tell_own_budgets(run: RunRecord, plan: RefitPlan, console: Console) -> None:
+    """Say which configurations have the epochs of their papers, and what that would take for the others."""
+    from analysis.refits.own_budget import price
+
+    own = [f"{config.origin} {config.epochs}" for config in plan.configs if config.epochs]
+    if own:
+        console.print(f"for the epochs of their papers: {', '.join(own)}", highlight=False)
+    if cost := price(run, plan):
+        words = f"papers prescribe other epochs than these {plan.epochs}; --published-budget trains for those too"
+        console.print(f"{words}: {cost}", highlight=False)
 
 
 def again(place: str, on: str) -> str:
@@ -127,12 +146,26 @@ def _frame(run: RunRecord, on: str) -> pd.DataFrame:
 
 
 def _first(
-    run: RunRecord, top: int | None, seeds: int | None, epochs: int | None, published: bool | None, stopped: int
+    run: RunRecord,
+    top: int | None,
+    seeds: int | None,
+    epochs: int | None,
+    published: bool | None,
+    published_budget: bool,
+    stopped: int,
 ) -> tuple[RefitPlan | FinalPlan, list[RefitTask], int]:
     from analysis.refits.plan import plan_refits
     from analysis.refits.training import pending_tasks
 
-    plan = plan_refits(run, top=top, seeds=seeds, epochs=epochs, published=published, stopped=stopped)
+    plan = plan_refits(
+        run,
+        top=top,
+        seeds=seeds,
+        epochs=epochs,
+        published=published,
+        published_budget=published_budget,
+        stopped=stopped,
+    )
     return plan, pending_tasks(run, plan), len(plan.configs) * len(plan.seeds)
 
 

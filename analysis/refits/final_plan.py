@@ -45,9 +45,10 @@ def plan_final(run: RunRecord, epochs: int | None = None, published: bool | None
         config_id = candidate.refit.config.config_id
         if config_id not in chosen and (published or candidate.role == "winner"):
             best = statistics.median(result.best_epoch for result in candidate.refit.completed)
-            chosen[config_id] = FinalConfig(
-                config_id=config_id, stop_epoch=max(1, math.ceil(best * longest / plan.epochs))
-            )
+            stretched = (
+                1 if candidate.refit.config.epochs else longest / plan.epochs
+            )  # of its own epochs it has as many
+            chosen[config_id] = FinalConfig(config_id=config_id, stop_epoch=max(1, math.ceil(best * stretched)))
     return FinalPlan(
         created=datetime.now(UTC).isoformat(timespec="seconds") if before is None else before.created,
         seeds=plan.seeds,

@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from analysis.refits.own_budget import at_own_budget
 from analysis.run import ConfigRefit, RunRecord
 from fer_tune.config import TrialConfig, trial_config
 from fer_tune.errors import UserError
@@ -32,6 +33,7 @@ def plan_refits(
     seeds: int | None = None,
     epochs: int | None = None,
     published: bool | None = None,
+    published_budget: bool = False,
     stopped: int = 0,
 ) -> RefitPlan:
     """Return what to refit in ``run``, going on from the plan it has, if any.
@@ -49,12 +51,13 @@ def plan_refits(
         epochs: epochs of each; the search's, or as planned before.
         published: refit the published configurations of the run too, also those whose trial failed or never ran;
             by default a new plan has them, and one from before stays as it is.
-
+        published_budget: train them for the epochs of their papers too, see `analysis.refits.own_budget`.
         stopped: refit the best so many of the trials that early stopping ended too, to see whether one may have won;
             they compete like the others.
 
     Raises:
-        UserError: no trial has ended, or ``epochs`` differs from what finished refits were trained with.
+        UserError: no trial has ended, no paper prescribes other epochs, or ``epochs`` differs from what finished
+            refits were trained with.
     """
     before = run.refit_plan
     for name, value in (("--top", top), ("--seeds", seeds), ("--epochs", epochs)):
@@ -99,12 +102,21 @@ def plan_refits(
             )
     for extra in _untried(run) if published else []:
         chosen.setdefault(extra.config_id, extra)
-    return RefitPlan(
+    plan = RefitPlan(
         created=datetime.now(UTC).isoformat(timespec="seconds") if before is None else before.created,
         seeds=_seeds(run, seeds, [] if before is None else before.seeds),
         epochs=before.epochs if before is not None else epochs or run.settings.epochs,
         configs=sorted(chosen.values(), key=lambda config: (-run.aim.key(config.search_value), config.config_id)),
     )
+    if published_budget:
+        own = at_own_budget(run, plan)
+        if not own:
+            raise UserError(
+                f"--published-budget: no paper prescribes other epochs than the {plan.epochs} of the refits for a "
+                "published configuration of this run that is refitted"
+            )
+        plan.configs += [config for config in own if config.config_id not in chosen]
+    return plan
 
 
 def _untried(run: RunRecord) -> list[RefitConfig]:
@@ -146,6 +158,6 @@ def _seeds(run: RunRecord, count: int | None, planned: list[int]) -> list[int]:
 def seed_config(run: RunRecord, refit: ConfigRefit, seed: int, on: TrainedOn = "train") -> TrialConfig:
     """Return the settings that one seed of a refit was trained with."""
     final = run.final_plan if on == "train+val" else None
-    epochs = (final or run.folder.refit_plan()).epochs
+    epochs = refit.config.epochs or (final or run.folder.refit_plan()).epochs
     values = {**refit.config.config, "backbone": refit.config.backbone, "epochs": epochs, "seed": seed}
     return trial_config(values, f"{run.folder.refit_file}: {refit.config.config_id}")

@@ -33,6 +33,8 @@ class Chosen:
 def select_winner(run: RunRecord) -> Selection:
     """Return the refitted configuration with the best mean over its seeds of what the run judges by.
 
+    One that had the epochs of its paper, and so another budget, is compared with the winner and cannot be it.
+
     Every planned seed must have ended.  A configuration with failed seeds is compared on the seeds it has when these
     are more than half of those planned, and the words say so; with fewer it is left out.  Ties go to the better
     value in the search, then to the name.
@@ -47,17 +49,17 @@ def select_winner(run: RunRecord) -> Selection:
     if missing:
         total = len(plan.seeds) * len(refits)
         raise UserError(f"{run.place}: {missing} of {total} refits have not ended; go on with {again} first")
-    able = _able(refits, len(plan.seeds))
+    able = _able(_same_budget(refits), len(plan.seeds))
     if not able:
         raise UserError(
             f"{run.place}: in every configuration at least half of the seeds failed, so none can be chosen; "
             f"see error.txt in {run.folder.refit_file.parent}/*/seed_*, then try them again with {again}"
         )
     winner = able[0]
-    if len(refits) == 1:
+    if len(_same_budget(refits)) == 1:
         words = f"the only refitted configuration, {len(winner.completed)} seeds"
     else:
-        words = f"best mean {run.aim.meaning} over seeds among {len(refits)} refitted configurations"
+        words = f"best mean {run.aim.meaning} over seeds among {len(_same_budget(refits))} refitted configurations"
     flawed = [refit for refit in refits if refit.failed]
     if flawed:
         told = (f"{r.config.config_id}: {len(r.completed)} of {len(plan.seeds)} seeds" for r in flawed)
@@ -71,7 +73,7 @@ def best_refit(run: RunRecord, backbone: str) -> ConfigRefit | None:
     Refits that are still missing count like failed ones.  None where no configuration has more than half of its seeds.
     """
     plan = run.refit_plan
-    able = [] if plan is None else _able(run.refits, len(plan.seeds))
+    able = [] if plan is None else _able(_same_budget(run.refits), len(plan.seeds))
     return next((refit for refit in able if refit.config.backbone == backbone), None)
 
 
@@ -92,7 +94,10 @@ def select_candidates(run: RunRecord) -> list[Chosen]:
     ]
     names = run.published_names
     words = "published configuration of this run, refitted beside the winner"
-    chosen += [Chosen(refit, "published", words) for refit in others if refit.config.origin in names]
+    for refit in others:
+        if refit.config.origin in names:
+            own = refit.config.epochs
+            chosen.append(Chosen(refit, "published", f"{words}, for the {own} epochs of its paper" if own else words))
     if winner.origin in names:
         words = "the best searched configuration, behind a published one"
         searched = [refit for refit in others if refit.config.origin not in names]
@@ -141,6 +146,10 @@ def _able(refits: list[ConfigRefit], seeds: int) -> list[ConfigRefit]:
     """Return the configurations with more than half of their seeds, the best mean first."""
     able = [refit for refit in refits if _enough(refit, seeds)]
     return sorted(able, key=lambda r: (-r.key, -r.aim.key(r.config.search_value), r.config.config_id))
+
+
+def _same_budget(refits: list[ConfigRefit]) -> list[ConfigRefit]:
+    return [refit for refit in refits if refit.config.epochs is None]
 
 
 def _enough(refit: ConfigRefit, seeds: int) -> bool:

@@ -96,7 +96,8 @@ def pending_tasks(run: RunRecord, plan: RefitPlan) -> list[RefitTask]:
             result = run.refit_result(config.config_id, seed)
             if result is not None and result.status == "completed":
                 continue
-            values = {**config.config, "backbone": config.backbone, "epochs": plan.epochs, "seed": seed}
+            epochs = config.epochs or plan.epochs
+            values = {**config.config, "backbone": config.backbone, "epochs": epochs, "seed": seed}
             settings = trial_config(values, f"{run.folder.refit_file}: {config.config_id}")
             folder = run.folder.refit_seed(config.config_id, seed)
             tasks.append(RefitTask(config.config_id, seed, folder, settings, run=run.folder, objective=run.objective))
@@ -113,7 +114,7 @@ def pending_final_tasks(run: RunRecord, plan: FinalPlan) -> list[RefitTask]:
             if result is not None and result.status == "completed":
                 continue
             config = first[entry.config_id]
-            own: dict[str, Any] = {"backbone": config.backbone, "epochs": plan.epochs, "seed": seed}
+            own: dict[str, Any] = {"backbone": config.backbone, "epochs": config.epochs or plan.epochs, "seed": seed}
             own |= {name: None for name in ("early_stopping", "target_accuracy") if name in FIELDS}  # both read val
             settings = trial_config({**config.config, **own}, f"{run.folder.refit_file}: {entry.config_id}")
             folder = run.folder.refit_seed(entry.config_id, seed, "train+val")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from analysis.figures.bars import Bar
 from analysis.report.findings import Standing
+from analysis.report.own_budget import own_budget_of
 from analysis.report.rows import compared, refit_of, same_dataset
 from analysis.results import TestResult
 from analysis.run import ConfigRefit, PublishedTrial, RunRecord
@@ -42,6 +43,11 @@ def comparison(run: RunRecord, stand: Standing) -> BarChart:
     rows = []
     for entry, test in tested:
         rows += [*_reported(run, entry), _test_bar(entry.published.name, test, "published")]
+        own_budget = own_budget_of(stand, entry)
+        if own_budget is not None and (other := stand.tested(own_budget.config.config_id)) is not None:
+            rows.append(
+                _test_bar(f"{entry.published.name}, its own {own_budget.config.epochs} epochs", other, "published")
+            )
     rows.append(_test_bar(f"searched: {own.backbone}", own, "searched"))
     caption = (
         "Held-out accuracy here with 95 % intervals, of the published configurations and the searched one, on the same "
@@ -100,6 +106,10 @@ def _validation(run: RunRecord, stand: Standing, searched: ConfigRefit | None) -
         elif trial is not None and trial[run.aim.column] is not None:
             text = f"{published.name}\nhere, validation, one seed, {trial['epochs']} epochs"
             rows.append(Bar(text, trial[run.aim.column], kind="published"))
+        own = own_budget_of(stand, entry)
+        if own is not None and own.values:
+            name = f"{published.name}, its own {own.config.epochs} epochs"
+            rows.append(refit_bar(run, own, f"{name}\nhere, validation, {len(own.values)} seeds"))
     if searched is not None and searched.values:
         text = f"searched: {searched.config.backbone}\nhere, validation, {len(searched.values)} seeds"
         rows.append(refit_bar(run, searched, text))

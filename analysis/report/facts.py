@@ -10,6 +10,7 @@ from typing import Any, get_args
 from analysis.report.errors import Examples, examples
 from analysis.report.findings import Standing, answer, chosen, found_as, limits, luck
 from analysis.report.openings import openings_sentences
+from analysis.report.own_budget import own_budgets, unlike_budgets
 from analysis.report.rows import Compared, compared, cost_rows, leader_rows, open_settings, refit_rows, versus_rows
 from analysis.results import MORE, VIEW_NAMES, Scores, TestResult
 from analysis.run import RunRecord
@@ -93,7 +94,9 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
         judged_head="" if run.aim == ACCURACY else run.aim.meaning.removeprefix("validation "),
         classes=settings.dataset.classes,
         place=_place(run),
-        answer=answer(run, stand),
+        answer=" ".join(
+            filter(None, (answer(run, stand), own_budgets(run, stand.comparison.pairs if stand.comparison else [])))
+        ),
         luck=luck(run, stand),
         next_command=stand.next_command,
         found_as="" if test is None else found_as(run, test.origin),
@@ -117,7 +120,7 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
         openings=known.own,
         openings_said=openings_sentences(known),
         how=how(run, stand, known),
-        limits=limits(run, stand),
+        limits=[*limits(run, stand), *unlike_budgets(run)],
         version=__version__,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
@@ -236,6 +239,8 @@ def how(run: RunRecord, stand: Standing, known: Openings) -> list[tuple[str, str
         words = (
             f"{count(len(plan.configs), 'configuration')}, seeds {seeds}, {plan.epochs} epochs, on the training split"
         )
+        own = [f"{config.origin} {config.epochs}" for config in plan.configs if config.epochs]
+        words += f"; for the epochs of their papers: {', '.join(own)}" if own else ""
         found.append(("refits", words))
     if final is not None:
         told = ", ".join(f"{config.config_id} for {config.stop_epoch} epochs" for config in final.configs)

@@ -142,7 +142,10 @@ def _against(run: RunRecord, test: TestResult, stand: Standing) -> str:
     """Return how far the winner is from its closest rival on the same images, in words; empty where none was tested."""
     if stand.comparison is None or not stand.comparison.pairs:
         return ""
-    pairs, by_f1 = stand.comparison.pairs, run.aim.column == "val_macro_f1"
+    own = {refit.config.config_id for refit in stand.refits if refit.config.epochs}  # of another budget
+    pairs, by_f1 = [each for each in stand.comparison.pairs if each.second not in own], run.aim.column == "val_macro_f1"
+    if not pairs:
+        return ""
     pair = min(pairs, key=lambda each: each.macro_f1_difference if by_f1 else each.difference)
     found, low, high, shown = pair.difference, pair.low, pair.high, pair.shown
     if by_f1:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from analysis.report.findings import Standing
+from analysis.report.own_budget import own_budget_of
 from analysis.results import Versus
 from analysis.run import ConfigRefit, PublishedTrial, RunRecord
 from analysis.trials.budget import epochs_of
@@ -33,7 +34,15 @@ class Compared:
 def compared(run: RunRecord, stand: Standing) -> list[Compared]:
     """Return the published configurations of the run, then the searched one beside them."""
     names = run.published_names
-    rows = [_published_row(run, stand, entry) for entry in run.published]
+    rows = []
+    for entry in run.published:
+        rows.append(_published_row(run, stand, entry))
+        own = own_budget_of(stand, entry)
+        if own is not None:
+            refitted, tested = _seeds_and_test(stand, own)
+            budget = f"refitted for {own.config.epochs} epochs, as its paper has it"
+            name = own.config.config_id
+            rows.append(replace(rows[-1], search="–", refit=refitted, test=tested, budget=budget, config_id=name))
     best = stand.winner.config if stand.winner else None
     if best is not None and best.origin in names:  # a published one wins: the best searched one stands beside it
         searched = [refit for refit in stand.refits if refit.config.origin not in names and refit.values]
@@ -90,6 +99,8 @@ def refit_of(stand: Standing, entry: PublishedTrial) -> ConfigRefit | None:
     """Return the refit of a published configuration: of its trial, or by its name where no trial gave a result."""
     for refit in stand.refits:
         config = refit.config
+        if config.epochs:
+            continue
         if entry.trial is not None and config.trial_id == entry.trial["trial_id"]:
             return refit
         if config.origin == entry.published.name and config.backbone == entry.backbone:

@@ -45,7 +45,7 @@ def savings(run: RunRecord) -> Savings:
 def regret_sentence(run: RunRecord) -> str:
     """Return whether trials that early stopping ended might have won, from those refitted to the end; empty without."""
     status = {row["trial_id"]: row["status"] for row in run.rows}
-    done = [refit for refit in run.refits if refit.values]
+    done = [refit for refit in run.refits if refit.values and refit.config.epochs is None]
     cut = [refit for refit in done if status.get(refit.config.trial_id) == "stopped"]
     whole = [refit for refit in done if status.get(refit.config.trial_id) == "completed"]
     if not cut or not whole:

@@ -172,7 +172,7 @@ def test_refit_on_train_and_val_of_the_winner_alone_and_for_longer(fake: FakeRun
     assert run(fake).final_plan.epochs == 18
 
 
-@pytest.mark.parametrize("option", [("--top", 1), ("--seeds", 1), ("--stopped", 1)])
+@pytest.mark.parametrize("option", [("--top", 1), ("--seeds", 1), ("--stopped", 1), ("--published-budget",)])
 def test_refit_on_train_and_val_refuses_what_chooses(fake: FakeRun, pool: type[Pool], option: Any) -> None:
     with pytest.raises(UserError, match=f"leave out {option[0]}"):
         call("refit", fake.path, "--on", "train+val", *option)
@@ -192,6 +192,22 @@ def test_refit_stopped(fake: FakeRun, pool: type[Pool]) -> None:
     assert stopped() == 0
     call("refit", fake.path, "--stopped", 2)
     assert stopped() == 2
+
+
+def test_refit_for_the_papers_epochs_is_priced_and_asked_for(fake: FakeRun, pool: type[Pool]) -> None:
+    settings = run(fake).settings
+    (entry,) = settings.published["cnn_residual"]
+    longer = entry.model_copy(update={"config": {**entry.config, "epochs": 50}})
+    published = {**settings.published, "cnn_residual": [longer]}
+    run(fake).folder.write_settings(settings.model_copy(update={"published": published}))
+    shown = call("refit", fake.path, "--top", 1, "--seeds", 2)
+    assert "papers prescribe other epochs than these 9; --published-budget trains for those too" in shown
+    assert "ostim-2024/cnn_residual 50: 2 refits, 100 epochs" in shown
+    assert [refit.config.epochs for refit in run(fake).refits] == [None] * 3
+    shown = call("refit", fake.path, "--published-budget")
+    assert "for the epochs of their papers: ostim-2024/cnn_residual 50" in shown
+    assert "--published-budget" not in shown
+    assert [refit.config.epochs for refit in run(fake).refits if len(refit.values) == 2] == [None, None, None, 50]
 
 
 def test_refit_resources(fake: FakeRun, pool: type[Pool], tmp_path: Path) -> None:
