@@ -1,4 +1,4 @@
-"""Published configurations for their papers' epochs: planned, priced, compared, told beside the same budget."""
+"""Published configurations for the epochs of their papers: planned, priced, and told beside the same budget."""
 
 from __future__ import annotations
 
