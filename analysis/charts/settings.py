@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.charts.look import MARKS, MOST_LINES, PALETTE, SCALE, Chart, chart, plain, shade
 from analysis.trials.axes import Point, SearchAxis
 from analysis.words import unit
+from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import ACCURACY, Aim
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def timeline(rows: list[dict[str, Any]], journal: Path) -> Chart | None:
         "completed": optuna.trial.TrialState.COMPLETE,
         "stopped": optuna.trial.TrialState.PRUNED,
         "failed": optuna.trial.TrialState.FAIL,
+        TOO_LARGE: optuna.trial.TrialState.FAIL,  # Optuna draws no state of its own for it
     }
     study = _quiet_study()
     for row in rows[-MOST_LINES:]:
@@ -128,7 +130,7 @@ def timeline(rows: list[dict[str, Any]], journal: Path) -> Chart | None:
 _STATES = {
     "COMPLETE": ("all epochs", PALETTE[0]),
     "PRUNED": ("stopped early", PALETTE[5]),
-    "FAIL": ("failed", PALETTE[3]),
+    "FAIL": ("failed or too large", PALETTE[3]),
 }
 
 

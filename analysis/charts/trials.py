@@ -28,6 +28,7 @@ from analysis.charts.look import (
 from analysis.figures.curves import so_far
 from analysis.trials.pareto import MEANINGS, measured, pareto_front
 from analysis.words import settings_text
+from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import ACCURACY, OBJECTIVES, Aim, Objective
 
 Rows = list[dict[str, Any]]
@@ -35,7 +36,10 @@ Rows = list[dict[str, Any]]
 
 def told(row: dict[str, Any], aim: Aim) -> str:
     """Return what a reader sees who points at a trial: `Run.rows` has the row."""
-    lines = [f"<b>{plain(row['trial_id'])}</b> {plain(row['backbone'])}", plain(f"{row['origin']}, {row['status']}")]
+    lines = [
+        f"<b>{plain(row['trial_id'])}</b> {plain(row['backbone'])}",
+        plain(f"{row['origin']}, {row['status'].replace('_', ' ')}"),
+    ]
     if row[aim.column] is not None:
         lines.append(f"{aim.text(row[aim.column])} at epoch {row['best_epoch']} of {row['epochs']} trained")
     lines += plain(settings_text(row["config"])).split(", ")
@@ -80,14 +84,14 @@ def history(rows: Rows, published: set[str], aim: Aim = ACCURACY) -> Chart:
                 text=[told(row, aim) for row in some],
                 hovertemplate="%{text}<extra></extra>",
             )
-    failed = [row for row in rows if row["status"] == "failed"]
+    failed = [row for row in rows if row["status"] in ("failed", TOO_LARGE)]
     if failed:
         least = min((aim.scale * row[aim.column] for row in scored), default=0.0)
         figure.add_scatter(
             x=[number[row["trial_id"]] for row in failed],
             y=[least] * len(failed),
             mode="markers",
-            name="failed",
+            name="failed or too large" if any(row["status"] == TOO_LARGE for row in failed) else "failed",
             marker={"symbol": "x", "size": 9, "color": QUIET},
             text=[f"{told(row, aim)}<br>{plain(str(row['error'] or '')[:120])}" for row in failed],
             hovertemplate="%{text}<extra></extra>",
