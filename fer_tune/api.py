@@ -147,6 +147,7 @@ def search(
         ),
     ] = None,
     concurrent: Annotated[int | None, Doc("Most trials side by side; else all that fit."), Ge(1)] = None,
+    checkpoint_every: Annotated[float | str, Doc("Time that a trial may lose when it dies, or is interrupted.")] = "1m",
     space: Annotated[
         str | Path | Sequence[str | Path] | None, Doc("A search-space file instead of the shipped one.")
     ] = None,

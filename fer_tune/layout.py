@@ -5,7 +5,7 @@
     runs/<name>/
       search.yaml            resolved settings of the search (`SearchSettings`)
       study.journal          Optuna journal, one study per backbone, named as the backbone
-      tune/                  Ray Tune's state, and one folder per trial with its checkpoints
+      tune/                  Ray Tune's state, and a folder per trial: best.safetensors, and while it runs state/
       trials.parquet         a row per trial            (`TRIAL_COLUMNS`, then the `config.*` columns)
       epochs.parquet         a row per trial and epoch  (`EPOCH_COLUMNS`)
       clock.json             how many seconds the search has run, over all its resumes
@@ -48,6 +48,9 @@ BEST = "best.safetensors"
 STATE = "state.pt"
 """What goes with the last weights of a checkpoint, to go on training."""
 
+RUNNING = "state"
+"""The folder of a trial in which the checkpoints lie that it goes on from; it goes when the trial has ended."""
+
 
 def seed_folder(config_id: str, seed: int, on: str = "train") -> str:
     """Return the folder of one refit below that of all.
@@ -70,5 +73,5 @@ def is_result_on_train(name: str) -> bool:
 
 
 def trial_folder(trial_id: str) -> str:
-    """Return the folder of a trial, in which each of its checkpoints is a folder; the last knows the best."""
+    """Return the folder of a trial, with its `BEST` weights and, while it runs, what it needs to go on (`RUNNING`)."""
     return f"{TUNE}/{trial_id}"

@@ -68,7 +68,7 @@ def best_in(folder: Folder, told: str, backbone: str | None = None) -> str:
     aim = _aim(folder)
     found = _best_refit(folder, backbone, aim) or (_best_trial(folder, backbone, aim) if TRIALS in names else "")
     if not found:
-        raise UserError(f"{told}: a run folder without a single checkpoint; let it train an epoch first")
+        raise UserError(f"{told}: a run folder without weights of a trial; let it train an epoch first")
     return found
 
 
@@ -92,7 +92,7 @@ def _best_refit(folder: Folder, backbone: str | None, aim: Aim) -> str:
 
 
 def _best_trial(folder: Folder, backbone: str | None, aim: Aim) -> str:
-    """Return the weights of the best trial that left a checkpoint; empty where none did."""
+    """Return the weights of the best trial that left weights; empty where none did."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -100,9 +100,9 @@ def _best_trial(folder: Folder, backbone: str | None, aim: Aim) -> str:
     rows = table.select(["trial_id", "backbone", aim.column]).to_pylist()
     trials = ((row["backbone"], row[aim.column], row["trial_id"]) for row in rows)
     for trial in _best_first(trials, backbone, aim):
-        weights = sorted(name for name in folder.names(trial_folder(trial)) if name.endswith(f"/{BEST}"))
-        if weights:
-            return weights[-1]  # checkpoint_000007/: the last knows the best
+        weights = f"{trial_folder(trial)}/{BEST}"
+        if weights in folder.names(trial_folder(trial)):
+            return weights
     return ""
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 _SIDE_BY_SIDE = 16
-_CHECKPOINT = re.compile(r"/checkpoint_\d{6}/?$")  # as Ray names them; a number is never given twice
+_CHECKPOINT = re.compile(r"/(checkpoint_\d{6}|state)/?$")  # as Ray names them, and all of a trial that ended
 
 Call = Callable[[], None]
 

@@ -8,9 +8,10 @@ leaves a checkpoint that is whole.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import save_file
@@ -22,6 +23,55 @@ from fer_tune.layout import BEST, STATE
 from fer_tune.models.tensors_file import read_tensors
 
 KEPT = 2  # checkpoints of a trial that Ray keeps: a death while the newest is copied leaves the one before
+
+
+class Keeper(Protocol):
+    """Keeps the checkpoints of a run."""
+
+    def keep(
+        self,
+        folder: Path,
+        epoch: int,
+        model: nn.Module,
+        state: Callable[[], dict[str, Any]],
+        best: nn.Module | None,
+        classes: Sequence[str],
+        finished: bool,
+    ) -> None:
+        """Keep what follows from an epoch that was trained.
+
+        Args:
+            folder: of this machine, for the run alone.
+            epoch: 1-based.
+            model: with the weights of the epoch.
+            state: returns what belongs to them: tensors, numbers, strings, lists and dicts only.
+            best: what is the best so far, if it is of this epoch.
+            classes: of the dataset, see `save`.
+            finished: whether the run ends here.
+        """
+
+    def settle(self) -> None:
+        """Wait until ``folder`` is still, to go on from what is in it."""
+
+
+class EveryEpoch:
+    """Writes the checkpoint of each epoch before the next one begins."""
+
+    def keep(
+        self,
+        folder: Path,
+        epoch: int,
+        model: nn.Module,
+        state: Callable[[], dict[str, Any]],
+        best: nn.Module | None,
+        classes: Sequence[str],
+        finished: bool,
+    ) -> None:
+        """See `Keeper`."""
+        save(folder, epoch, model, state(), best, classes)
+
+    def settle(self) -> None:
+        """See `Keeper`."""
 
 
 def save(
@@ -37,18 +87,54 @@ def save(
     ``classes`` are written into the weights, so that whoever starts from them knows what their classifier tells apart.
     ``state`` holds tensors, numbers, strings, lists and dicts only.
     """
-    about = {"classes": json.dumps([*classes])} if classes else None
+    with _last(folder, epoch, model.state_dict(), state, classes):
+        if best is not None:
+            save_best(folder, best.state_dict(), classes)
+
+
+def save_best(folder: Path, weights: dict[str, torch.Tensor], classes: Sequence[str]) -> None:
+    """Write ``weights`` as the best so far."""
+    with replacing(folder / BEST, alone=True) as file:
+        save_file(_weights(weights), file, _about(classes))
+
+
+def save_last(
+    folder: Path, epoch: int, weights: dict[str, torch.Tensor], state: dict[str, Any], classes: Sequence[str]
+) -> None:
+    """Write what a run goes on from after ``epoch``; the best weights are left as they are."""
+    with _last(folder, epoch, weights, state, classes):
+        pass
+
+
+@contextmanager
+def _last(
+    folder: Path, epoch: int, weights: dict[str, torch.Tensor], state: dict[str, Any], classes: Sequence[str]
+) -> Iterator[None]:
+    """Write it, and in between do what is in the block: the state, written last, makes both count."""
     name = f"epoch_{epoch:04d}.safetensors"
     with replacing(folder / name, alone=True) as file:
-        save_file(_weights(model), file, about)
-    if best is not None:
-        with replacing(folder / BEST, alone=True) as file:
-            save_file(_weights(best), file, about)
+        save_file(_weights(weights), file, _about(classes))
+    yield
     with replacing(folder / STATE, alone=True) as file:
         torch.save({**state, "epoch": epoch, "weights": name}, file)
     for old in folder.glob("epoch_*.safetensors"):
         if old.name != name:
             old.unlink(missing_ok=True)
+
+
+def on_the_cpu(value: Any) -> Any:
+    """Return a copy of tensors, in dicts and lists too, that later training does not touch.
+
+    >>> on_the_cpu({"a": [torch.ones(2), 3]})
+    {'a': [tensor([1., 1.]), 3]}
+    """
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: on_the_cpu(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(on_the_cpu(each) for each in value)
+    return value
 
 
 def load(folder: Path, model: nn.Module) -> dict[str, Any] | None:
@@ -78,5 +164,9 @@ def drop_last(folder: Path) -> None:
         file.unlink()
 
 
-def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+def _about(classes: Sequence[str]) -> dict[str, str] | None:
+    return {"classes": json.dumps([*classes])} if classes else None
+
+
+def _weights(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().contiguous() for name, tensor in state.items()}

@@ -65,10 +65,11 @@ def train(
     device: torch.device | str | None = None,
     on_epoch: OnEpoch | None = None,
     parts: int = 1,
+    keeper: checkpoint.Keeper | None = None,
 ) -> Outcome:
     """Train as ``config`` says, or go on from the checkpoint in ``folder``.
 
-    Reads the training and validation splits only.  After each epoch it writes the checkpoint (rank 0) and calls
+    Reads the training and validation splits only.  After each epoch it has ``keeper`` keep it (rank 0) and calls
     ``on_epoch(metrics, folder)``.  Inside an initialised ``torch.distributed`` group it trains data-parallel:
     ``batch_size`` is that of all ranks together and the metrics are those of the whole splits.
 
@@ -78,25 +79,28 @@ def train(
     Args:
         objective: which epoch is the best, and its weights are kept.
         device: where to train; a GPU if there is one, else the CPU.
-        on_epoch: called on every rank; an exception from it ends the run, with the checkpoint already written.
+        on_epoch: called on every rank; an exception from it ends the run, after the keeper had the epoch.
         parts: that each batch is split into, see `fer_tune.training.steps.step`.  Where that does not fit into memory,
             a single rank goes on from its last checkpoint with twice as many, as long as there are enough images.
+        keeper: writes the checkpoints; by default that of each epoch, before the next begins.
 
     Raises:
         UserError: the settings do not fit the backbone, or its weights cannot be had, or the checkpoint
             cannot be read.
         torch.OutOfMemoryError: there is too little memory, on a GPU or a CPU, for parts of any size.
     """
+    keeper = keeper or checkpoint.EveryEpoch()
     tried: int | None = parts
     while tried is not None:
         parts = tried
         try:
-            return _train(config, data, folder, objective, device, on_epoch, parts)
+            return _train(config, data, folder, objective, device, on_epoch, parts, keeper)
         except torch.OutOfMemoryError as error:
             tried = None if dist.is_initialized() else more_parts(parts, config.batch_size)
             if tried is None:  # several ranks must begin again together, see `fer_tune.training.ray_worker`
                 told = f", also with the batch in {parts} parts" if parts > 1 else ""
                 raise torch.OutOfMemoryError(f"too little memory{told}: {str(error).splitlines()[0]}") from error
+            keeper.settle()
             clean_up()
     raise AssertionError("it returns or raises")
 
@@ -110,6 +114,7 @@ def _train(
     device: torch.device | str | None,
     on_epoch: OnEpoch | None,
     parts: int,
+    keeper: checkpoint.Keeper,
 ) -> Outcome:
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
@@ -134,6 +139,19 @@ def _train(
     plan.apply(model)
     if (scaling := LossScaling.needed(plan.dtype, device)) and state and "scaling" in state:
         scaling.load_state_dict(state["scaling"])
+
+    def state_now() -> dict[str, Any]:
+        state: dict[str, Any] = {
+            "optimizer": optimizer.state_dict(),
+            "schedule": rate.state_dict(),
+            "history": list(history),
+        }
+        state |= {"plan": plan.state(), "parts": parts}
+        if scaling:
+            state["scaling"] = scaling.state_dict()
+        if average:
+            state["average"] = average.module.state_dict()
+        return state
 
     evaluation = Evaluation(judged, built.validation, classes, config, device, rank, world, parts)
     watch, meter = Stopwatch(device), Meter(classes, device, steps * config.batch_size)
@@ -185,14 +203,8 @@ def _train(
         _judge(metrics, history, config, OBJECTIVES[objective])
         history.append(metrics)
         if rank == 0:
-            state = {"optimizer": optimizer.state_dict(), "schedule": rate.state_dict(), "history": history}
-            state |= {"plan": plan.state(), "parts": parts}
-            if scaling:
-                state["scaling"] = scaling.state_dict()
-            if average:
-                state["average"] = average.module.state_dict()
             best = judged if metrics["best_epoch"] == epoch else None
-            checkpoint.save(folder, epoch, model, state, best, data.card.classes)
+            keeper.keep(folder, epoch, model, state_now, best, data.card.classes, metrics["finished"])
         if on_epoch is not None:
             on_epoch(metrics, folder)
 

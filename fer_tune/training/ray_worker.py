@@ -30,6 +30,7 @@ from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import OBJECTIVES, Judged
 from fer_tune.ray_internals import trial_storage
 from fer_tune.training import checkpoint
+from fer_tune.training.background import BackgroundKeeper
 from fer_tune.training.failures import gravest, verdict
 from fer_tune.training.footprint import footprint
 from fer_tune.training.loop import train
@@ -39,6 +40,9 @@ from fer_tune.training.memory.parts import more_parts
 
 _TRIED = "tried_again"
 """A file in the folder of a trial that failed of something which may strike again or not."""
+
+_EPOCH = "epoch"
+"""A file that says which state a checkpoint stands for."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,18 @@ class TrialSetup:
     gpus: float  # per worker
     workers: int  # data-parallel workers of one trial
     objective: Judged = "val_accuracy"  # what trials are judged by
+    checkpoint_every: float = 60.0  # seconds between two checkpoints of a trial
     measure: bool = False  # the network's latency and size, once per trial
     labels: dict[str, str] = field(default_factory=dict)  # of the nodes that may be used
     leftover_mib: float | None = None  # trials may leave behind in a reused process; a share of the machine's memory
 
 
 def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
-    """Train one trial inside Ray Tune; the metrics of every epoch are reported to Tune, with the checkpoint.
+    """Train one trial inside Ray Tune; the metrics of every epoch are reported to Tune.
+
+    What is written is written in the background, see :mod:`fer_tune.training.background`.  Tune is told of a state that
+    is there by a checkpoint which holds the number of its epoch alone, so a trial that is restored goes on from what
+    Tune's snapshot knows.
 
     A fault that would strike again, such as settings that do not fit or too little memory, ends the trial with a
     result that names it (``error``) and is not retried; where the batch does not fit in parts of any size, that also
@@ -69,7 +78,8 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
     bound = default_bound(setup.cpus) if setup.leftover_mib is None else setup.leftover_mib
     worn = setup.workers == 1 and worn_out(bound)
     settings = {name: config[name] for name in FIELDS if name in config}
-    arguments = {"config": settings, "setup": setup, "extra": {WORN_OUT: True} if worn else {}, "parts": 1}
+    arguments: dict[str, Any] = {"config": settings, "setup": setup, "parts": 1, "place": trial_storage()}
+    arguments["extra"] = {WORN_OUT: True} if worn else {}
     try:
         if setup.workers == 1:
             scaling = ray.train.ScalingConfig(num_workers=0, use_gpu=setup.gpus > 0)
@@ -111,7 +121,7 @@ def _fit_in_parts(arguments: dict[str, Any], setup: TrialSetup) -> None:
 
 
 def _fit_group(arguments: dict[str, Any], setup: TrialSetup) -> None:
-    path, filesystem = trial_storage()
+    path, filesystem = arguments["place"]
     resources: dict[str, float] = {"CPU": setup.cpus}
     if setup.gpus:
         resources["GPU"] = setup.gpus
@@ -137,7 +147,12 @@ def _fit_group(arguments: dict[str, Any], setup: TrialSetup) -> None:
 
 
 def _train_worker(arguments: dict[str, Any]) -> None:
-    """Train on this worker's device; ``arguments``: ``config`` (plain), ``setup``, ``parts``, ``extra`` to report."""
+    """Train on this worker's device.
+
+    Args:
+        arguments: ``config`` (plain values), ``setup``, ``parts``, what ``extra`` to report, and the ``place`` of the
+            trial: the path of its folder, and the filesystem that it is on.
+    """
     setup: TrialSetup = arguments["setup"]
     group = dist.is_initialized()
     torch.set_num_threads(max(1, int(setup.cpus)))
@@ -148,22 +163,34 @@ def _train_worker(arguments: dict[str, Any]) -> None:
     if setup.measure and not (group and dist.get_rank()):
         extra |= footprint(config, data.card, device)
     folder = Path(tempfile.mkdtemp(prefix="fer-tune-"))
+    path, filesystem = arguments["place"]
+    keeper = BackgroundKeeper(path, filesystem, setup.checkpoint_every, last_word=group)  # a group is killed at once
 
-    def report(metrics: dict[str, Any], checkpoint: Path) -> None:
+    def report(metrics: dict[str, Any], _: Path) -> None:
         metrics = metrics | extra
-        if not group:
-            tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(checkpoint))
-        elif dist.get_rank() == 0:
-            ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(checkpoint))
-        else:
+        if group and dist.get_rank():
             ray.train.report(metrics)
+            return
+        epoch = keeper.ready()
+        with tempfile.TemporaryDirectory(prefix="fer-tune-") as note:
+            if epoch is not None:
+                (Path(note) / _EPOCH).write_text(str(epoch), encoding="utf-8")
+            if group:
+                ray.train.report(metrics, checkpoint=ray.train.Checkpoint(note) if epoch is not None else None)
+            else:
+                tune.report(metrics, checkpoint=tune.Checkpoint(note) if epoch is not None else None)
+        if epoch is not None:
+            keeper.name(epoch)
 
     try:
-        saved = ray.train.get_checkpoint() if group else tune.get_checkpoint()
-        if saved is not None:
-            saved.to_directory(folder)
-        train(config, data, folder, objective=setup.objective, device=device, on_epoch=report, parts=arguments["parts"])
+        noted = ray.train.get_checkpoint() if group else tune.get_checkpoint()
+        if noted is not None:
+            with noted.as_directory() as note:
+                keeper.fetch(int((Path(note) / _EPOCH).read_text(encoding="utf-8")), folder)
+        how: dict[str, Any] = {"objective": setup.objective, "parts": arguments["parts"], "keeper": keeper}
+        train(config, data, folder, device=device, on_epoch=report, **how)
     finally:
+        keeper.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 

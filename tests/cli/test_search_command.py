@@ -302,7 +302,7 @@ def test_a_dry_run_tells_what_it_would_take_and_starts_nothing(monkeypatch, aske
     from fer_tune.search.cluster.hardware import Resources
 
     def estimate(options: engine.SearchOptions) -> sizing.Estimate:
-        cost = sizing.BackboneCost("cnn_simpler", options.trials, (sizing.Probe(64, 48, 10.0, 2**20),))
+        cost = sizing.BackboneCost("cnn_simpler", options.trials, (sizing.Probe(64, 48, 10.0, 2**18, 2**20),))
         epochs = sizing.expected_epochs(options)
         return sizing.Estimate(options, Resources(1, 0, 1, 2), 2.0, 0.0, "cpu", (100, 10), epochs, (cost,))
 

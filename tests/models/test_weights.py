@@ -146,12 +146,12 @@ def test_the_factory_starts_from_a_file(tmp_path):
 
 
 def run_folder(path: Path, trials: dict[str, tuple[str, float]]) -> Path:
-    """A run folder with a checkpoint per trial: id -> backbone, best validation accuracy."""
+    """A run folder with the best weights of each trial, and what it goes on from: id -> backbone, accuracy."""
     path.mkdir()
     (path / "search.yaml").write_text("name: tiny\n")
     for name in trials:
-        for epoch in (0, 1):
-            saved(build(), path / "tune" / name / f"checkpoint_{epoch:06d}" / "best.safetensors")
+        for file in ("best.safetensors", "state/epoch_0002/best.safetensors"):
+            saved(build(), path / "tune" / name / file)
     rows = [{"trial_id": n, "backbone": b, "val_accuracy": a} for n, (b, a) in trials.items()]
     write_table(rows, TRIAL_COLUMNS, path / "trials.parquet")
     return path
@@ -159,8 +159,8 @@ def run_folder(path: Path, trials: dict[str, tuple[str, float]]) -> Path:
 
 def test_a_run_folder_stands_for_its_best_trial_and_then_for_its_best_refit(tmp_path):
     run = run_folder(tmp_path / "run", {"a": ("cnn_simpler", 0.5), "b": ("cnn_simpler", 0.6), "c": ("resnet18", 0.7)})
-    assert find_weights(run, "cnn_simpler") == run / "tune/b/checkpoint_000001/best.safetensors"
-    assert find_weights(run, "vgg16_gap") == run / "tune/c/checkpoint_000001/best.safetensors"
+    assert find_weights(run, "cnn_simpler") == run / "tune/b/best.safetensors"
+    assert find_weights(run, "vgg16_gap") == run / "tune/c/best.safetensors"
     for seed, accuracy in enumerate((0.61, 0.64, float("nan"))):
         folder = run / f"refit/cnn_simpler-0a1b/seed_{seed}"
         file = saved(build(), folder / "best.safetensors")
@@ -178,5 +178,5 @@ def test_a_checkpoint_folder_and_its_state_stand_for_its_best_weights(tmp_path):
 def test_folders_without_weights_are_told(tmp_path):
     with pytest.raises(UserError, match=r"no weights here: neither best\.safetensors nor a run folder"):
         find_weights(tmp_path)
-    with pytest.raises(UserError, match="without a single checkpoint"):
+    with pytest.raises(UserError, match="without weights of a trial"):
         find_weights(run_folder(tmp_path / "run", {}))

@@ -77,8 +77,8 @@ def a_run(folder: Path, trials: dict[str, tuple[str, float]]) -> None:
     folder.mkdir()
     (folder / "search.yaml").write_text("name: tiny\n")
     for name, (_, accuracy) in trials.items():
-        for epoch, fill in ((0, 0.0), (1, accuracy)):
-            saved(folder / "tune" / name / f"checkpoint_{epoch:06d}" / "best.safetensors", fill)
+        for file, fill in (("state/epoch_0002/best.safetensors", 0.0), ("best.safetensors", accuracy)):
+            saved(folder / "tune" / name / file, fill)
     rows = [{"trial_id": name, "backbone": b, "val_accuracy": a} for name, (b, a) in trials.items()]
     write_table(rows, TRIAL_COLUMNS, folder / "trials.parquet")
 
@@ -103,7 +103,7 @@ def test_a_run_at_a_uri_stands_for_its_best_trial_and_then_for_its_best_refit(st
     assert holds(on_this_machine(uri, "cnn_simpler")) == 0.625
     assert holds(on_this_machine(uri, "vgg16_gap")) == 0.75
     assert [name for name in store.read if name.endswith(".safetensors")] == [
-        f"runs/first/tune/{trial}/checkpoint_000001/best.safetensors" for trial in "bc"
+        f"runs/first/tune/{trial}/best.safetensors" for trial in "bc"
     ]  # no other weights were brought
     for seed, accuracy in enumerate((0.6875, 0.875, math.nan)):
         folder = saved(run / f"refit/cnn_simpler-0a1b/seed_{seed}/best.safetensors", accuracy).parent
@@ -119,7 +119,7 @@ def test_what_is_pinned_stays_what_it_was_and_needs_no_network_again(store):
     run = store.folder / "first"
     a_run(run, {"a": ("cnn_simpler", 0.5)})
     kept = lasting(f"{BUCKET}/first?region=here", "cnn_simpler")
-    assert kept.startswith(f"{BUCKET}/first/tune/a/checkpoint_000001/best.safetensors?region=here#")
+    assert kept.startswith(f"{BUCKET}/first/tune/a/best.safetensors?region=here#")
     assert lasting(kept, "cnn_simpler") == kept
     shutil.rmtree(run)
     a_run(run, {"a": ("cnn_simpler", 0.75)})
@@ -151,7 +151,7 @@ def test_a_training_starts_from_a_uri(store, tiny, tmp_path):
     ("uri", "told"),
     [
         (f"{BUCKET}/nowhere", "nowhere: no weights here: neither best.safetensors nor a run folder"),
-        (f"{BUCKET}/empty", "empty: a run folder without a single checkpoint"),
+        (f"{BUCKET}/empty", "empty: a run folder without weights of a trial"),
         (f"{BUCKET}/gone.safetensors#{64 * 'a'}", "gone.safetensors: no such file"),
         ("s3://me:secret@host/start.pt", r"s3://\.\.\.@host: leave user and password out"),
     ],

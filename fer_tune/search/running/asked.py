@@ -34,6 +34,7 @@ def options_of(given: dict[str, Any]) -> SearchOptions:
         "storage": Path(given.get("storage", "runs")),
         "backbones": list(dict.fromkeys(several(given.pop("backbone")))),
         "time_budget_seconds": seconds(given.pop("time_budget", None)),
+        "checkpoint_every": _every(given.pop("checkpoint_every", "1m")),
         "node_labels": dict(labels) if isinstance(labels, Mapping) else parse_labels(labels),
         "spaces": [str(file) for file in several(given.pop("space", None))],
         "changes": read_changes(given.pop("fix", None), given.pop("range", None), given.pop("choice", None)),
@@ -50,15 +51,26 @@ def several(given: Any) -> list[Any]:
 
 
 def seconds(given: float | str | None) -> float | None:
-    """Return a time in seconds: a number of them, or a text such as 90s, 30m, 2h or 1d.
+    """Return a time budget in seconds: a number of them, or a text such as 90s, 30m, 2h or 1d.
 
     Raises:
         UserError: it is no time.
     """
-    if given is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", given.strip()) if isinstance(given, str) else None
-    found = float(given) if isinstance(given, int | float) else float(match[1]) * _UNITS[match[2]] if match else 0.0
-    if found <= 0:
+    found = None if given is None else _seconds(given)
+    if given is not None and not found:
         raise UserError(f"--time-budget {given}: a number and a unit, such as 90s, 30m or 2h")
     return found
+
+
+def _every(given: float | str) -> float:
+    found = _seconds(given)
+    if found is None:
+        raise UserError(f"--checkpoint-every {given}: a number and a unit, such as 30s or 5m; 0s is as often as can be")
+    return found
+
+
+def _seconds(given: float | str) -> float | None:
+    if isinstance(given, int | float):
+        return float(given) if given >= 0 else None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", given.strip())
+    return float(match[1]) * _UNITS[match[2]] if match else None

@@ -98,6 +98,7 @@ def _settings(name: str, plan: Plan, resources: Resources, wandb: Mode) -> Searc
         workers_per_trial=resources.workers,
         node_labels=options.node_labels,
         concurrent=resources.concurrent,
+        checkpoint_every=options.checkpoint_every,
         wandb=wandb,
         spaces={name: space.resolved() for name, space in plan.spaces.items()},
         published=plan.published,

@@ -17,6 +17,7 @@ from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.running.clock import Clock
 from fer_tune.search.running.ending import Limits
 from fer_tune.search.running.open_ended import OpenEnded
+from fer_tune.search.running.remains import Remains
 from fer_tune.search.spaces.loading import from_resolved
 from fer_tune.search.stopping_early.schedulers import make_scheduler
 from fer_tune.search.watching.progress import Progress
@@ -35,6 +36,7 @@ def trial_setup(settings: SearchSettings) -> TrialSetup:
         settings.gpus_per_trial,
         settings.workers_per_trial,
         objective=cast(Judged, settings.objectives[0]),
+        checkpoint_every=settings.checkpoint_every,
         measure=any(OBJECTIVES[name].measured for name in settings.objectives),
         labels=settings.node_labels,
     )
@@ -57,6 +59,7 @@ def new_tuner(run: RunFolder, settings: SearchSettings, setup: TrialSetup, *, re
         Progress(
             settings.total, settings.epochs, settings.concurrent, settings.time_budget_seconds, per_trial, settings.aim
         ),
+        Remains(),
         *kept,
     ]
     if settings.wandb != "disabled":

@@ -23,6 +23,7 @@ import torch
 
 from fer_tune.config import TrialConfig, trial_config
 from fer_tune.data.prepared.store import PreparedDataset
+from fer_tune.layout import BEST
 from fer_tune.search.cluster.hardware import Resources, nodes
 from fer_tune.search.cluster.ray_session import ray_session
 from fer_tune.search.options import SearchOptions
@@ -30,6 +31,7 @@ from fer_tune.search.running.plan import make_plan
 from fer_tune.search.stopping_early.asha import BackboneASHA
 from fer_tune.training import checkpoint
 from fer_tune.training.assembly import assemble, freeze_to
+from fer_tune.training.background import AT_ONCE
 from fer_tune.training.computing.plan import plan_for
 from fer_tune.training.evaluation import Evaluation
 from fer_tune.training.learning.optimisers import frozen_stages
@@ -52,7 +54,8 @@ class Probe:
     batch_size: int
     image_size: int
     epoch_seconds: float  # training and validation
-    checkpoint_bytes: int
+    best_bytes: int  # of the best weights
+    checkpoint_bytes: int  # of what a trial goes on from, which holds the best weights too
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,11 @@ class BackboneCost:
     def epoch_seconds(self) -> float:
         """Mean over what was timed, as if the search drew from it evenly."""
         return statistics.fmean(probe.epoch_seconds for probe in self.probes)
+
+    @property
+    def best_bytes(self) -> int:
+        """The largest of the weights that were written."""
+        return max(probe.best_bytes for probe in self.probes)
 
     @property
     def checkpoint_bytes(self) -> int:
@@ -128,10 +136,20 @@ class Estimate:
         return hours
 
     @property
-    def storage_bytes(self) -> int:
-        """Of the checkpoints that stay: two per trial, or one where no trial sees a second epoch."""
-        kept = min(checkpoint.KEPT, self.options.epochs)
-        return sum(cost.trials * kept * cost.checkpoint_bytes for cost in self.costs)
+    def kept_bytes(self) -> int:
+        """Of what stays when the search has ended: the best weights of each trial."""
+        return sum(cost.trials * cost.best_bytes for cost in self.costs)
+
+    @property
+    def running_bytes(self) -> int:
+        """Of what is there besides while it runs, at most: the checkpoints of as many trials as run side by side.
+
+        A trial that is over before a checkpoint is due has none.
+        """
+        at_once, every = min(self.resources.at_once, self.trials), self.options.checkpoint_every
+        longest = self.options.epochs * max(cost.epoch_seconds for cost in self.costs)
+        kept = min(AT_ONCE, self.options.epochs - 1, math.floor(longest / every) if every else AT_ONCE)
+        return at_once * kept * max(cost.checkpoint_bytes for cost in self.costs)
 
 
 def expected_epochs(options: SearchOptions) -> float:
@@ -267,8 +285,9 @@ def _timed(config: TrialConfig, data: PreparedDataset, workers: int, device: tor
         state["average"] = model.state_dict()
     with tempfile.TemporaryDirectory() as folder:
         checkpoint.save(Path(folder), 1, model, state, best=model)
-        written = sum(file.stat().st_size for file in Path(folder).iterdir())
-    return Probe(config.batch_size, config.image_size or data.card.height, seconds, written)
+        sizes = {file.name: file.stat().st_size for file in Path(folder).iterdir()}
+    size = config.image_size or data.card.height
+    return Probe(config.batch_size, size, seconds, sizes[BEST], sum(sizes.values()))
 
 
 def _lap(work: Iterator[None], device: torch.device) -> float:

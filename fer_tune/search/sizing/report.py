@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fer_tune.search.cluster.node_labels import told
-from fer_tune.training.checkpoint import KEPT
 
 if TYPE_CHECKING:
     from fer_tune.search.options import SearchOptions
@@ -35,7 +34,7 @@ def report(estimate: Estimate) -> str:
             rows.append(("GPU hours", f"about {estimate.gpu_hours:.1f}"))
     else:
         rows.append(("time", "unknown: trials get GPUs, and this machine has none to time steps on; run it on a node"))
-    rows.append(("storage", f"up to {_size(estimate.storage_bytes)}, {KEPT} checkpoints of each trial"))
+    rows.append(("storage", f"up to {_size(estimate.kept_bytes + estimate.running_bytes)}: {_what_is_kept(estimate)}"))
     width = max(len(name) for name, _ in rows)
     told = [f"{name:{width}}  {text}" for name, text in rows]
     told += estimate.told
@@ -105,6 +104,13 @@ def _clock(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def _what_is_kept(estimate: Estimate) -> str:
+    kept = f"{_size(estimate.kept_bytes)} for the best weights of {estimate.trials} trials"
+    if not estimate.running_bytes:
+        return f"{kept}, which are over before a checkpoint is due"
+    return f"{kept}, and {_size(estimate.running_bytes)} for the checkpoints of those that run"
 
 
 def _size(size: int) -> str:

@@ -20,6 +20,7 @@ from fer_tune.run_folder import EPOCH_COLUMNS, TRIAL_COLUMNS, RunFolder
 from fer_tune.search.options import ResumeOptions, SearchOptions
 from fer_tune.search.proposing.studies import open_studies
 from fer_tune.search.running.engine import resume, search
+from fer_tune.training.evaluation import load_model, predict
 
 SMALL = """
 backbone: {backbone}
@@ -64,6 +65,7 @@ def run(ray_local, data, spaces, tmp_path_factory) -> RunFolder:
             reduction_factor=2,
             grace_period=1,
             seed=7,
+            checkpoint_every=0.0,
         )
     )
     assert ended.finished
@@ -135,10 +137,19 @@ def test_search_yaml_says_what_was_asked_and_what_was_chosen(run, data):
     assert yaml.safe_load(run.settings_file.read_text())["published"]["cnn_baseline"][0]["name"] == "paper/cnn_baseline"
 
 
-def test_stopped_and_finished_trials_keep_their_best_weights(run):
+def test_stopped_and_finished_trials_keep_the_weights_of_their_best_epoch_and_nothing_large_beside(run, data):
     trials, _ = rows(run)
+    assert {row["status"] for row in trials} == {"completed", "stopped"}
+    opened = PreparedDataset.open(data)
     for row in trials:
-        assert list((run.tune / row["trial_id"]).glob("checkpoint_*/best.safetensors"))
+        folder = run.tune / row["trial_id"]
+        config = {name.removeprefix("config."): value for name, value in row.items() if name.startswith("config.")}
+        config = {name: value for name, value in config.items() if value is not None and name in FIELDS}
+        model = load_model(trial_config(config), opened.card, folder / "best.safetensors", "cpu")
+        found = predict(model, opened.val(), opened.card, "cpu").argmax(1)
+        assert (found == opened.val().labels).mean() == pytest.approx(row["val_accuracy"], abs=0.02)  # other rounding
+        beside = [file for file in folder.rglob("*") if file.is_file() and file.name != "best.safetensors"]
+        assert sum(file.stat().st_size for file in beside) < 1000  # they note epochs
 
 
 def test_each_trial_is_an_offline_wandb_run(run):

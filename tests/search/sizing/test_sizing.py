@@ -32,7 +32,9 @@ def options(**given: Any) -> SearchOptions:
 
 def made(resources: Resources = Resources(1, 0, 1, 2), *costs: BackboneCost, **given: Any) -> Estimate:  # noqa: B008
     costs = costs or (
-        BackboneCost("a", given.get("trials", 10), (Probe(64, 48, 10.0, 2**20), Probe(32, 48, 20.0, 2**20))),
+        BackboneCost(
+            "a", given.get("trials", 10), (Probe(64, 48, 10.0, 2**18, 2**20), Probe(32, 48, 20.0, 2**18, 2**20))
+        ),
     )
     asked = options(**given)
     device = "cuda" if resources.gpus else "cpu"
@@ -83,13 +85,14 @@ def test_time_is_that_of_trials_side_by_side():
 
 def test_backbones_add_up():
     costs = [
-        BackboneCost("a", 10, (Probe(64, 48, 10.0, 2**20),)),
-        BackboneCost("b", 10, (Probe(64, 48, 30.0, 3 * 2**20),)),
+        BackboneCost("a", 10, (Probe(64, 48, 10.0, 2**18, 2**20),)),
+        BackboneCost("b", 10, (Probe(64, 48, 30.0, 3 * 2**18, 3 * 2**20),)),
     ]
     found = made(Resources(1, 0, 1, 2), *costs, scheduler="none")
     assert found.trials == 20
     assert found.trial_seconds == 10 * 12 * 40
-    assert found.storage_bytes == 10 * 2 * 4 * 2**20
+    assert found.kept_bytes == 10 * 4 * 2**18
+    assert found.running_bytes == 2 * 3 * 3 * 2**20  # two at a time, two named and one being written, of the larger
 
 
 def test_gpu_hours():
@@ -101,8 +104,15 @@ def test_gpu_hours():
     assert made(Resources(8, 1, 1, 4), time_budget_seconds=36.0).gpu_hours == pytest.approx(4 * 36 / 3600)
 
 
-def test_a_trial_of_one_epoch_leaves_one_checkpoint():
-    assert made(epochs=1).storage_bytes == 10 * 2**20
+def test_storage_follows_what_runs_side_by_side_and_how_often_a_checkpoint_is_due():
+    assert made(epochs=1).running_bytes == 0  # its end needs none
+    assert made(Resources(1, 0, 1, 4)).running_bytes == 4 * 3 * 2**20
+    assert made(Resources(1, 0, 1, 64)).running_bytes == 10 * 3 * 2**20  # ten trials
+    assert made(checkpoint_every=100.0).running_bytes == 2 * 1 * 2**20  # 12 epochs of 15 s: due once
+    assert made(checkpoint_every=0.0).running_bytes == 2 * 3 * 2**20
+    seldom = made(checkpoint_every=3600.0)
+    assert seldom.running_bytes == 0
+    assert "up to 2.5 MiB: 2.5 MiB for the best weights of 10 trials, which are over before a" in report(seldom)
 
 
 def test_it_is_told_with_its_reasons():
@@ -113,7 +123,7 @@ def test_it_is_told_with_its_reasons():
     assert "4.0 of 12 per trial on average: ASHA lets one in 3 go on after 2" in told
     assert "10.0 s at batch 64, 48 px; 20.0 s at batch 32, 48 px" in told
     assert "about 3 min" in told  # 10 trials, 4 epochs of 15 s, 4 at a time, but no less than 12 epochs
-    assert "20.0 MiB, 2 checkpoints" in told
+    assert "up to 14.5 MiB: 2.5 MiB for the best weights of 10 trials, and 12.0 MiB for the checkpoints of" in told
     told = report(made(Resources(2, 0, 1, 4), node_labels={"kind": "fast", "market": "!spot"}))
     assert "4, as many as fit on 8 CPUs with kind=fast, market=!spot" in told
     follows = "a: momentum is not searched"

@@ -1,0 +1,137 @@
+"""Checkpoints of a trial, written by a thread of their own while training goes on.
+
+In the trial's folder, on whatever file system that is, lie ``best.safetensors``, written anew whenever an epoch is the
+best so far, and ``state/epoch_<n>/`` for going on, written now and then: it is four times as large with AdamW.  What
+training waits for is a copy of the tensors in this machine's memory.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from pyarrow import fs
+from torch import nn
+
+from fer_tune.layout import BEST, RUNNING
+from fer_tune.training import checkpoint
+
+AT_ONCE = checkpoint.KEPT + 1
+"""States of a trial that are there at the same time, at most: the last ones that were named, and one being written."""
+
+
+class BackgroundKeeper:
+    """Keeps what a trial needs, see :class:`fer_tune.training.checkpoint.Keeper`.
+
+    A fault of writing is raised by the next `keep`, in the thread that trains.
+
+    Args:
+        path: of the trial's folder, on ``filesystem``.
+        filesystem: where that is.
+        every: seconds between two states; with 0 a new one begins after the one before.
+        last_word: whether nothing may happen to this process before an epoch that is reported has its best weights
+            there: else they follow within the time that writing takes.
+    """
+
+    def __init__(self, path: str, filesystem: fs.FileSystem, every: float, *, last_word: bool = False) -> None:
+        self._path, self._filesystem, self._every, self._last_word = path, filesystem, every, last_word
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="fer-tune-checkpoint")
+        self._best: Future[None] | None = None
+        self._state: tuple[int, Future[None]] | None = None  # the epoch that is being written, or waits to be named
+        self._named: list[int] = []  # epochs whose states somebody was told of, the newest last
+        self._written = time.monotonic()
+
+    def fetch(self, epoch: int, folder: Path) -> None:
+        """Bring the state of ``epoch``, which was named before, into ``folder``, to go on from; if it is there."""
+        source = self._state_path(epoch)
+        if self._filesystem.get_file_info(source).type == fs.FileType.Directory:
+            folder.mkdir(parents=True, exist_ok=True)
+            fs.copy_files(source, str(folder), source_filesystem=self._filesystem)
+            self._named = [epoch]
+            if (folder / BEST).is_file():  # what lies there may be of a later epoch, which is trained again
+                self._put(folder / BEST, f"{self._path}/{BEST}")
+
+    def keep(
+        self,
+        folder: Path,
+        epoch: int,
+        model: nn.Module,
+        state: Callable[[], dict[str, Any]],
+        best: nn.Module | None,
+        classes: Sequence[str],
+        finished: bool,
+    ) -> None:
+        """See :class:`fer_tune.training.checkpoint.Keeper`."""
+        self._raise_faults()
+        if best is not None:
+            if self._best is not None and (self._state is None or self._state[1].done()):
+                self._best.cancel()  # where it has not begun this one replaces it; a state that waits needs its own
+            weights = checkpoint.on_the_cpu(best.state_dict())
+            self._best = self._thread.submit(self._write_best, folder, weights, classes)
+        if self._state is None and not finished and time.monotonic() - self._written >= self._every:
+            weights, rest = checkpoint.on_the_cpu(model.state_dict()), checkpoint.on_the_cpu(state())
+            self._state = epoch, self._thread.submit(self._write_state, folder, epoch, weights, rest, classes)
+            self._written = time.monotonic()
+        if self._best is not None and not self._best.cancelled() and (finished or self._last_word):
+            self._best.result()
+
+    def ready(self) -> int | None:
+        """Return the epoch of a state that is there and was not named yet."""
+        return self._state[0] if self._state is not None and self._state[1].done() else None
+
+    def name(self, epoch: int) -> None:
+        """Say that whoever goes on with the trial has been told of the state of ``epoch``: older ones may go."""
+        self._state = None
+        self._named = [*self._named, epoch][-checkpoint.KEPT :]
+        self._thread.submit(self._prune, set(self._named))
+
+    def settle(self) -> None:
+        """See :class:`fer_tune.training.checkpoint.Keeper`."""
+        self._thread.submit(int).result()  # it does one thing after the other
+
+    def close(self) -> None:
+        """Wait until all that was begun is written."""
+        if self._state is not None:
+            self._state[1].cancel()
+        self._thread.shutdown(wait=True)
+
+    def _raise_faults(self) -> None:
+        for future in (self._best, self._state[1] if self._state else None):
+            if future is not None and future.done() and not future.cancelled():
+                future.result()
+
+    def _write_best(self, folder: Path, weights: dict[str, torch.Tensor], classes: Sequence[str]) -> None:
+        checkpoint.save_best(folder, weights, classes)
+        self._put(folder / BEST, f"{self._path}/{BEST}")
+
+    def _write_state(
+        self, folder: Path, epoch: int, weights: dict[str, Any], state: dict[str, Any], classes: Sequence[str]
+    ) -> None:
+        checkpoint.save_last(folder, epoch, weights, state, classes)
+        target = self._state_path(epoch)
+        self._filesystem.create_dir(target, recursive=True)
+        fs.copy_files(str(folder), target, destination_filesystem=self._filesystem)
+
+    def _prune(self, kept: set[int]) -> None:
+        selector = fs.FileSelector(f"{self._path}/{RUNNING}", allow_not_found=True)
+        for info in self._filesystem.get_file_info(selector):
+            if info.type == fs.FileType.Directory and info.path.rstrip("/") not in map(self._state_path, kept):
+                self._filesystem.delete_dir(info.path)
+
+    def _state_path(self, epoch: int) -> str:
+        return f"{self._path}/{RUNNING}/epoch_{epoch:04d}"
+
+    def _put(self, source: Path, target: str) -> None:
+        """Copy a file there: in one step on a disk; an object appears whole anyhow."""
+        if isinstance(self._filesystem, fs.LocalFileSystem):
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            part = f"{target}.part"
+            shutil.copyfile(source, part)
+            Path(part).replace(target)
+        else:
+            fs.copy_files(str(source), target, destination_filesystem=self._filesystem)
