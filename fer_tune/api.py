@@ -50,7 +50,7 @@ def prepare(
         Mapping[str, str] | Sequence[str] | None,
         Doc(
             "What a table's columns hold, if their names do not tell: label=emotion,path=file; also image, pixels, "
-            "split, group, box_xywh, box_xyxy."
+            "split, group, box_xywh, box_xyxy, landmarks."
         ),
     ] = None,
     classes: Annotated[

@@ -1,9 +1,10 @@
 """Any table of images: csv, tsv or Parquet, with the image (path, bytes or pixels) and the label of each row.
 
-Optional: split, group (who is shown), box (the face in the picture), or instead of the label a column of votes for each
-emotion. Columns are found by their names or said with ``--columns``. Several tables named like splits are one dataset,
-as are the shards of a Parquet dataset from the Hugging Face hub, whose image is a struct of bytes and path and whose
-label's names stand in the schema (source: the ``datasets`` library's documentation of Image and ClassLabel).
+Optional: split, group (who is shown), box or five points (the face in the picture), or instead of the label a column of
+votes for each emotion. Columns are found by their names or said with ``--columns``. Several tables named like splits
+are one dataset, as are the shards of a Parquet dataset from the Hugging Face hub, whose image is a struct of bytes and
+path and whose label's names stand in the schema (source: the ``datasets`` library's documentation of Image and
+ClassLabel).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from fer_tune.data.preparing.readers.base import Fault, RawDataset, Sample, Unre
 from fer_tune.data.preparing.readers.tables.cells import Cell, box_of, label_of, load_cell, most_voted
 from fer_tune.data.preparing.readers.tables.choosing import Chosen, choose_tables
 from fer_tune.data.preparing.readers.tables.columns import Columns, unclear
+from fer_tune.data.preparing.readers.tables.landmarks import points_of
 from fer_tune.data.preparing.readers.tables.pictures import Pictures
 from fer_tune.data.preparing.readers.tables.pixel_rows import own_name
 from fer_tune.data.preparing.readers.trees.images import readable
@@ -143,13 +145,15 @@ def _scan(
     """Add the rows of one table to ``rows``, ``faults`` and ``left_out``."""
     table, columns = found.table, found.columns
     names = table.class_names(columns.label) if columns.label else []
-    wanted = {columns.path, columns.label, columns.split, columns.group, *columns.box, *columns.votes} - {None}
+    faces = (*columns.box, *columns.landmarks)
+    wanted = {columns.path, columns.label, columns.split, columns.group, *faces, *columns.votes} - {None}
     for row in table.rows([name for name in table.names if name in wanted]):
         source = readable(f"{_below(table.file, pictures.root)}:{row.source.rpartition(':')[2]}")
         try:
             if row.fault:
                 raise UnreadableError(row.fault)
-            place = Cell(table, row.place, columns, None, box_of(row.values, columns))
+            points = points_of(row.values, columns.landmarks)
+            place = Cell(table, row.place, columns, None, box_of(row.values, columns), points)
             if columns.path and not (columns.image or columns.pixels):
                 picture = pictures.find(str(row.values[columns.path]), table.file.parent)
                 place = place._replace(file=picture)
@@ -166,9 +170,8 @@ def _scan(
                 pictures.left_out.append(place.file)
             continue
         if place.file is not None:
-            source = (
-                f"{readable(_below(place.file, pictures.root))}" if not place.box else f"{source} {place.file.name}"
-            )
+            is_whole = not (place.box or place.points)  # else a picture may hold several faces
+            source = readable(_below(place.file, pictures.root)) if is_whole else f"{source} {place.file.name}"
         group = row.values.get(columns.group) if columns.group else None
         rows.append(_Labelled(source, spelt(label), split, place, "" if group is None else str(group), votes))
 

@@ -14,17 +14,19 @@ from fer_tune.data.preparing.readers.base import Pixels, UnreadableError
 from fer_tune.data.preparing.readers.tables.boxes import Box, cropped
 from fer_tune.data.preparing.readers.tables.columns import Columns
 from fer_tune.data.preparing.readers.tables.files import Table
+from fer_tune.data.preparing.readers.tables.landmarks import Points, aligned
 from fer_tune.data.preparing.readers.trees.images import EMPTY, decode
 
 
 class Cell(NamedTuple):
-    """Where the pixels of a sample are: a file of their own, or a row of a table; and the box in them."""
+    """Where the pixels of a sample are: a file of their own, or a row of a table; and the face in them."""
 
     table: Table
     row: int
     columns: Columns
     file: Path | None
     box: Box | None
+    points: Points | None = None
 
 
 def load_cell(place: Cell) -> Pixels:
@@ -38,6 +40,8 @@ def load_cell(place: Cell) -> Pixels:
     else:
         column = place.columns.image or place.columns.pixels or ""
         image = _image(place.table.value(place.row, column))
+    if place.points is not None:  # they tell more than a box
+        return aligned(image, place.points)
     return image if place.box is None else cropped(image, place.box)
 
 

@@ -87,8 +87,12 @@ _BOXES: tuple[tuple[str, tuple[str, str, str, str]], ...] = (
     ("box_xyxy", ("left", "top", "right", "bottom")),
     ("box_xyxy", ("faceboxleft", "faceboxtop", "faceboxright", "faceboxbottom")),
 )
-ROLES: tuple[str, ...] = ("path", "pixels", "image", "label", "split", "group", "box_xywh", "box_xyxy")
-"""What ``--columns`` can say: path of an image file, pixels as numbers, image as bytes, label, split, group, box."""
+_POINTS: tuple[tuple[str, ...], ...] = (  # as CelebA has them, and the other way about
+    ("lefteye", "righteye", "nose", "leftmouth", "rightmouth"),
+    ("eyeleft", "eyeright", "nose", "mouthleft", "mouthright"),
+)
+ROLES: tuple[str, ...] = ("path", "pixels", "image", "label", "split", "group", "box_xywh", "box_xyxy", "landmarks")
+"""What ``--columns`` can say: path of an image file, pixels as numbers, image as bytes, label, split, group, face."""
 _ENOUGH = 3  # columns named as emotions are votes
 
 
@@ -104,6 +108,7 @@ class Columns:
     group: str | None
     box: tuple[str, ...]  # one column, or four
     is_corners: bool  # the box is left, top, right, bottom; else left, top, width, height
+    landmarks: tuple[str, ...]  # one column, or ten
     votes: dict[str, str]  # column -> emotion, where there is no label but a column an emotion
 
     @property
@@ -154,6 +159,11 @@ def find_columns(
     for kind, four in _BOXES:
         if not box and all(key in plain for key in four):
             box, is_corners = tuple(plain[key] for key in four), kind == "box_xyxy"
+    landmarks: tuple[str, ...] = (chosen["landmarks"],) if "landmarks" in chosen else ()
+    for five in _POINTS:
+        ten = [point + axis for point in five for axis in "xy"]
+        if not landmarks and all(key in plain for key in ten):
+            landmarks = tuple(plain[key] for key in ten)
     votes = {name: emotion for name in names if (emotion := canonical(name))}
     return Columns(
         chosen.get("path"),
@@ -164,6 +174,7 @@ def find_columns(
         chosen.get("group"),
         box,
         is_corners,
+        landmarks,
         votes if "label" not in chosen and len(votes) >= _ENOUGH else {},
     )
 

@@ -9,6 +9,7 @@ from fer_tune.data.preparing.readers.base import Fault, Pixels, UnreadableError
 from fer_tune.data.preparing.readers.tables.cells import Cell, box_of, load_cell
 from fer_tune.data.preparing.readers.tables.columns import find_columns
 from fer_tune.data.preparing.readers.tables.files import open_table
+from fer_tune.data.preparing.readers.tables.landmarks import points_of
 from fer_tune.data.preparing.readers.tables.pictures import Pictures
 from fer_tune.errors import UserError
 
@@ -29,11 +30,12 @@ def table_images(file: Path, faults: list[Fault]) -> Iterator[tuple[str, Pixels]
         raise UserError(f"{file}: no column with images (path, bytes or pixels); there are {', '.join(table.names)}")
     pictures = Pictures(file.parent)
     by_path = columns.path if not (columns.image or columns.pixels) else None
-    for row in table.rows([*([by_path] if by_path else []), *columns.box]):
+    for row in table.rows([*([by_path] if by_path else []), *columns.box, *columns.landmarks]):
         try:
             if row.fault:
                 raise UnreadableError(row.fault)
             picture = pictures.find(str(row.values[by_path]), file.parent) if by_path else None
-            yield row.source, load_cell(Cell(table, row.place, columns, picture, box_of(row.values, columns)))
+            box, points = box_of(row.values, columns), points_of(row.values, columns.landmarks)
+            yield row.source, load_cell(Cell(table, row.place, columns, picture, box, points))
         except UnreadableError as error:
             faults.append(Fault(row.source, str(error)))
