@@ -42,6 +42,7 @@ class FakeRun:
     seed: int = 0
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat())  # with which it is known from others
     objectives: list[Objective] = field(default_factory=lambda: ["val_accuracy"])
+    sampler: str = "tpe"
 
     def write(self) -> RunFolder:
         """Write search.yaml, trials.parquet and epochs.parquet; return the folder."""
@@ -86,6 +87,7 @@ class FakeRun:
             planned=dict.fromkeys(self.backbones, self.trials),
             epochs=self.epochs,
             objectives=self.objectives,
+            sampler=self.sampler,
             concurrent=2,
             published=published,
             versions={"fer-tune": "0.1.0", "torch": "2.9.0", "ray": "2.60.0"},

@@ -12,7 +12,7 @@ from analysis.results import TestResult
 from analysis.run import RunRecord
 from analysis.statistics.roc import roc_curves
 from analysis.trials.axes import FEWEST_OF_SURFACE, Point, SearchAxis, finished, points, search_axes
-from analysis.trials.importance import FEWEST, importances
+from analysis.trials.importance import FEWEST, importances, untold
 from analysis.trials.pareto import MEANINGS, measured, second_objective
 from fer_tune.errors import UserError, nearest
 
@@ -37,12 +37,12 @@ def importance(run: RunRecord, backbone: str | None) -> Figure:
     """Draw the importances of a backbone; it may be left out where there is one.
 
     Raises:
-        UserError: no such backbone in the run, or too few trials.
+        UserError: no such backbone in the run, or too few random trials.
     """
     name = _backbone(run, backbone)
     found = importances(run, name)
     if found is None:
-        raise UserError(f"{run.place}: fewer than {FEWEST} trials of {name} have ended, too few for importances")
+        raise UserError(f"{run.place}: fewer than {FEWEST} random trials of {name} have ended. {untold(run)}")
     return searched.importance(found)
 
 

@@ -26,7 +26,7 @@ _MOST_LINES = 400  # of parallel coordinates: more only blacken the page
 
 
 def importance(found: Importances) -> Figure:
-    """Draw the share of each setting with its interval; a grey mark shows what chance gives."""
+    """Draw the share of each setting with its interval; those that are shown to matter are dark."""
     with style():
         figure, [axes] = new(1.8 + 0.42 * len(found.settings))
         places = np.arange(len(found.settings))[::-1]
@@ -34,15 +34,14 @@ def importance(found: Importances) -> Figure:
         bounds = np.array([[100 * each.low, 100 * each.high] for each in found.settings]).T
         axes.barh(places, shares, height=0.55, color=[PALETTE[0] if each.shown else PALE for each in found.settings])
         axes.hlines(places, bounds[0], bounds[1], color=INK, linewidth=1.6)
-        chance = [100 * each.chance for each in found.settings]
-        axes.scatter(chance, places, marker="|", s=260, linewidths=2, color=PALETTE[1], zorder=3)
         axes.set_yticks(places, [each.name for each in found.settings])
-        axes.set(xlabel="share of the importance (%)", xlim=(0, None))
+        axes.set(xlabel=f"share of the differences {found.when} (%)", xlim=(0, 100))
         axes.grid(False, axis="y")
-        headline(figure, f"What mattered for {found.backbone} ({found.trials} trials)")
+        headline(figure, f"What mattered for {found.backbone} ({found.trials} random trials)")
         keys = [
-            Line2D([], [], color=INK, linewidth=1.6, label="95 % interval"),
-            Line2D([], [], linestyle="none", marker="|", markersize=14, color=PALETTE[1], label="95 % of chance"),
+            Line2D([], [], color=PALETTE[0], linewidth=7, label="shown to matter"),
+            Line2D([], [], color=PALE, linewidth=7, label="not shown"),
+            Line2D([], [], color=INK, linewidth=1.6, label="95 % interval, all at once"),
         ]
         legend(axes, keys)
         return figure

@@ -65,7 +65,7 @@ def for_test(run: RunRecord, test: TestResult, *, images: bool) -> Attachments:
 def for_search(folder: Path) -> Attachments:
     """Return which settings mattered in the search in ``folder``: a table, and a chart for each backbone.
 
-    Empty with too few trials; see `analysis.trials.importance`.
+    Empty with too few random trials; see `analysis.trials.importance`.
     """
     found = what_mattered(read_run(folder))
     rows: list[Row] = [
@@ -75,9 +75,10 @@ def for_search(folder: Path) -> Attachments:
             "share": setting.share,
             "low": setting.low,
             "high": setting.high,
-            "chance": setting.chance,
+            "p": setting.p,
             "shown": setting.shown,
             "trials": each.trials,
+            "epoch": each.epoch,
         }
         for each in found
         for setting in each.settings
@@ -85,7 +86,7 @@ def for_search(folder: Path) -> Attachments:
     charts = {
         f"importance_{clean(each.backbone)}": Chart(
             "bars",
-            f"{each.backbone}: share of each setting in reaching the best trials",
+            f"{each.backbone}: share of each setting in the differences between random trials {each.when}",
             [{"label": setting.name, "value": setting.share} for setting in each.settings],
         )
         for each in found

@@ -18,7 +18,7 @@ from analysis.run.cards import dataset_card
 from analysis.run.openings import Openings, openings_of, split_ledger
 from analysis.trials.budget import savings_sentences
 from analysis.trials.early_judgement import scheduler_words
-from analysis.trials.importance import Importances
+from analysis.trials.importance import Importances, untold
 from analysis.trials.pareto import HEADS, MEANINGS, pareto_rows, second_objective
 from analysis.words import count, kept_text, percent, span, unit
 from fer_tune.data.preparing.summary import hygiene_sentences
@@ -57,7 +57,8 @@ class Facts:
     costs: list[dict[str, str]]
     examples: Examples | None
     backbones: list[str]
-    mattered: dict[str, str]  # of each backbone with enough trials, in a sentence
+    mattered: dict[str, str]  # of each backbone with enough random trials, in a sentence
+    untold: str  # why nothing is said of the others
     openings: list[dict[str, Any]]
     openings_said: list[str]  # what is to be known of them: faults of the records, other runs on the same images
     how: list[tuple[str, str]]
@@ -82,7 +83,7 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
     Args:
         run: the run.
         stand: how far it is.
-        mattered: of each backbone with enough trials.
+        mattered: of each backbone with enough random trials.
     """
     settings = run.settings
     test = stand.test
@@ -117,6 +118,7 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
         examples=None if test is None else examples(run, test),
         backbones=settings.backbones,
         mattered={each.backbone: each.sentence() for each in mattered},
+        untold=untold(run),
         openings=known.own,
         openings_said=openings_sentences(known),
         how=how(run, stand, known),

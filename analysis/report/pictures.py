@@ -102,7 +102,9 @@ def _settings(run: RunRecord, backbone: str, found: Importances | None) -> Itera
     order = {each.name: place for place, each in enumerate(found.settings if found else [])}
     axes = sorted(axes, key=lambda axis: order.get(axis.name, len(order)))
     if found is not None:
-        words = f"{backbone}: share of each setting in reaching the best trials (PED-ANOVA), with what chance gives."
+        words = (
+            f"{backbone}: share of each setting alone in the differences between random trials (by rank), {found.when}."
+        )
         yield drawn("importance", words, searched.importance(found))
     words = f"{backbone}: best {run.aim.meaning} of every trial against each searched setting; rings were stopped."
     yield drawn("slices", words, searched.slices(own, axes, run.aim), settings.slices(own, axes, run.aim))

@@ -65,7 +65,7 @@ def write_report(run: RunRecord) -> Written:
 
 
 def what_mattered(run: RunRecord) -> list[Importances]:
-    """Return the importances of every backbone that has enough trials."""
+    """Return the importances of every backbone that has enough random trials."""
     found = (importances(run, backbone) for backbone in run.settings.backbones)
     return [each for each in found if each is not None]
 

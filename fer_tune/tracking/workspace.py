@@ -118,7 +118,7 @@ def _search_panels(settings: SearchSettings) -> list[Any]:
         wr.LinePlot(title="Best so far", x="trials", y=[aim.best, f"trial_{aim.column}"], title_y=aim.meaning),
         wr.LinePlot(title="Epochs spent, and saved by stopping early", x="trials", y=["epochs_spent", "epochs_saved"]),
         wr.ParameterImportancePlot(with_respect_to=aim.best),
-        wr.WeavePanelSummaryTable(table_name="importance"),  # fer-tune's own, with intervals and what chance gives
+        wr.WeavePanelSummaryTable(table_name="importance"),  # fer-tune's own: of random trials, with intervals
         wr.WeavePanelSummaryTable(table_name="leaderboard"),
     ]
 

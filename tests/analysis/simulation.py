@@ -44,8 +44,11 @@ def main() -> None:
     import sys
 
     import simulated_groups
+    import simulated_searches
 
-    simulated_groups.print_all(int(sys.argv[1]) if len(sys.argv) > 1 else 4000)
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    for part in (simulated_groups, simulated_searches):
+        part.print_all(count)
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def test_a_run_draws_what_it_has(tested) -> None:
 def test_a_run_says_what_it_cannot_draw(made) -> None:
     with pytest.raises(UserError, match="name one of its backbones: cnn_residual, cnn_baseline"):
         made.run.plot_slices()
-    with pytest.raises(UserError, match="fewer than 10 trials of cnn_residual"):
+    with pytest.raises(UserError, match=r"fewer than 20 random trials of cnn_residual.*--random-share"):
         made.run.plot_importance("cnn_residual")
     with pytest.raises(UserError, match=r"learning_rat: not a searched number.*'learning_rate'"):
         made.run.plot_contour("learning_rat", "augmentation", "cnn_residual")

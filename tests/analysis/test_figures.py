@@ -38,12 +38,12 @@ def drawn(tested) -> dict[str, Figure]:
     joint = np.stack([guesses(labels, 0.6, 7, s) for s in (1, 2)])
     predictions = Predictions([""] * 300, [""] * 300, labels, CLASSES, [1, 2], joint)
     trials, axes = points(run, "cnn_residual"), search_axes(run, "cnn_residual")
-    found = [Importance(axis.name, 0.5, 0.2, 0.8, 0.4) for axis in axes]
+    found = [Importance(axis.name, 0.5, 0.2, 0.8, 0.01, shown=True) for axis in axes]
     sized = [row | {"parameters": 40_000 * 3**number} for number, row in enumerate(run.rows)]
     groups = [GroupScore(group=LONG, images=1200, accuracy=0.5, low=0.4, high=0.6)] * 2
     many = [GroupScore(group=f"person {n}", images=9, accuracy=n / 900, low=n / 1000, high=1.0) for n in range(900)]
     return {
-        "importance": searched.importance(Importances("cnn_residual", 8, 0.5, found)),
+        "importance": searched.importance(Importances("cnn_residual", 20, 12, True, "validation accuracy", found)),
         "slices": searched.slices(trials, axes),
         "contour": searched.contour(finished(trials, *axes[:2]), *axes[:2]),
         "parallel": searched.parallel(trials, axes),

@@ -9,7 +9,7 @@ from analysis.refits.plan import plan_refits
 from analysis.trials.axes import SearchAxis, points, search_axes
 from analysis.trials.budget import regret_sentence, savings, savings_sentences
 from analysis.trials.early_judgement import rank_agreement
-from analysis.trials.importance import FEWEST, importances
+from analysis.trials.importance import FEWEST, importances, untold
 from fer_tune.files import write_json
 from fer_tune.run_folder import EPOCH_COLUMNS, TRIAL_COLUMNS
 from fer_tune.tables import write_table
@@ -22,10 +22,10 @@ SPACE = {
 }
 
 
-def search(made, count: int, accuracy, seed: int = 0) -> None:
-    """Write ``count`` searched trials of one backbone whose accuracy is a function of their settings."""
+def search(made, count: int, accuracy, seed: int = 0, origin: str = "random", **of_search) -> None:
+    """Write ``count`` trials of one backbone, drawn at random, whose accuracy is a function of their settings."""
     rng = np.random.default_rng(seed)
-    rows = []
+    rows, history = [], []
     for number in range(count):
         settings = {
             "learning_rate": float(10 ** rng.uniform(-4, -1)),
@@ -33,13 +33,17 @@ def search(made, count: int, accuracy, seed: int = 0) -> None:
             "freeze_depth": int(rng.integers(0, 5)),
             "optimizer": str(rng.choice(["adam", "sgd"])),
         }
-        row = {"trial_id": f"t{number:04d}", "backbone": "cnn_residual", "origin": "searched", "status": "completed"}
+        row = {"trial_id": f"t{number:04d}", "backbone": "cnn_residual", "origin": origin, "status": "completed"}
         row |= {"epochs": 9, "seconds": 18.0, "val_accuracy": float(accuracy(settings, rng))}
         rows.append(row | {f"config.{name}": value for name, value in settings.items()})
+        own = {"trial_id": row["trial_id"], "backbone": "cnn_residual"}
+        early = float(accuracy({**settings, "learning_rate": 10**-2.5}, rng))  # at first the rate does nothing
+        history += [own | {"epoch": epoch, "val_accuracy": early} for epoch in (1, 2)]
     write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
+    write_table(history, EPOCH_COLUMNS, made.path / "epochs.parquet")
     spaces = {"cnn_residual": {"backbone": "cnn_residual", "search": SPACE}}
-    settings = made.run.settings.model_copy(update={"spaces": spaces, "backbones": ["cnn_residual"], "published": {}})
-    made.run.folder.write_settings(settings)
+    given = {"spaces": spaces, "backbones": ["cnn_residual"], "published": {}, "grace_period": 2, **of_search}
+    made.run.folder.write_settings(made.run.settings.model_copy(update=given))
 
 
 def peaked(settings, rng) -> float:
@@ -48,31 +52,70 @@ def peaked(settings, rng) -> float:
 
 def test_the_setting_that_decides_is_found_and_the_others_are_not_shown(made) -> None:
     search(made, 60, peaked)
-    found = importances(made.run, "cnn_residual", resamples=25)
+    found = importances(made.run, "cnn_residual")
     first, *others = found.settings
     assert first.name == "learning_rate"
     assert first.shown
-    assert first.share > 0.5
-    assert first.low <= first.share <= 1
-    assert sum(each.share for each in found.settings) == pytest.approx(1)
-    assert sum(each.shown for each in others) <= 1
-    assert "learning_rate" in found.sentence()
+    assert first.share > 0.8  # a parabola, best in between
+    assert 0 < first.low <= first.share <= first.high <= 1
+    assert not any(each.shown or each.low for each in others)
+    assert (found.trials, found.epoch, found.whole) == (60, 9, True)
+    assert "learning_rate matters for the validation accuracy after 9 epochs (60 trials" in found.sentence()
+    assert "drop_rate" not in found.sentence()
 
 
-def test_noise_shows_no_setting_to_matter(made) -> None:
+def test_a_choice_that_decides_is_found(made) -> None:
+    search(made, 30, lambda settings, rng: 0.5 + 0.02 * (settings["optimizer"] == "sgd") + rng.normal(0, 0.005))
+    assert [each.name for each in importances(made.run, "cnn_residual").settings if each.shown] == ["optimizer"]
+
+
+def test_noise_shows_no_setting_to_matter_and_the_report_says_what_that_means(made) -> None:
     search(made, 40, lambda settings, rng: rng.uniform(0.3, 0.6))
-    found = importances(made.run, "cnn_residual", resamples=40)
-    assert sum(each.shown for each in found.settings) <= 1
+    found = importances(made.run, "cnn_residual")
+    assert not any(each.shown for each in found.settings)
+    assert found.sentence().startswith("No setting is shown to matter")
+    assert "does not mean that none does" in found.sentence()
 
 
 def test_the_same_run_gives_the_same_importances(made) -> None:
     search(made, 20, peaked)
-    assert importances(made.run, "cnn_residual", resamples=5) == importances(made.run, "cnn_residual", resamples=5)
+    assert importances(made.run, "cnn_residual") == importances(made.run, "cnn_residual")
 
 
-def test_too_few_trials_say_nothing(made) -> None:
+def test_too_few_random_trials_say_nothing(made) -> None:
     search(made, FEWEST - 1, peaked)
     assert importances(made.run, "cnn_residual") is None
+
+
+def test_trials_that_a_sampler_chose_say_nothing(made) -> None:
+    search(made, 60, peaked, origin="searched")
+    assert importances(made.run, "cnn_residual") is None
+    assert "--random-share 0.3; 20" in untold(made.run)
+
+
+def test_random_sampling_under_early_stopping_tells_what_matters_where_all_came(made) -> None:
+    search(made, 60, peaked, origin="searched", sampler="random")
+    found = importances(made.run, "cnn_residual")
+    assert (found.epoch, found.whole) == (2, False)
+    assert not any(each.shown for each in found.settings)  # by then the rate does nothing
+    search(made, 60, peaked, origin="searched", sampler="random", scheduler="none")
+    found = importances(made.run, "cnn_residual")
+    assert (found.epoch, found.whole) == (9, True)
+    assert [each.name for each in found.settings if each.shown] == ["learning_rate"]
+
+
+def test_more_backbones_share_the_number_of_false_claims(made) -> None:
+    def weak(settings, rng) -> float:
+        return 0.6 - 0.036 * (settings["drop_rate"] - 0.25) + rng.normal(0, 0.01)
+
+    search(made, 30, weak)
+    [alone] = [each for each in importances(made.run, "cnn_residual").settings if each.name == "drop_rate"]
+    search(made, 30, weak, backbones=["cnn_residual", *(f"other{number}" for number in range(40))])
+    [beside] = [each for each in importances(made.run, "cnn_residual").settings if each.name == "drop_rate"]
+    assert alone.p == beside.p
+    assert alone.shown
+    assert not beside.shown
+    assert beside.high - beside.low > alone.high - alone.low
 
 
 def test_axes_come_from_the_search_space(made) -> None:

@@ -105,7 +105,7 @@ def mattered(facts: Facts, pictures: list[Picture]) -> list[Section]:
         return []
     blocks: list[Block] = []
     if not facts.mattered:
-        blocks.append(Paragraph(text("Too few trials have ended to say which settings mattered.")))
+        blocks.append(Paragraph(text(facts.untold)))
     for backbone in facts.backbones:
         if backbone in facts.mattered:
             blocks.append(Paragraph(text(facts.mattered[backbone])))
