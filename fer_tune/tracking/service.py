@@ -33,6 +33,7 @@ def open_run(
     init: dict[str, Any],
     step: str = "epoch",
     sweep_id: str | None = None,
+    stats: bool = False,
 ) -> Run:
     """Open a W&B run under ``folder/wandb``, or go on with the one of that id.
 
@@ -44,6 +45,7 @@ def open_run(
         init: more words of `wandb.init`: name, group, job_type, tags, config.
         step: what the history is drawn over.
         sweep_id: of the sweep that the run belongs to.
+        stats: record how this machine is used while the run is open.
 
     Raises:
         Exception: whatever W&B raises; it has many kinds.
@@ -64,7 +66,7 @@ def open_run(
             disable_git=True,  # a remote's address can hold a password
             finish_timeout_raises=True,
             sweep_id=sweep_id,
-            **QUIET_SETTINGS,
+            **{**QUIET_SETTINGS, "x_disable_stats": not stats},
             **limits,
         ),
         **init,

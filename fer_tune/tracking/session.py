@@ -100,7 +100,8 @@ class Session:
             run_id: as W&B takes it, see `names.run_id`.
             history: rows logged before, by a process that is gone. An offline run begins with them, so that what
                 this one writes is whole by itself; the server has those of an online run.
-            init: goes to `wandb.init`; ``step`` is what the history is drawn over, the epoch by default.
+            init: goes to `wandb.init`; ``step`` is what the history is drawn over, the epoch by default, and ``stats``
+                has W&B record how this machine is used meanwhile.
         """
         rows = list(history)
         self._put(lambda: self._start(run_id, init, rows))
@@ -202,10 +203,10 @@ class Session:
         if self.mode == "online" and (problem := key_problem()):
             raise UserError(problem)  # W&B would ask for a key at the terminal
         limits = {"init_timeout": self.init_timeout, "finish_timeout": self.finish_timeout}
-        rest = {name: value for name, value in init.items() if name != "step"}
+        rest = {name: value for name, value in init.items() if name not in ("step", "stats")}
         of = self._sweep if init.get("job_type") == "trial" else None
-        step = init.get("step", "epoch")
-        run = service.open_run(run_id, self.folder, self.mode, limits, rest, step, of.id if of else None)
+        step, stats = init.get("step", "epoch"), init.get("stats", False)
+        run = service.open_run(run_id, self.folder, self.mode, limits, rest, step, of.id if of else None, stats)
         self._service = service_process()
         if of and of.failure and self.mode == "online":  # it is not the whole of W&B that fails
             self._warn(f"W&B: no sweep is made of this search ({_one_line(of.failure)}); its runs are recorded")

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ray
 from ray.tune import Callback
 
 from fer_tune.kinds import TOO_LARGE
@@ -127,6 +128,7 @@ class WandbCallback(Callback):
             job_type="trial",
             tags=tags(backbone, self.dataset, origin),
             config=config,
+            stats=_on_one_machine(),
         )
 
     def _finish(self, trial: Trial, status: Status) -> None:
@@ -178,6 +180,11 @@ def epoch_row(result: dict[str, Any], aim: Aim = ACCURACY) -> dict[str, Any]:
     if result.get("best_epoch") is not None:
         row["best_epoch"] = int(result["best_epoch"])
     return row
+
+
+def _on_one_machine() -> bool:
+    """Return whether trials run on this machine: of a cluster, W&B would show the head's use for any node's trial."""
+    return not ray.is_initialized() or sum(node["Alive"] for node in ray.nodes()) == 1
 
 
 def _kept(result: dict[str, Any], aim: Aim) -> dict[str, Any]:

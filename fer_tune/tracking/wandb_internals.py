@@ -19,7 +19,8 @@ QUIET_SETTINGS: dict[str, Any] = {
     "x_save_requirements": False,
     "x_transaction_log_flush_interval": 5,  # seconds, of 15: what the death of W&B or of the driver can cost
 }
-"""Settings of a run that W&B calls experimental: no system metrics, no list of packages, records on disk soon.
+"""Settings of a run that W&B calls experimental: no list of packages, records on disk soon, and system metrics only of
+what is open while a trial of this machine trains.
 
 If one is renamed, `wandb.Settings` refuses it, and nothing is recorded (with a warning).
 """

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray
 import wandb
 from wandb_reader import read_run, read_runs
 
@@ -71,6 +72,26 @@ def test_a_trial_is_a_run_with_its_settings_metrics_and_best_values(run_folder: 
     assert (recorded.summary["status"], recorded.summary["reason"]) == ("completed", "all epochs")
     assert recorded.exit_code == 0
     assert tracker.warning is None
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_how_the_machine_is_used_is_recorded_where_trials_run_on_it(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch, nodes: int
+) -> None:
+    """Not on a cluster, where W&B would show the head's use beside a trial of another node."""
+    monkeypatch.setenv("WANDB_X_STATS_SAMPLING_INTERVAL", "0.1")  # seconds, of 15
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True}] * nodes + [{"Alive": False}])
+    tracker, one = callback(run_folder), trial()
+    play(tracker, one, [result(1)], end="none")
+    wait_for(lambda: any(run_folder.glob("wandb/offline-run-*/*.wandb")), seconds=60)
+    time.sleep(1)  # ten samples
+    tracker.on_trial_complete(0, [one], one)
+    tracker.on_experiment_end([one])
+    stats = read_runs(run_folder)["smoke-t1"].stats
+    assert bool(stats) == (nodes == 1)
+    if stats:
+        assert {"cpu", "memory_percent"} <= set().union(*stats)
 
 
 def test_stopped_and_failed_trials_are_marked(run_folder: Path) -> None:

@@ -26,6 +26,7 @@ class RecordedRun:
     metrics: dict[str, str] = field(default_factory=dict)  # name or pattern -> its step axis
     artifacts: list[str] = field(default_factory=list)  # names
     logged: dict[str, Any] = field(default_factory=dict)  # name -> the record of an artifact
+    stats: list[dict[str, Any]] = field(default_factory=list)  # samples of how the machine is used
     exit_code: int | None = None
     files: Path = Path()
 
@@ -78,6 +79,8 @@ def read_run(folder: Path) -> RecordedRun:
             out.logged[record.artifact.name] = record.artifact
         elif kind == "request" and record.request.WhichOneof("request_type") == "log_artifact":
             out.artifacts.append(record.request.log_artifact.artifact.name)
+        elif kind == "stats":
+            out.stats.append({item.key: json.loads(item.value_json) for item in record.stats.item})
         elif kind == "exit":
             out.exit_code = record.exit.exit_code
     return out
