@@ -15,9 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.heldout.examples import MISTAKES, PAIRS, PER_PAIR
+from analysis.report.blocks import Report, Section
 from analysis.report.facts import gather
 from analysis.report.findings import standing
-from analysis.report.rendering import as_html, as_markdown
+from analysis.report.rendering import as_html, as_markdown, blocks_as_markdown
 from analysis.report.sections.whole import describe
 from analysis.report.writing import what_mattered
 from analysis.results import ClassScores, TestResult
@@ -26,7 +27,7 @@ from analysis.run.cards import dataset_card
 from analysis.run.predictions import Predictions
 from analysis.use.export import preprocessing
 from analysis.use.predicting import network
-from fer_tune.tracking.attached import Artifact, Attachments, Chart, Row
+from fer_tune.tracking.attached import Artifact, Attachments, Chart, PageSection, PanelGroup, Row
 from fer_tune.tracking.names import run_id as clean
 
 PREDICTIONS = 10_000  # rows of the table at most: W&B shows no more of one that is logged
@@ -221,10 +222,35 @@ def _model(run: RunRecord, test: TestResult, name: str, data: Row) -> Artifact:
     return Artifact(name, "model", {"model.safetensors": models.files[number], "preprocessing.json": about}, known)
 
 
+def for_page(run: RunRecord, *, images: bool) -> list[PageSection]:
+    """Return the report's sections for a page in W&B, its opening first, as far as the run is.
+
+    Args:
+        run: the run.
+        images: whether the names of image files may be in it.
+    """
+    report = _described(run, images=images)
+    return [
+        PageSection(section.title, blocks_as_markdown(section.blocks), _PANELS.get(section.title))
+        for section in (Section(report.title, report.opening), *report.sections)
+    ]
+
+
+_PANELS: dict[str, PanelGroup] = {
+    "On the held-out split": "test",
+    "Leaderboard of the search": "search",
+    "How it was obtained": "trials",
+}
+
+
 def _report(run: RunRecord, *, images: bool) -> dict[str, Path | str]:
     """Return the report's texts, without figures: some show photographs, and the charts are W&B's own."""
+    report = _described(run, images=images)
+    return {"report.html": as_html(report), "report.md": as_markdown(report)}
+
+
+def _described(run: RunRecord, *, images: bool) -> Report:
     facts = gather(run, standing(run), what_mattered(run))
     if not images and facts.examples is not None:
         facts = replace(facts, examples=replace(facts.examples, rows=[]))  # names of files
-    report = describe(facts, [])
-    return {"report.html": as_html(report), "report.md": as_markdown(report)}
+    return describe(facts, [])

@@ -72,6 +72,11 @@ def as_markdown(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def blocks_as_markdown(blocks: Iterable[Block]) -> str:
+    """Return what stands below a heading as Markdown."""
+    return "\n\n".join(map(_block, blocks))
+
+
 def escape(prose: str) -> str:
     """Return prose on one line, with what Markdown would take for markup escaped."""
     line = _MARKUP.sub(lambda found: f"\\{found[0]}", " ".join(prose.splitlines()))

@@ -1,4 +1,4 @@
-"""`fer-tune dashboard`: a W&B workspace with the panels that the review of a search needs."""
+"""`fer-tune dashboard`: a W&B workspace with the panels that the review of a search needs, and a report page."""
 
 from __future__ import annotations
 
@@ -15,14 +15,20 @@ def command(
 ) -> None:
     """Save a view of a search in W&B: parallel coordinates, importance, accuracy by epoch, best so far, per class.
 
-    Needs the extra `workspace`, a key, and the search uploaded (`fer-tune sync`); each call saves a new view.
+    And a report page with the sections of `fer-tune report`, their words and tables beside these panels. Needs the
+    extra `workspace`, a key, and the search uploaded (`fer-tune sync`); each call saves new ones.
     """
+    from analysis.recording.attachments import for_page
+    from analysis.run import read_run
     from fer_tune.storage.runs import open_run
+    from fer_tune.tracking.mode import images_allowed
     from fer_tune.tracking.sync import sync_hint
     from fer_tune.tracking.workspace import save
 
-    folder = open_run(run)
-    address = save(folder, entity=entity, project=project)
+    folder, images = open_run(run), images_allowed()
+    saved = save(
+        folder, entity=entity, project=project, sections=lambda: for_page(read_run(folder.path), images=images)
+    )
     if hint := sync_hint(folder):
         typer.echo(f"{hint}; the view shows what was uploaded", err=True)
-    typer.echo(f"W&B: view saved: {address}")
+    typer.echo(f"W&B: view saved: {saved.view}\nW&B: report page saved: {saved.page}")

@@ -57,6 +57,19 @@ class Attachments:
         return Attachments(self.tables | other.tables, self.charts | other.charts, [*self.artifacts, *other.artifacts])
 
 
+PanelGroup = Literal["search", "trials", "test"]
+"""What W&B draws itself: over the trials of a search, over the epochs of each, of the held-out test."""
+
+
+@dataclass(frozen=True)
+class PageSection:
+    """A heading of a report page, the Markdown below it, and which of W&B's panels stand there too."""
+
+    title: str
+    text: str
+    panels: PanelGroup | None = None
+
+
 to_search: list[Callable[[Path], Attachments]] = []
 """What is asked, with the run folder, for more to go with the run of a search.
 

@@ -1,28 +1,47 @@
-"""A W&B workspace made by code: a saved view of one search with the panels that its review needs."""
+"""A W&B workspace made by code: a saved view of one search with the panels that its review needs, and a report page."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fer_tune.errors import UserError
 from fer_tune.run_folder import RunFolder, SearchSettings
 from fer_tune.tracking import service
+from fer_tune.tracking.attached import PageSection, PanelGroup
 from fer_tune.tracking.mode import key_problem, quieten
 
 if TYPE_CHECKING:
+    from wandb_workspaces.reports.v2.interface import Report
     from wandb_workspaces.workspaces import Workspace
 
 _RUNS = 200  # drawn in a panel; W&B's default is 10
 _USUAL = ("learning_rate", "batch_size", "augmentation")  # where search.yaml holds no space
 
 
-def save(run: RunFolder, *, entity: str | None = None, project: str | None = None) -> str:
-    """Save a view of the search in W&B, a new one each time, and return its address.
+@dataclass(frozen=True)
+class Saved:
+    """Addresses of what was saved in W&B."""
+
+    view: str
+    page: str
+
+
+def save(
+    run: RunFolder,
+    *,
+    entity: str | None = None,
+    project: str | None = None,
+    sections: Callable[[], list[PageSection]] = list,
+) -> Saved:
+    """Save a view of the search in W&B and a report page of it, new ones each time, and return their addresses.
 
     Args:
         run: the run folder; the search may still be running.
+        sections: gives what stands on the page, once it is clear that the rest is well.
         entity: the user or team that holds the project; WANDB_ENTITY, else the account's default, by default.
         project: WANDB_PROJECT, else the one that fer-tune records to, by default.
 
@@ -40,12 +59,17 @@ def save(run: RunFolder, *, entity: str | None = None, project: str | None = Non
     quieten()
     try:
         where, name = _place(entity, project)
-        view = workspace(settings, where, name)
+        view, page = workspace(settings, where, name), report(settings, where, name, sections())
         try:
             view.save()  # type: ignore[no-untyped-call]
         except Exception as error:  # W&B raises many kinds
             raise UserError(f"W&B did not take the view: {_first_line(error)}") from None
-        return str(view.url)
+        try:
+            page.save()
+        except Exception as error:
+            told = f"W&B: view saved: {view.url}; it did not take the report page: {_first_line(error)}"
+            raise UserError(told) from None
+        return Saved(str(view.url), str(page.url))
     finally:
         service.end()
 
@@ -90,20 +114,58 @@ def workspace(settings: SearchSettings, entity: str, project: str) -> Workspace:
         project=project,
         name=f"fer-tune: {settings.name}",
         sections=[
-            ws.Section(name=name, panels=panels, is_open=True)
-            for name, panels in (
-                ("Search", _search_panels(settings)),
-                ("Trials", _trial_panels(settings)),
-                ("Held-out test", _test_panels(settings)),
-            )
+            ws.Section(name=_TITLES[group], panels=panels, is_open=True) for group, panels in _panels(settings).items()
         ],
         settings=ws.WorkspaceSettings(max_runs=_RUNS),
         runset_settings=ws.RunsetSettings(
-            filters=f"Metric('Group') = {settings.name!r}",
+            filters=_of_search(settings),
             order=[expr.Ordering(expr.Summary(settings.aim.best), ascending=not settings.aim.maximise)],
             pinned_columns=["run:displayName", f"summary:{settings.aim.best}", "summary:status", "summary:reason"],
         ),
     )
+
+
+def report(settings: SearchSettings, entity: str, project: str, sections: Sequence[PageSection]) -> Report:
+    """Return the report page, not yet saved: the sections with W&B's panels among them, of the search's runs alone.
+
+    Panels that no section asks for follow at the end, but for those of a test that was not made.
+    """
+    from wandb_workspaces.reports.v2 import interface as wr
+
+    def grid(group: PanelGroup) -> Any:
+        runs = wr.Runset(entity=entity, project=project, name=settings.name, filters=_of_search(settings))
+        return wr.PanelGrid(runsets=[runs], panels=_panels(settings)[group])
+
+    blocks: list[Any] = [wr.TableOfContents()]
+    for section in sections:
+        blocks += [wr.H1(text=section.title), wr.MarkdownBlock(text=section.text)]
+        blocks += [grid(section.panels)] if section.panels else []
+    placed = {section.panels for section in sections}
+    for group in ("search", "trials"):
+        if group not in placed:
+            blocks += [wr.H1(text=_TITLES[group]), grid(group)]
+    return wr.Report(
+        entity=entity,
+        project=project,
+        title=f"fer-tune: {settings.name}",
+        description=f"{', '.join(settings.backbones)} on {settings.dataset.name}",
+        blocks=blocks,
+    )
+
+
+_TITLES: dict[PanelGroup, str] = {"search": "Search", "trials": "Trials", "test": "Held-out test"}
+
+
+def _panels(settings: SearchSettings) -> dict[PanelGroup, list[Any]]:
+    return {
+        "search": _search_panels(settings),
+        "trials": _trial_panels(settings),
+        "test": _test_panels(settings),
+    }
+
+
+def _of_search(settings: SearchSettings) -> str:
+    return f"Metric('Group') = {settings.name!r}"
 
 
 def _search_panels(settings: SearchSettings) -> list[Any]:

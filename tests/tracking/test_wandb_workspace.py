@@ -15,6 +15,7 @@ from fake_run import FakeRun
 from typer.testing import CliRunner
 from wandb_once import record_one
 from wandb_server import Server, serving
+from whole_run import whole_run
 
 from fer_tune.cli.main import app
 from fer_tune.errors import UserError
@@ -52,8 +53,8 @@ def panels(view: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_a_view_of_the_search_with_the_panels_of_a_review_is_saved(server: Server, folder: RunFolder) -> None:
-    address = save(folder)
-    (view,) = server.views
+    address = save(folder).view
+    view, _ = server.views
     assert (view["entityName"], view["projectName"], view["type"]) == ("nobody", "fer-tune", "project-view")
     assert view["displayName"] == "fer-tune: whole"
     assert address.startswith(f"{server.address}/nobody/fer-tune?nw=")
@@ -81,6 +82,55 @@ def test_a_view_of_the_search_with_the_panels_of_a_review_is_saved(server: Serve
     assert '"group"' in json.dumps(runset["filters"])
     process = service_process()
     assert process is None or process.poll() is not None  # no service is left
+
+
+def page_of(view: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the blocks of a report page: kind, and its text or the kinds of its panels."""
+    told = []
+    for block in json.loads(view["spec"])["blocks"]:
+        if block["type"] == "heading":
+            told.append(("heading", "".join(child["text"] for child in block["children"])))
+        elif block["type"] == "markdown-block":
+            told.append(("text", block["content"]))
+        elif block["type"] == "panel-grid":
+            told.append(("panels", json.dumps(block["metadata"])))
+    return told
+
+
+def test_a_page_has_the_sections_of_the_report_with_the_panels_in_their_places(server: Server, tmp_path: Path) -> None:
+    run, result = whole_run(tmp_path)
+    called = CliRunner().invoke(app, ["dashboard", str(run.folder.path)])
+    assert called.exit_code == 0, called.output
+    _, page = server.views
+    assert (page["entityName"], page["projectName"], page["type"]) == ("nobody", "fer-tune", "runs")
+    assert f"W&B: report page saved: {server.address}/nobody/fer-tune/reports/fer-tune:-whole--" in called.output
+    told = page_of(page)
+    headings = [text for kind, text in told if kind == "heading"]
+    asked = ("On the held-out split", "Errors", "Refits", "Leaderboard of the search", "How it was obtained")
+    assert [text for text in headings if text in asked] == list(asked)  # in the order of the report
+    (test,) = (
+        text
+        for (kind, text), (_, before) in zip(told[2:], told[1:], strict=False)
+        if kind == "panels" and f"{100 * result.accuracy.value:.1f}" in before
+    )
+    assert "test_f1/" in test
+    grids = [text for kind, text in told if kind == "panels"]
+    assert len(grids) == 3
+    assert all('"whole"' in text for text in grids)  # of the runs of this search alone
+    assert sum("Parameter Importance" in text for text in grids) == 1
+    assert not any("/" in text and ".png" in text for kind, text in told if kind == "text")  # no picture, no file
+
+
+def test_the_page_of_a_search_that_still_runs_has_its_panels(server: Server, folder: RunFolder) -> None:
+    save(folder)
+    assert [text for kind, text in page_of(server.views[1]) if kind == "heading"] == ["Search", "Trials"]
+
+
+def test_a_page_that_is_not_taken_leaves_the_view(server: Server, folder: RunFolder) -> None:
+    server.takes_pages = False
+    with pytest.raises(UserError, match=r"view saved: http.*did not take the report page"):
+        save(folder)
+    assert len(server.views) == 1
 
 
 def test_the_metrics_of_the_panels_are_those_that_are_recorded(server: Server, folder: RunFolder) -> None:

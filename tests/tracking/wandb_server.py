@@ -29,6 +29,7 @@ class Server(ThreadingHTTPServer):
         self.sweeps: dict[str, dict[str, Any]] = {}  # id -> config, place, state and prior runs, as they arrived
         self.takes_sweeps = True
         self.sweep_of: dict[str, str | None] = {}  # run id -> the sweep that it named, if any
+        self.takes_pages = True
         self.projects = {"fer-tune"}
         self.key: str | None = None  # the one that is good; None: any is
         self.answering = threading.Event()  # cleared, it takes requests and says nothing
@@ -113,14 +114,24 @@ class Handler(BaseHTTPRequestHandler):
             return {"upsertBucket": {"bucket": {**bucket, "historyLineCount": 0}, "inserted": True}}
         if "upsertSweep" in query or "SweepWithRuns" in query:
             return self.sweep(variables)
+        if "models(" in query:
+            whole = {**project, "__typename": "Project", "entityName": "nobody", "isBenchmark": False, "user": None}
+            nodes = [{**whole, "name": name, "createdAt": "2026-01-02T03:04:05"} for name in self.server.projects]
+            last = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+            return {"models": {"pageInfo": last, "edges": [{"node": node} for node in nodes]}}
         if "model(" in query or "model (" in query:
             return {"model": {**project, "bucket": None}}
         if "createRunFiles" in query:
             files = [{"name": name, "uploadUrl": f"{self.server.address}/upload"} for name in variables["files"]]
             return {"createRunFiles": {"runID": variables["run"], "uploadHeaders": [], "files": files}}
         if "upsertView" in query:
+            if variables["type"] == "runs" and not self.server.takes_pages:
+                return {"upsertView": None}
             self.server.views.append(variables)
-            return {"upsertView": {"view": {"id": "view", "name": variables["name"]}, "inserted": True}}
+            told = {name: variables[name] for name in ("name", "type", "displayName", "description", "spec")}
+            return {"upsertView": {"view": {"id": "view", **told, "project": project}, "inserted": True}}
+        if "internalId" in query:
+            return {"project": {"id": "p", "internalId": "cA=="}}
         if "project(" in query:
             whole = {**project, "__typename": "Project", "entityName": "nobody", "isBenchmark": False, "user": None}
             known = variables["name"] in self.server.projects
