@@ -238,13 +238,13 @@ def for_page(run: RunRecord, *, images: bool) -> list[PageSection]:
 
 _PANELS: dict[str, PanelGroup] = {
     "On the held-out split": "test",
-    "Leaderboard of the search": "search",
+    "Trials of the search": "search",
     "How it was obtained": "trials",
 }
 
 
 def _report(run: RunRecord, *, images: bool) -> dict[str, Path | str]:
-    """Return the report's texts, without figures: some show photographs, and the charts are W&B's own."""
+    """Return the report's texts, without figures: the charts are W&B's own.  Photographs are in it with ``images``."""
     report = _described(run, images=images)
     return {"report.html": as_html(report), "report.md": as_markdown(report)}
 
@@ -252,5 +252,5 @@ def _report(run: RunRecord, *, images: bool) -> dict[str, Path | str]:
 def _described(run: RunRecord, *, images: bool) -> Report:
     facts = gather(run, standing(run), what_mattered(run))
     if not images and facts.examples is not None:
-        facts = replace(facts, examples=replace(facts.examples, rows=[]))  # names of files
+        facts = replace(facts, examples=replace(facts.examples, rows=[], gallery=[]))  # names of files, photographs
     return describe(facts, [])

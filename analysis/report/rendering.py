@@ -68,13 +68,13 @@ def as_markdown(report: Report) -> str:
     """Return the report as Markdown with GitHub's tables; its figures are the png files in ``figures/``."""
     parts = [f"# {escape(report.title)}", *map(_block, report.opening)]
     for section in report.sections:
-        parts += [f"## {escape(section.title)}", *filter(None, map(_block, section.blocks))]
+        parts += [f"## {escape(section.title)}", *filter(None, [blocks_as_markdown(section.blocks)])]
     return "\n\n".join(parts) + "\n"
 
 
 def blocks_as_markdown(blocks: Iterable[Block]) -> str:
     """Return what stands below a heading as Markdown."""
-    return "\n\n".join(map(_block, blocks))
+    return "\n\n".join(filter(None, map(_block, blocks)))
 
 
 def escape(prose: str) -> str:

@@ -131,6 +131,8 @@ def test_no_image_and_no_name_of_one_is_recorded_unasked(run: Run) -> None:
     assert not any("mistakes" in row for rows in one.history for row in rows)
     (report,) = [one.content(name)["report.md"].read_text() for name in one.logged if name.endswith("-report")]
     assert not any(source in report for source in doubtful["source"])
+    (page,) = [one.content(name)["report.html"].read_text() for name in one.logged if name.endswith("-report")]
+    assert "data:image" not in page
     assert "source" not in one.table("predictions")[0]
     assert set(one.table("predictions")[0]) >= {"index", "label", "predicted", "confidence", "p_happy"}
 
@@ -150,6 +152,8 @@ def test_with_leave_the_mistakes_are_shown(run: Run, monkeypatch: pytest.MonkeyP
     doubtful = pd.read_parquet(run.folder.test(result.config_id, 1) / "doubtful.parquet")
     (report,) = [one.content(name)["report.md"].read_text() for name in one.logged if name.endswith("-report")]
     assert f"| `{doubtful['source'][0]}` |" in report
+    (page,) = [one.content(name)["report.html"].read_text() for name in one.logged if name.endswith("-report")]
+    assert "data:image" in page  # else the test above sees nothing
 
 
 def test_a_leave_that_cannot_be_read_is_none(

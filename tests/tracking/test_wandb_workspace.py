@@ -106,7 +106,7 @@ def test_a_page_has_the_sections_of_the_report_with_the_panels_in_their_places(s
     assert f"W&B: report page saved: {server.address}/nobody/fer-tune/reports/fer-tune:-whole--" in called.output
     told = page_of(page)
     headings = [text for kind, text in told if kind == "heading"]
-    asked = ("On the held-out split", "Errors", "Refits", "Leaderboard of the search", "How it was obtained")
+    asked = ("On the held-out split", "Errors", "Refits", "Trials of the search", "How it was obtained")
     assert [text for text in headings if text in asked] == list(asked)  # in the order of the report
     (test,) = (
         text
