@@ -11,7 +11,8 @@ training split.  For each network and batch size, images per second of
 * folder: ImageFolder, PIL transforms and a loader process for each core, pinned memory, channels last, bf16;
 
 and of the launched step the share of time in which kernels run, and kernels a step.  Then equal trials side by side,
-each a process of its own: images per second of all together, while all of them train.
+each a process of its own: images per second of all together, while all of them train; in turns, and through NVIDIA's
+MPS where it can be started.
 
 The bounds: 0.85 of what is captured bare, 5 times the folder at 48 px, and packed trials 1.5 times one by itself.
 """
@@ -39,6 +40,7 @@ from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.data.prepared.writer import Record, write_dataset
 from fer_tune.data.synthetic.synthesize import synthesize
+from fer_tune.search.cluster.gpu_sharing import gpu_sharing
 from fer_tune.training.assembly import assemble
 from fer_tune.training.loop import train
 from fer_tune.training.steps.precision import autocast, gpu_dtype
@@ -51,13 +53,13 @@ NETWORKS = (
     *(("efficientnet_b0", 48), ("tf_efficientnet_lite0", 112)),
 )
 BATCHES = (64, 256)
-PACKED = (1, 4, 8, 2)  # the most telling first, should time run out
+PACKED = ((1, False), (4, True), (8, True), (4, False), (2, True))  # trials, with MPS; the most telling first
 IMAGES, DRAWN, FILES = 28_000, 3_000, 6_000  # of the training split, different ones, and as files for the folder
 EPOCHS, PACKED_SECONDS = 3, 8.0
 SECONDS, FOR_PACKING = 345.0, 105.0  # of the whole; of them for the trials side by side
 CEILING, FOLDER, PACKING = 0.85, 5.0, 1.5
 if QUICK:
-    NETWORKS, BATCHES, PACKED = (("cnn_separable", 48), ("mobilenetv3_small_100", 32)), (16,), (1, 2)
+    NETWORKS, BATCHES, PACKED = (("cnn_separable", 48), ("mobilenetv3_small_100", 32)), (16,), ((1, False), (2, True))
     IMAGES, DRAWN, FILES, EPOCHS, PACKED_SECONDS = 160, 160, 96, 2, 0.5
 CORES = min(len(os.sched_getaffinity(0)), 2 if QUICK else 64)
 BEGAN = time.monotonic()
@@ -244,12 +246,12 @@ def packed_one(path: str, gate: str) -> None:
             print(json.dumps({"marks": marks, "images": len(data.train())}), flush=True)
 
 
-def packed(count: int, data: PreparedDataset) -> float:
+def packed(count: int, data: PreparedDataset, more: dict[str, str]) -> float:
     """Return images per second of ``count`` trials together, from when all have begun to when the first ends."""
     with tempfile.TemporaryDirectory() as folder:
         gate = Path(folder) / "gate"
         command = [sys.executable, __file__, "--one", str(data.path), str(gate)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, **more, "OMP_NUM_THREADS": "1"}
         trials = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(count)]
         try:
             until = time.monotonic() + 60
@@ -313,16 +315,22 @@ def side_by_side(data: PreparedDataset) -> list[str]:
     """Print what several trials on the device reach together; return the bound if it is missed."""
     print(f"\n{NETWORKS[0][0]} at batch {BATCHES[0]}, trials side by side, images/s of all together")
     found: dict[int, float] = {}
-    for count in PACKED:
+    for count, served in PACKED:
         if time.monotonic() - BEGAN > SECONDS - 25 and not QUICK:
             print(f"{count}: no time was left")
             continue
-        try:
-            found[count] = packed(count, data)
-        except (RuntimeError, subprocess.TimeoutExpired, IndexError) as error:
-            print(f"{count}: {type(error).__name__}: {error}")
-            continue
-        print(f"{count:3}{found[count]:10.0f}{found[count] / found.get(1, math.nan):7.2f}", flush=True)
+        with gpu_sharing(1 / count if served and DEVICE.type == "cuda" else None) as environment:
+            if served and not environment and not QUICK:
+                print(f"{count}: no MPS")
+                continue
+            try:
+                reached = packed(count, data, environment)
+            except (RuntimeError, subprocess.TimeoutExpired, IndexError) as error:
+                print(f"{count}: {type(error).__name__}: {error}")
+                continue
+        found[count] = max(reached, found.get(count, 0.0))
+        how = " with MPS" if served else " in turns" if count > 1 else ""
+        print(f"{count:3}{reached:10.0f}{reached / found.get(1, math.nan):7.2f}{how}", flush=True)
     gain = max(found.values(), default=math.nan) / found.get(1, math.nan)
     return [] if gain >= PACKING else [f"packed trials reach {gain:.2f} times one"]
 

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason=
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     monkeypatch.setattr(leftover, "_begun", [])
+    monkeypatch.setattr(leftover, "_settled", [])
     yield
     gc.unfreeze()  # the tests' own process has more to do than train
 
