@@ -220,6 +220,20 @@ def test_a_run_over_buffers_learns_the_same_to_the_bit(tiny, tmp_path, monkeypat
     assert all(recorder.replayed for recorder in made)
 
 
+def test_a_batch_in_parts_is_captured_as_one_step(tiny, tmp_path, monkeypatch):
+    settings = {"mixup": 0.4, "class_weighting": "balanced", "drop_rate": 0.1}
+    config = TrialConfig(backbone="cnn_simpler", epochs=2, batch_size=30, **settings)
+    plain = train(config, tiny, tmp_path / "plain", device="cpu", parts=3).history
+    made: list[Fake] = []
+    monkeypatch.setattr(whole_step, "reason_against", lambda *_: None)
+    monkeypatch.setattr(whole_step, "CudaGraphs", lambda device: made.append(Fake()) or made[-1])
+    replayed = train(config, tiny, tmp_path / "replayed", device="cpu", parts=3).history
+    (recorder,) = made
+    assert recorder.replayed
+    assert [epoch["train_loss"] for epoch in plain] == [epoch["train_loss"] for epoch in replayed]
+    assert [epoch["val_loss"] for epoch in plain] == [epoch["val_loss"] for epoch in replayed]
+
+
 @pytest.mark.parametrize("votes", ["distribution", "draw"])
 def test_targets_of_votes_and_what_is_done_to_colours_go_into_the_buffers_too(tmp_path, monkeypatch, votes):
     tiny_dataset(tmp_path / "data", n_train=210, n_val=70, n_test=14, channels=3, votes=True)
