@@ -126,7 +126,7 @@ class TestResult(Scores):
     origin: str
     config: dict[str, Any]
     trained_on: str = "train"  # or "train+val"
-    epochs: int | None = None  # that its refits were trained for
+    epochs: list[int] = Field(default_factory=list)  # that the model of each seed was trained for
     when: str  # ISO 8601, UTC: the opening of the split that gave these predictions
     opening: int  # how many times the split had been opened in this run, this one included
     selection: str  # how the configuration was chosen, in words
@@ -134,6 +134,7 @@ class TestResult(Scores):
     content_hash: str
     split_hash: str
     fer_tune: str  # version
+    commit: str = ""  # of the code that tested, where it was a checkout
     cost: Cost | None = None
     groups: list[GroupScore] = Field(default_factory=list)  # empty where the dataset has none
     views: dict[str, Scores] = Field(default_factory=dict)  # "flip", "ten_crop": the same models with these views

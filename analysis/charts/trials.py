@@ -26,6 +26,7 @@ from analysis.charts.look import (
     rounded,
 )
 from analysis.figures.curves import so_far
+from analysis.portable import without_folders
 from analysis.trials.pareto import MEANINGS, measured, pareto_front
 from analysis.words import settings_text
 from fer_tune.kinds import TOO_LARGE
@@ -42,7 +43,7 @@ def told(row: dict[str, Any], aim: Aim) -> str:
     ]
     if row[aim.column] is not None:
         lines.append(f"{aim.text(row[aim.column])} at epoch {row['best_epoch']} of {row['epochs']} trained")
-    lines += plain(settings_text(row["config"])).split(", ")
+    lines += plain(without_folders(settings_text(row["config"]))).split(", ")
     return "<br>".join(line for line in lines if line)
 
 
@@ -93,7 +94,7 @@ def history(rows: Rows, published: set[str], aim: Aim = ACCURACY) -> Chart:
             mode="markers",
             name="failed or too large" if any(row["status"] == TOO_LARGE for row in failed) else "failed",
             marker={"symbol": "x", "size": 9, "color": QUIET},
-            text=[f"{told(row, aim)}<br>{plain(str(row['error'] or '')[:120])}" for row in failed],
+            text=[f"{told(row, aim)}<br>{plain(without_folders(str(row['error'] or ''))[:120])}" for row in failed],
             hovertemplate="%{text}<extra></extra>",
         )
     figure.update_xaxes(title="trial, in the order of start")

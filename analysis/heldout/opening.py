@@ -30,7 +30,7 @@ from fer_tune.errors import UserError
 from fer_tune.files import write_json
 from fer_tune.layout import BEST
 from fer_tune.storage.runs import needed
-from fer_tune.version import __version__
+from fer_tune.version import __version__, commit
 
 _SAME = 0.005
 """How far a validation accuracy may lie from the recorded one: other devices and precisions round otherwise."""
@@ -243,7 +243,7 @@ class _Models:
             origin=config.origin,
             config=config.config,
             trained_on=self._chosen.trained_on,
-            epochs=self._settings[0].epochs,
+            epochs=[result.epochs for result in self._chosen.refit.completed],
             when=when,
             opening=opening,
             selection=self._chosen.words,
@@ -251,6 +251,7 @@ class _Models:
             content_hash=card.content_hash,
             split_hash=card.split_hashes["test"],
             fer_tune=__version__,
+            commit=commit(),
             cost=cost,
             groups=group_scores(split.labels, probabilities["none"], split.groups),
             views={kind: scored[kind] for kind in views},

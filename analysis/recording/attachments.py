@@ -138,7 +138,8 @@ def _mistakes(file: Path) -> list[Row]:
     if not file.is_file():
         return []
     kept = ("image", "heat", "label", "predicted", "confidence", "agreement", "kind", "index", "source")
-    rows = pd.read_parquet(file).head(IMAGES).to_dict("records")
+    frame = pd.read_parquet(file)
+    rows = frame[frame["kind"] != "further"].head(IMAGES).to_dict("records")
     return [{name: row[name] for name in kept} for row in rows]
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import starmap
 from pathlib import Path
 from typing import Any, get_args
 
+from analysis.portable import portable
 from analysis.report.errors import Examples, examples
+from analysis.report.exported import exported
 from analysis.report.findings import Standing, answer, chosen, found_as, limits, luck
 from analysis.report.openings import openings_sentences
 from analysis.report.own_budget import own_budgets, unlike_budgets
@@ -63,6 +66,8 @@ class Facts:
     openings_said: list[str]  # what is to be known of them: faults of the records, other runs on the same images
     how: list[tuple[str, str]]
     limits: list[str]
+    trained: str  # for how many epochs the tested models were
+    exported: str  # which model `fer-tune export` wrote or would write, and its own score
     version: str
     written: str
 
@@ -88,7 +93,7 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
     settings = run.settings
     test = stand.test
     known = openings_of(run, split_ledger(run))
-    return Facts(
+    facts = Facts(
         title=settings.name,
         dataset=settings.dataset.name,
         judged=judged(run),
@@ -123,9 +128,12 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
         openings_said=openings_sentences(known),
         how=how(run, stand, known),
         limits=[*limits(run, stand), *unlike_budgets(run)],
+        trained="" if test is None else _epochs(test.epochs),
+        exported=exported(run, stand),
         version=__version__,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
+    return portable(facts)
 
 
 def judged(run: RunRecord) -> str:
@@ -265,13 +273,36 @@ def how(run: RunRecord, stand: Standing, known: Openings) -> list[tuple[str, str
         counts = ", ".join(f"{card.images(split):,} {split}" for split in card.counts)
         found.append(("images", counts))
         found += [_named(line) for line in hygiene_sentences(card)]
-    found.append(
-        ("versions", ", ".join(f"{name} {version}" for name, version in settings.versions.items()) or "not known")
-    )
-    found.append(
-        ("hardware", ", ".join(f"{name}: {value}" for name, value in settings.hardware.items()) or "not known")
-    )
+    if told := exported(run, stand):
+        found.append(("exported", told))
+    versions = [f"{name} {version}" for name, version in settings.versions.items()]
+    found.append(("versions", ", ".join(versions) or "not known"))
+    if stand.test is not None and stand.test.commit not in ("", settings.versions.get("commit")):
+        found.append(("tested at", f"commit {stand.test.commit}, fer-tune {stand.test.fer_tune}"))
+    found.append(("hardware", ", ".join(starmap(_hardware, settings.hardware.items())) or "not known"))
     return found
+
+
+def _epochs(epochs: list[int]) -> str:
+    """Return for how many epochs the models of the seeds were trained: fewer than planned where they stopped early."""
+    if not epochs:
+        return "epochs not on record"
+    if min(epochs) == max(epochs):
+        return count(epochs[0], "epoch")
+    return f"{min(epochs)} to {max(epochs)} epochs"
+
+
+_UNITS = {"cpus": ("CPU", "CPUs"), "gpus": ("GPU", "GPUs"), "nodes": ("node", "nodes")}
+
+
+def _hardware(name: str, value: str) -> str:
+    """Return one fact of a machine with its unit: ``2 CPUs``, ``14 GiB of memory``."""
+    if name == "memory_gib":
+        return f"{value} GiB of memory"
+    if name in _UNITS:
+        number, _, kind = value.partition(" ")
+        return f"{number} {_UNITS[name][number != '1']}" + (f" ({kind})" if kind else "")
+    return value if name == "machine" else f"{name}: {value}"
 
 
 def _named(line: str) -> tuple[str, str]:

@@ -211,12 +211,18 @@ def open_settings(run: RunRecord) -> list[dict[str, str]]:
         {
             "published": entry.published.name,
             "field": name,
-            "value": _value(entry.published.config.get(name)),
+            "value": _trained(entry) if name == "epochs" else _value(entry.published.config.get(name)),
             "why": why,
         }
         for entry in run.published
         for name, why in entry.published.chosen.items()
     ]
+
+
+def _trained(entry: PublishedTrial) -> str:
+    """Return how many epochs a published configuration was trained for here, which the search bounds."""
+    named = _value(entry.published.config.get("epochs"))
+    return named if entry.trial is None else f"{entry.trial['epochs']} trained, {named} named"
 
 
 def _value(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from analysis.run import RunRecord
 from analysis.trials.early_judgement import agreement_sentences, scheduler_words
+from analysis.words import count
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,12 @@ def regret_sentence(run: RunRecord) -> str:
     )
 
 
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return count(round(seconds), "second")
+    return count(round(seconds / 60), "minute") if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
 def savings_sentences(run: RunRecord) -> list[str]:
     """Return in words what early stopping saved, and how far its early judgement can be trusted."""
     saved = savings(run)
@@ -80,12 +87,13 @@ def savings_sentences(run: RunRecord) -> list[str]:
     lines = [
         f"Early stopping ended {saved.stopped} of {saved.ended} trials and saved {100 * saved.share:.0f} % of the "
         f"epochs ({saved.epochs:,} trained instead of {saved.epochs_without:,}), about "
-        f"{saved.seconds_saved / 60:.0f} minutes of training.",
+        f"{_time(saved.seconds_saved)} of training.",
         f"It was {scheduler_words(run.settings)}.",
     ]
     lines += agreement_sentences(run)
     if regret := regret_sentence(run):
         lines.append(regret)
     elif run.refits:
-        lines.append("Whether a stopped trial might have won is not known; `fer-tune refit --stopped 3` would tell.")
+        command = f"fer-tune refit {run.place} --stopped 3"
+        lines.append(f"Whether a stopped trial might have won is not known; `{command}` would tell.")
     return lines

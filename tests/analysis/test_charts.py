@@ -112,6 +112,17 @@ def test_no_name_is_taken_for_markup() -> None:
         assert "&lt;b&gt;x" in chart.json
 
 
+def test_who_points_at_a_trial_reads_no_folder_of_this_machine(made) -> None:
+    rows = made.run.rows
+    failed = next(row for row in rows if row["status"] == "failed")
+    failed["error"] = f"OSError: {made.path}/tune/weights.pt: no space left"
+    rows[0]["config"]["weights"] = str(made.path / "best.safetensors")
+    text = trials.history(rows, set()).json
+    assert str(made.path.parent) not in text
+    assert "tune/weights.pt: no space left" in text
+    assert "weights run/best.safetensors" in text
+
+
 def test_learning_curves_name_their_seed(made, tmp_path: Path) -> None:
     made.refit([[0.6, 0.62]])
     [refit] = made.run.refits

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from huggingface_hub import ModelCard
 from typesetting import typeset
 
 from analysis.heldout.opening import run_test
@@ -17,6 +18,7 @@ from analysis.refits.final_plan import plan_final
 from analysis.refits.plan import plan_refits
 from analysis.report.card import model_card
 from analysis.report.comparison_bars import comparison
+from analysis.report.exported import exported
 from analysis.report.facts import gather
 from analysis.report.findings import standing
 from analysis.report.latex import tables
@@ -71,7 +73,7 @@ def drawn(run) -> set[str]:
 def test_after_the_search_it_says_to_refit(made) -> None:
     text = text_of(made, "html")
     assert drawn(made.run) == SEARCHED
-    assert f"fer-tune refit {made.path}" in text
+    assert f"fer-tune refit {made.path.parent.name}/{made.path.name}" in text
     assert "no interval can be given before it is refitted" in text
     assert "not read yet" in text
 
@@ -87,7 +89,7 @@ def test_after_some_refits_it_still_says_to_refit(made) -> None:
     plan = made.refit([[0.6, 0.61]])
     (made.run.folder.refit_seed(plan.configs[0].config_id, plan.seeds[0]) / "result.json").unlink()
     text = text_of(made)
-    assert f"fer-tune refit {made.path}" in text
+    assert f"fer-tune refit {made.path.parent.name}/{made.path.name}" in text
     assert "to do" in text
 
 
@@ -95,7 +97,7 @@ def test_after_the_refits_it_says_to_test(made) -> None:
     made.refit([[0.6, 0.61], [0.5, None]])
     text = text_of(made)
     assert drawn(made.run) == REFITTED
-    assert f"fer-tune test {made.path}" in text
+    assert f"fer-tune test {made.path.parent.name}/{made.path.name}" in text
     assert "the held-out split has not been read yet" in text
     assert "60.5 ± 0.7" in text
     assert "failed" in text
@@ -223,7 +225,7 @@ def test_a_search_without_a_finished_trial_has_a_report_too(made) -> None:
     (made.path / "trials.parquet").unlink()
     written = write_report(made.run)
     assert written.figures == []
-    assert f"fer-tune resume {made.path}" in written.html.read_text()
+    assert f"fer-tune resume {made.path.parent.name}/{made.path.name}" in written.html.read_text()
 
 
 def test_what_papers_leave_open_is_listed_with_our_reason(made) -> None:
@@ -277,11 +279,11 @@ def test_models_on_train_and_val_are_told(made) -> None:
     made.refit([[0.6, 0.61]])
     plan = plan_final(made.run)
     write_json(plan, made.run.folder.final_file)
-    assert f"Next: `fer-tune refit {made.path} --on train+val`" in text_of(made)
+    assert f"Next: `fer-tune refit {made.path.parent.name}/{made.path.name} --on train+val`" in text_of(made)
     for seed in plan.seeds:
         made.fake.refit_joined(made.run.folder, plan.configs[0].config_id, seed)
     text = text_of(made)
-    assert f"Next: `fer-tune test {made.path}`" in text
+    assert f"Next: `fer-tune test {made.path.parent.name}/{made.path.name}`" in text
     assert "on train and val together, the epoch fixed before as the median best epoch on train alone: " in text
 
 
@@ -332,7 +334,7 @@ def test_tables_for_latex_hold_the_figures_of_the_report(final) -> None:
 def test_the_model_card_tells_use_figures_and_limits(final) -> None:
     run, result, written = final
     text = (written.html.parent / "model_card.md").read_text()
-    assert text.startswith(f"# Model card: {result.config_id}")
+    assert f"\n---\n\n# Model card: {result.config_id}\n" in text
     assert written.answer in text
     assert "Not meant to judge" in text
     assert ", ".join(result.classes) in text
@@ -340,6 +342,71 @@ def test_the_model_card_tells_use_figures_and_limits(final) -> None:
     assert f"fer-tune predict {run.folder.path.parent.name}/{run.folder.path.name} IMAGE" in text
     assert str(run.folder.path) not in text  # the card goes with the weights, to other machines
     assert "learning_rate" in text
+
+
+def test_the_card_begins_with_what_the_hub_reads(final) -> None:
+    _, result, written = final
+    data = ModelCard.load(written.html.parent / "model_card.md").data  # which checks the model index
+    assert data.pipeline_tag == "image-classification"
+    assert data.model_name == result.config_id
+    assert {"facial-expression-recognition", result.backbone} <= set(data.tags)
+    scores = {each.metric_name.split(",")[0]: each.metric_value for each in data.eval_results}
+    assert scores["accuracy"] == pytest.approx(result.accuracy.value, abs=1e-4)
+    assert scores["macro F1"] == pytest.approx(result.macro_f1.value, abs=1e-4)
+    assert {each.dataset_revision for each in data.eval_results} == {result.content_hash}
+
+
+def test_what_is_exported_is_named_with_its_own_score(tested) -> None:
+    made, result = tested
+    run = made.run
+    stand = standing(run)
+    best = max(stand.winner.completed, key=lambda each: each.val_accuracy)
+    own = result.accuracy.per_seed[result.seeds.index(best.seed)]
+    told = exported(run, stand)
+    assert f"{result.config_id} seed {best.seed}, trained on train: {percent(own)} % of the 210" in told
+    other = min(result.seeds)
+    file = run.folder.path / "export" / "preprocessing.json"
+    write_json({"config_id": result.config_id, "seed": other, "trained_on": "train"}, file)
+    try:
+        told = exported(run, stand)
+        assert told.startswith("`export/` holds ")
+        assert f"seed {other}, trained on train: {percent(result.accuracy.per_seed[0])} %" in told
+        write_json({"config_id": "another", "seed": 1, "trained_on": "train"}, file)
+        assert "another seed 1, trained on train, which was not tested itself" in exported(run, stand)
+    finally:
+        file.unlink()
+        file.parent.rmdir()
+
+
+def test_no_folder_of_this_machine_is_named(made) -> None:
+    rows = made.run.rows
+    failed = next(row for row in rows if row["status"] == "failed")
+    failed["error"] = f"OSError: {made.path}/tune/x: no space left"
+    failed["origin"] = made.run.published[0].published.name
+    settings = made.run.settings
+    made.run.folder.write_settings(settings.model_copy(update={"hardware": {"memory_gib": "14", "cpus": "1"}}))
+    text = text_of(made) + text_of(made, "html")
+    assert str(made.path) not in text
+    assert f"fer-tune refit {made.path.parent.name}/{made.path.name}" in text
+    assert "14 GiB of memory, 1 CPU" in text
+
+
+def test_epochs_are_those_that_were_trained(made, models) -> None:
+    leave = {"epochs": "50 or 100"}
+    settings = made.run.settings
+    published = {
+        name: [entry.model_copy(update={"chosen": leave, "config": entry.config | {"epochs": 50}}) for entry in entries]
+        for name, entries in settings.published.items()
+    }
+    made.run.folder.write_settings(settings.model_copy(update={"published": published}))
+    trained = made.run.published[0].trial["epochs"]
+    assert f"| epochs | {trained} trained, 50 named |" in text_of(made)
+    plan = made.refit([[0.6, 0.61]])
+    file = made.run.folder.refit_seed(plan.configs[0].config_id, plan.seeds[1]) / "result.json"
+    short = made.run.refit_result(plan.configs[0].config_id, plan.seeds[1]).model_copy(update={"epochs": 4})
+    write_json(short, file)
+    assert run_test(made.run, **models).epochs == [9, 4]
+    assert "4 to 9 epochs" in model_card(gather(made.run, standing(made.run), []))
 
 
 def test_figures_of_an_earlier_report_do_not_stay(made) -> None:

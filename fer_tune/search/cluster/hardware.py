@@ -14,6 +14,7 @@ import ray
 from fer_tune.errors import UserError
 from fer_tune.ray_internals import unused_by_node
 from fer_tune.search.cluster.node_labels import ACCELERATOR, matches, told
+from fer_tune.version import commit
 
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
@@ -147,8 +148,9 @@ def lacking(cpus: float, gpus: float, workers: int, labels: Mapping[str, str] = 
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result depends on."""
-    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+    """Versions of Python and of the packages that a result depends on, and the commit of a checkout of fer-tune."""
+    own = {"commit": known} if (known := commit()) else {}
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}, **own}
 
 
 def describe() -> dict[str, str]:
