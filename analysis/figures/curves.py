@@ -77,7 +77,8 @@ def _history_keys(trials: pd.DataFrame, palette: dict[str, str], published: set[
     if trials["origin"].isin(published).any():
         keys.append(dot("published", marker="*", markerfacecolor=PUBLISHED, markersize=14))
     if statuses & {"failed", TOO_LARGE}:
-        keys.append(Line2D([], [], linestyle="none", marker="x", color=INK, label="failed or too large"))
+        label = "failed or too large" if TOO_LARGE in statuses else "failed"
+        keys.append(Line2D([], [], linestyle="none", marker="x", color=INK, label=label))
     return keys
 
 
