@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from drawing import tiny_dataset
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fer_tune.config import TrialConfig
+from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.training.evaluation import load_model, predict
 from fer_tune.training.loop import train
 from fer_tune.training.memory.leftover import clean_up
@@ -97,6 +99,19 @@ def test_captured_steps_learn_what_plain_ones_do(tiny, tmp_path, monkeypatch, ex
         assert ours["train_loss"] == pytest.approx(expected["train_loss"], rel=0.05)
         assert ours["val_loss"] == pytest.approx(expected["val_loss"], rel=0.1)
         assert ours["learning_rate"] == pytest.approx(expected["learning_rate"])
+
+
+@pytest.mark.parametrize("votes", ["distribution", "draw"])
+def test_colours_blur_compression_and_votes_are_captured_too(tmp_path, monkeypatch, exact, votes):
+    tiny_dataset(tmp_path / "data", n_train=210, n_val=70, n_test=14, channels=3, votes=True)
+    data = PreparedDataset.open(tmp_path / "data")
+    settings = {"augmentation": 0.8, "votes": votes, "mixup": 0.4}
+    replayed = train(config(**settings), data, tmp_path / "replayed", device=GPU).history
+    assert replayed[-1]["computed_in"].endswith("; steps captured")
+    monkeypatch.setattr(whole_step, "reason_against", lambda *_: "a test wants it")
+    plain = train(config(**settings), data, tmp_path / "plain", device=GPU).history
+    for ours, expected in zip(replayed, plain, strict=True):
+        assert ours["train_loss"] == pytest.approx(expected["train_loss"], rel=0.05)
 
 
 def test_a_few_steps_are_the_same_but_for_rounding():

@@ -1,4 +1,4 @@
-"""What the names of folders at one level of a tree look like: persons, sessions, lighting, codes; so not emotions."""
+"""What the names of folders at one level of a tree look like: persons, lighting, angles, codes; so not emotions."""
 
 from __future__ import annotations
 
@@ -45,6 +45,13 @@ _LIGHTING = frozenset(
         "front",
     ]
 )
+_VIEWS = frozenset(
+    [
+        *("left", "right", "front", "frontal", "profile", "straight", "half", "full", "side", "centre", "center"),
+        *("middle", "up", "down", "above", "below", "tilted", "view", "angle", "pose", "camera", "cam"),
+        *("yaw", "pitch", "roll", "deg", "degrees"),
+    ]
+)
 _STORAGE = frozenset(
     [
         "images",
@@ -83,6 +90,7 @@ def role_of(names: Collection[str]) -> str:
         ("persons", lambda name: bool(_PERSON.fullmatch(name) or _NUMBERED_PERSON.fullmatch(name))),
         ("sessions", lambda name: bool(_SESSION.fullmatch(name))),
         ("lighting", lambda name: bool(words := _words(name)) and words <= _LIGHTING),
+        ("angles or cameras", lambda name: bool(words := _words(name)) and words <= _VIEWS),
         ("kinds of files", lambda name: bool(words := _words(name)) and words <= _STORAGE),
     ):
         if names and sum(map(fits, names)) >= _MOST * len(names):
