@@ -11,7 +11,8 @@ from typing import Any, get_args
 from analysis.portable import portable
 from analysis.report.errors import Examples, examples
 from analysis.report.exported import exported
-from analysis.report.findings import Standing, answer, chosen, found_as, limits, luck
+from analysis.report.findings import Standing, answer, chosen, found_as, limits
+from analysis.report.luck import luck
 from analysis.report.openings import openings_sentences
 from analysis.report.own_budget import own_budgets, unlike_budgets
 from analysis.report.rows import Compared, compared, cost_rows, leader_rows, open_settings, refit_rows, versus_rows

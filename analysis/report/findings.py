@@ -72,7 +72,7 @@ def answer(run: RunRecord, stand: Standing) -> str:
         if aim != ACCURACY:
             own = _held_out(test, aim)
             interval = f"95 % interval {told(own.low, aim)} to {told(own.high, aim)}"
-            first = f"has {_reached(own.value, aim)} ({interval}) and "
+            first = f"has {reached(own.value, aim)} ({interval}) and "
         return (
             f"A {_named(run, test)} {first}classifies {percent(test.accuracy.value)} % of the "
             f"{test.images:,} held-out images of {data} correctly (95 % interval {span(test.accuracy)}"
@@ -87,20 +87,20 @@ def answer(run: RunRecord, stand: Standing) -> str:
             interval = f"{told(bounds.low, aim)} to {told(bounds.high, aim)}"
             seeds = f"95 % interval over seeds {interval}; mean of {len(values)} seeds"
         return (
-            f"A {stand.winner.config.backbone} reaches {_reached(bounds.estimate, aim)} on the validation images of "
+            f"A {stand.winner.config.backbone} reaches {reached(bounds.estimate, aim)} on the validation images of "
             f"{data} ({seeds}); the held-out split has not been read yet."
         )
     if run.ranked:
         best = run.ranked[0]
         return (
             f"The best of {len(run.rows)} trials, a {best['backbone']}, reached "
-            f"{_reached(best[aim.column], aim)} on the validation images of {data}; being the best of many, with one "
+            f"{reached(best[aim.column], aim)} on the validation images of {data}; being the best of many, with one "
             "seed, it flatters itself, and no interval can be given before it is refitted."
         )
     return f"No trial of this search on {data} has ended yet."
 
 
-def _reached(value: float, aim: Aim) -> str:
+def reached(value: float, aim: Aim) -> str:
     """Return a value with its unit and, where it is no accuracy, what it is of."""
     return full(value, aim) if aim == ACCURACY else f"a {aim.meaning.removeprefix('validation ')} of {full(value, aim)}"
 
@@ -160,26 +160,6 @@ def _against(run: RunRecord, test: TestResult, stand: Standing) -> str:
         return f"; no difference{of} from {rival} trained here at the same budget is shown ({interval} points)"
     more = "more" if found > 0 else "fewer"
     return f", {abs(100 * found):.1f} points{of} {more} than {rival} trained here at the same budget ({interval})"
-
-
-def luck(run: RunRecord, stand: Standing) -> str:
-    """Return what choosing the best of many had promised too much, in words; empty before the refits end."""
-    if stand.winner is None or not stand.winner.values:
-        return ""
-    refit = stand.winner
-    searched, aim = refit.config.search_value, run.aim
-    if searched is None:
-        return ""
-    loss = aim.signed(searched) - refit.key
-    promised = f"In the search this configuration had {_reached(searched, aim)} on validation"
-    outcome = f"with {count(len(refit.values), 'new seed')} it has {mean_sd(refit.values, aim)} {unit(aim)}"
-    plan = run.refit_plan
-    if plan is not None and plan.epochs != run.settings.epochs:
-        return f"{promised}; refitted for {plan.epochs} epochs instead of {run.settings.epochs}, {outcome}."
-    if loss > 0:
-        worse = f"{100 * loss:.1f} points less" if aim.share else f"{loss:.3f} nats more"
-        return f"{promised}; {outcome}: {worse}, the luck that choosing the best of many picks up."
-    return f"{promised}; {outcome}: no worse, so the luck that choosing the best of many picks up does not show."
 
 
 def limits(run: RunRecord, stand: Standing) -> list[str]:

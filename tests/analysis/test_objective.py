@@ -17,8 +17,9 @@ from analysis.refits.training import pending_tasks
 from analysis.report.comparison_bars import comparison
 from analysis.report.console import refit_table
 from analysis.report.facts import gather
-from analysis.report.findings import answer, luck, standing
+from analysis.report.findings import answer, standing
 from analysis.report.latex import tables
+from analysis.report.luck import luck
 from analysis.report.rendering import as_markdown
 from analysis.report.sections.whole import describe
 from analysis.summary import facts

@@ -1,0 +1,51 @@
+"""What choosing the best of many had promised too much, in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.report.findings import Standing, reached
+from analysis.run import RunRecord
+from analysis.statistics.choosing import luck_of_choosing
+from analysis.statistics.intervals import Interval
+from analysis.words import count, mean_sd, unit
+from fer_tune.objectives import Aim
+
+
+def luck(run: RunRecord, stand: Standing) -> str:
+    """Return what choosing the best of many had promised too much, in words; empty before the refits end."""
+    if stand.winner is None or not stand.winner.values:
+        return ""
+    refit = stand.winner
+    searched, aim = refit.config.search_value, run.aim
+    if searched is None:
+        return ""
+    promised = f"In the search this configuration had {reached(searched, aim)} on validation"
+    outcome = f"with {count(len(refit.values), 'new seed')} it has {mean_sd(refit.values, aim)} {unit(aim)}"
+    plan = run.refit_plan
+    if plan is not None and plan.epochs != run.settings.epochs:
+        return f"{promised}; refitted for {plan.epochs} epochs instead of {run.settings.epochs}, {outcome}."
+    found = _estimated(run, stand)
+    if found is None:
+        return f"{promised}; {outcome}."
+    interval = f"95 % interval {_amount(found.low, aim)} to {_amount(found.high, aim)}"
+    told = f"({interval}; each seed judges what the others chose)"
+    if found.low > 0:
+        size = f"{_amount(found.estimate, aim)} {'points' if aim.share else 'nats'}"
+        return f"{promised}; {outcome}. Choosing the best of many had promised {size} too much {told}."
+    return f"{promised}; {outcome}. That choosing the best of many had promised too much is not shown {told}."
+
+
+def _estimated(run: RunRecord, stand: Standing) -> Interval | None:
+    """Return the luck, from the configurations that have every seed; None where the winner has not, or one seed."""
+    aim, winner = run.aim, stand.winner
+    whole = [refit for refit in stand.refits if refit.config.search_value is not None and not refit.missing]
+    whole = [refit for refit in whole if not refit.failed]
+    if winner is None or winner.config.config_id not in {refit.config.config_id for refit in whole}:
+        return None
+    searched = np.array([aim.key(refit.config.search_value) for refit in whole])
+    return luck_of_choosing(searched, np.array([[aim.key(value) for value in refit.values] for refit in whole]))
+
+
+def _amount(value: float, aim: Aim) -> str:
+    return f"{100 * value:.1f}".replace("-", "−") if aim.share else f"{value:.3f}".replace("-", "−")
