@@ -7,6 +7,7 @@ training waits for is a copy of the tensors in this machine's memory.
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -40,6 +41,7 @@ class BackgroundKeeper:
 
     def __init__(self, path: str, filesystem: fs.FileSystem, every: float, *, last_word: bool = False) -> None:
         self._path, self._filesystem, self._every, self._last_word = path, filesystem, every, last_word
+        self._local = isinstance(filesystem, fs.LocalFileSystem)  # a disk that this machine sees: written to at once
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="fer-tune-checkpoint")
         self._best: Future[None] | None = None
         self._state: tuple[int, Future[None]] | None = None  # the epoch that is being written, or waits to be named
@@ -48,13 +50,15 @@ class BackgroundKeeper:
 
     def fetch(self, epoch: int, folder: Path) -> None:
         """Bring the state of ``epoch``, which was named before, into ``folder``, to go on from; if it is there."""
-        source = self._state_path(epoch)
-        if self._filesystem.get_file_info(source).type == fs.FileType.Directory:
-            folder.mkdir(parents=True, exist_ok=True)
-            fs.copy_files(source, str(folder), source_filesystem=self._filesystem)
+        if self._filesystem.get_file_info(self._state_path(epoch)).type == fs.FileType.Directory:
+            self._bring(epoch, folder)
             self._named = [epoch]
-            if (folder / BEST).is_file():  # what lies there may be of a later epoch, which is trained again
-                self._put(folder / BEST, f"{self._path}/{BEST}")
+
+    def _bring(self, epoch: int, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        fs.copy_files(self._state_path(epoch), str(folder), source_filesystem=self._filesystem)
+        if (folder / BEST).is_file():  # what lies there may be of a later epoch, which is trained again
+            self._put(folder / BEST, f"{self._path}/{BEST}")
 
     def keep(
         self,
@@ -77,12 +81,17 @@ class BackgroundKeeper:
             weights, rest = checkpoint.on_the_cpu(model.state_dict()), checkpoint.on_the_cpu(state())
             self._state = epoch, self._thread.submit(self._write_state, folder, epoch, weights, rest, classes)
             self._written = time.monotonic()
+        if finished and self._state is not None:
+            self._state[1].cancel()
         if self._best is not None and not self._best.cancelled() and (finished or self._last_word):
             self._best.result()
 
     def ready(self) -> int | None:
         """Return the epoch of a state that is there and was not named yet."""
-        return self._state[0] if self._state is not None and self._state[1].done() else None
+        if self._state is None:
+            return None
+        epoch, written = self._state
+        return epoch if written.done() and not written.cancelled() and written.exception() is None else None
 
     def name(self, epoch: int) -> None:
         """Say that whoever goes on with the trial has been told of the state of ``epoch``: older ones may go."""
@@ -90,9 +99,12 @@ class BackgroundKeeper:
         self._named = [*self._named, epoch][-checkpoint.KEPT :]
         self._thread.submit(self._prune, set(self._named))
 
-    def settle(self) -> None:
+    def settle(self, folder: Path) -> None:
         """See :class:`fer_tune.training.checkpoint.Keeper`."""
         self._thread.submit(int).result()  # it does one thing after the other
+        newest = self.ready() or max(self._named, default=None)
+        if newest is not None:
+            self._bring(newest, folder)
 
     def close(self) -> None:
         """Wait until all that was begun is written."""
@@ -106,16 +118,23 @@ class BackgroundKeeper:
                 future.result()
 
     def _write_best(self, folder: Path, weights: dict[str, torch.Tensor], classes: Sequence[str]) -> None:
-        checkpoint.save_best(folder, weights, classes)
-        self._put(folder / BEST, f"{self._path}/{BEST}")
+        if self._local:
+            checkpoint.save_best(Path(self._path), weights, classes)
+        else:
+            checkpoint.save_best(folder, weights, classes)
+            self._put(folder / BEST, f"{self._path}/{BEST}")
 
     def _write_state(
         self, folder: Path, epoch: int, weights: dict[str, Any], state: dict[str, Any], classes: Sequence[str]
     ) -> None:
-        checkpoint.save_last(folder, epoch, weights, state, classes)
         target = self._state_path(epoch)
         self._filesystem.create_dir(target, recursive=True)
-        fs.copy_files(str(folder), target, destination_filesystem=self._filesystem)
+        if self._local:
+            _linked(Path(self._path) / BEST, Path(target) / BEST)
+            checkpoint.save_last(Path(target), epoch, weights, state, classes)
+        else:
+            checkpoint.save_last(folder, epoch, weights, state, classes)
+            fs.copy_files(str(folder), target, destination_filesystem=self._filesystem)
 
     def _prune(self, kept: set[int]) -> None:
         selector = fs.FileSelector(f"{self._path}/{RUNNING}", allow_not_found=True)
@@ -128,10 +147,21 @@ class BackgroundKeeper:
 
     def _put(self, source: Path, target: str) -> None:
         """Copy a file there: in one step on a disk; an object appears whole anyhow."""
-        if isinstance(self._filesystem, fs.LocalFileSystem):
+        if self._local:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
             part = f"{target}.part"
             shutil.copyfile(source, part)
             Path(part).replace(target)
         else:
             fs.copy_files(str(source), target, destination_filesystem=self._filesystem)
+
+
+def _linked(source: Path, target: Path) -> None:
+    """Have ``target`` hold what ``source`` holds now; a link does, since a new file takes the place of ``source``."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        return  # no epoch was the best so far
+    except OSError:  # exFAT and others have no links
+        shutil.copyfile(source, target)

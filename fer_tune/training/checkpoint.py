@@ -50,8 +50,8 @@ class Keeper(Protocol):
             finished: whether the run ends here.
         """
 
-    def settle(self) -> None:
-        """Wait until ``folder`` is still, to go on from what is in it."""
+    def settle(self, folder: Path) -> None:
+        """Wait until nothing is written any more, and have the newest checkpoint in ``folder``, to go on from."""
 
 
 class EveryEpoch:
@@ -70,7 +70,7 @@ class EveryEpoch:
         """See `Keeper`."""
         save(folder, epoch, model, state(), best, classes)
 
-    def settle(self) -> None:
+    def settle(self, folder: Path) -> None:
         """See `Keeper`."""
 
 

@@ -100,7 +100,7 @@ def train(
             if tried is None:  # several ranks must begin again together, see `fer_tune.training.ray_worker`
                 told = f", also with the batch in {parts} parts" if parts > 1 else ""
                 raise torch.OutOfMemoryError(f"too little memory{told}: {str(error).splitlines()[0]}") from error
-            keeper.settle()
+            keeper.settle(folder)
             clean_up()
     raise AssertionError("it returns or raises")
 

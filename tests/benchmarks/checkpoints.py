@@ -60,17 +60,16 @@ def in_background(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Pa
     here, there = folder / "here", folder / "there"
     here.mkdir()
     keeper = BackgroundKeeper(str(there), fs.LocalFileSystem(), EVERY)
-    written = [0]
+    written, best_size = [0], sum(tensor.nbytes for tensor in model.state_dict().values())
 
     def counted(write: Any) -> Any:
         def call(*arguments: Any) -> None:
             write(*arguments)
             best = write.__name__ == "_write_best"
-            written[0] += 2 * (here / "best.safetensors").stat().st_size if best else 2 * size(here) - best_size
+            written[0] += best_size if best else size(there / "state" / f"epoch_{arguments[1]:04d}") - best_size
 
         return call
 
-    best_size = sum(tensor.nbytes for tensor in model.state_dict().values())
     keeper._write_best = counted(keeper._write_best)  # type: ignore[method-assign]
     keeper._write_state = counted(keeper._write_state)  # type: ignore[method-assign]
     waited = 0.0

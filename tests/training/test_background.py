@@ -43,6 +43,10 @@ class Trial:
             self.named.append(epoch)
         return epoch
 
+    def wait(self) -> None:
+        """Wait until what was begun is written: one thread writes all of it in turn."""
+        self.keeper._thread.submit(int).result()
+
     def states(self) -> list[str]:
         return sorted(each.name for each in (self.place / "state").glob("*"))
 
@@ -75,7 +79,7 @@ def test_training_does_not_wait_and_changes_nothing_that_is_being_written(
         model.weight.fill_(2.0)  # training goes on
     assert trial.report() is None
     slow.set()
-    trial.keeper.settle()
+    trial.wait()
     trial.keeper.close()
     assert trial.best() == 1.0
     went_on = network(0.0)
@@ -111,7 +115,7 @@ def test_a_state_has_the_best_weights_of_its_time(tmp_path: Path, slow: threadin
     trial.keep(1)
     trial.keep(2)
     slow.set()
-    trial.keeper.settle()
+    trial.wait()
     trial.keeper.close()
     assert trial.best() == 2.0
     assert float(load_file(trial.place / "state/epoch_0001/best.safetensors")["weight"][0, 0]) == 1.0
@@ -121,7 +125,7 @@ def test_states_that_were_named_are_there_and_older_ones_go(tmp_path: Path) -> N
     trial = Trial(tmp_path)
     for epoch in range(1, 40):
         trial.keep(epoch, best=epoch == 1)
-        trial.keeper.settle()
+        trial.wait()
         assert len(trial.states()) <= AT_ONCE
         trial.report()
     trial.keeper.close()
@@ -139,7 +143,7 @@ def test_states_that_were_named_are_there_and_older_ones_go(tmp_path: Path) -> N
 def test_a_trial_goes_back_to_the_best_weights_of_what_it_goes_on_from(tmp_path: Path) -> None:
     trial = Trial(tmp_path)
     trial.keep(1)
-    trial.keeper.settle()
+    trial.wait()
     trial.report()
     trial.keep(2)
     trial.keeper.close()
@@ -159,7 +163,7 @@ def test_states_are_as_far_apart_as_asked(tmp_path: Path, monkeypatch: pytest.Mo
     for epoch in range(1, 31):
         clock[0] += 10
         trial.keep(epoch)
-        trial.keeper.settle()
+        trial.wait()
         trial.report()
     trial.keeper.close()
     assert trial.named == [6, 12, 18, 24, 30]
@@ -172,9 +176,57 @@ def test_what_cannot_be_written_is_told_to_the_training(tmp_path: Path, monkeypa
     monkeypatch.setattr(checkpoint, "save_file", full)
     trial = Trial(tmp_path)
     trial.keep(1)
-    trial.keeper.settle()
+    trial.wait()
     with pytest.raises(OSError, match="No space left"):
         trial.keep(2)
+    trial.keeper.close()
+
+
+def test_a_state_that_could_not_be_written_is_named_to_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.torch, "save", full)
+    trial = Trial(tmp_path)
+    trial.keep(1)
+    trial.wait()
+    assert trial.report() is None
+    trial.keeper.close()
+
+
+def test_what_goes_on_in_the_same_process_goes_on_from_the_newest_state(tmp_path: Path) -> None:
+    trial = Trial(tmp_path)
+    trial.keep(1)
+    trial.keeper.settle(trial.folder)
+    trial.report()
+    trial.keep(2)
+    trial.keeper.settle(trial.folder)
+    trial.keep(3)
+    trial.keeper.settle(trial.folder)  # epoch 2 waits to be named, and epoch 3 was the best
+    went_on = network(0.0)
+    state = checkpoint.load(trial.folder, went_on)
+    assert state is not None
+    assert (state["epoch"], float(went_on.weight[0, 0].detach()), trial.best()) == (2, 2.0, 2.0)
+    trial.keeper.close()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_state_shares_its_best_weights_where_the_disk_has_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refused(*arguments: Any) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr("fer_tune.training.background.os.link", refused)
+    trial = Trial(tmp_path)
+    trial.keep(1)
+    trial.wait()
+    kept = trial.place / "state/epoch_0001/best.safetensors"
+    assert kept.samefile(trial.place / "best.safetensors") is links
+    trial.keep(2)
+    trial.wait()
+    assert float(load_file(kept)["weight"][0, 0]) == 1.0
     trial.keeper.close()
 
 
@@ -190,7 +242,7 @@ def test_a_trial_that_died_ends_as_one_that_did_not_to_the_bit(tiny: PreparedDat
     trial = Trial(tmp_path)
 
     def dies(metrics: dict[str, Any], _: Path) -> None:
-        trial.keeper.settle()
+        trial.wait()
         trial.report()
         if metrics["epoch"] == 4:
             raise Died
