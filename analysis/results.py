@@ -59,6 +59,7 @@ MORE: dict[str, str] = {
     "macro_auc": "AUC, one against the rest, mean over classes",
     "weighted_auc": "AUC, one against the rest, weighted by images",
     "log_loss": "log loss (nats)",
+    "brier": "Brier score (0 to 2)",
     "calibration_error": "expected calibration error",
 }
 """Metrics beyond the three that every table opens with: name in the file -> name for people."""

@@ -24,7 +24,9 @@ def probability_metrics(labels: NDArray[Any], probabilities: NDArray[Any], weigh
     Returns:
         ``auc`` (B, S, C): each class against the rest, ties counting half; 0.5 where a weighting has no image of the
         class, or no other.  ``macro_auc`` and ``weighted_auc`` (B, S): over the classes that occur in ``labels``
-        beside others, alike or by their images.  ``log_loss`` (B, S) in nats.  ``calibration_error`` (B, S): the
+        beside others, alike or by their images.  ``log_loss`` (B, S) in nats.  ``brier`` (B, S): the mean
+        squared distance of the probabilities from the truth, in [0, 2] (Brier, Mon. Weather Rev. 78, 1950); at its
+        least, and in its mean over images without bias, where they are right.  ``calibration_error`` (B, S): the
         expected calibration error of the predicted class in `BINS` bins of equal width.
     """
     seeds, _, classes = probabilities.shape
@@ -41,6 +43,7 @@ def probability_metrics(labels: NDArray[Any], probabilities: NDArray[Any], weigh
         "macro_auc": auc[:, :, scored].mean(-1) if scored.any() else np.full((len(weights), seeds), 0.5),
         "weighted_auc": auc @ shares,
         "log_loss": weights @ _losses(labels, probabilities).T / total,
+        "brier": weights @ _squares(labels, probabilities).T / total,
         "calibration_error": _calibration_errors(labels, probabilities, weights) / total,
     }
 
@@ -68,6 +71,13 @@ def _losses(labels: NDArray[Any], probabilities: NDArray[Any]) -> NDArray[Any]:
     limit = np.finfo(np.float32).eps
     own = np.take_along_axis(probabilities, np.broadcast_to(labels, probabilities.shape[:2])[..., None], axis=-1)
     return -np.log(np.clip(own[..., 0].astype(np.float64), limit, 1 - limit))
+
+
+def _squares(labels: NDArray[Any], probabilities: NDArray[Any]) -> NDArray[Any]:
+    """Return the (S, N) squared distances from the truth, summed over classes."""
+    truth = np.eye(probabilities.shape[-1])[labels]
+    found: NDArray[Any] = ((probabilities - truth) ** 2).sum(-1)
+    return found
 
 
 def _calibration_errors(labels: NDArray[Any], probabilities: NDArray[Any], weights: NDArray[Any]) -> Array:

@@ -23,7 +23,7 @@ FEWER_RESAMPLES = 500  # of what must sort the images: AUC, and with it what is 
 
 _BOOTSTRAP = (
     "95 % interval for new images and new seeds: {resamples:,} bootstrap resamples of the {images:,} test images "
-    "({fewer:,} for AUC, log loss and calibration), the same for all {seeds} seeds, plus what the seeds vary beyond "
+    "({fewer:,} for what is of probabilities), the same for all {seeds} seeds, plus what the seeds vary beyond "
     "that, by Student's t with {freedom} degree{s} of freedom."
 )
 _SINGLE = (
@@ -77,7 +77,7 @@ def score(
     more = {name: estimate(metric)[0] for name, metric in metrics.AVERAGED.items()}
     fewer = sampling_of(groups, len(labels), min(resamples, FEWER_RESAMPLES), rng_seed)
     observed, drawn = _probability_draws(labels, probabilities, fewer)
-    for name in ("macro_auc", "weighted_auc", "log_loss", "calibration_error"):
+    for name in ("macro_auc", "weighted_auc", "log_loss", "brier", "calibration_error"):
         [more[name]] = _probability_estimates(name, observed[name], drawn[name], fewer)
     ensemble = None
     if len(seeds) > 1:
@@ -166,7 +166,9 @@ def _probability_estimates(
     if name == "calibration_error" and not isinstance(sampling, Groups):
         # distances: resampling adds noise to each bin, and so to the error itself
         resampled = resampled - (resampled.mean((0, 1)) - observed.mean(0))
-    found = _estimates(sampling.spread(observed, resampled, share), observed, None if name == "log_loss" else 1.0)
+    found = _estimates(
+        sampling.spread(observed, resampled, share), observed, {"log_loss": None, "brier": 2.0}.get(name, 1.0)
+    )
     return [
         each.model_copy(update={"low": min(each.low, each.value), "high": max(each.high, each.value)}) for each in found
     ]

@@ -28,6 +28,8 @@ def test_auc_and_log_loss_equal_scikit_learn_for_each_weighting(data) -> None:
             assert found["auc"][row, seed] == pytest.approx(each, abs=1e-5)
             loss = sk.log_loss(labels, block, sample_weight=weight, labels=range(7))
             assert found["log_loss"][row, seed] == pytest.approx(loss, rel=1e-4)
+            brier = sk.brier_score_loss(labels, block, sample_weight=weight, labels=range(7))
+            assert found["brier"][row, seed] == pytest.approx(brier, rel=1e-4)
     for average, name in (("macro", "macro_auc"), ("weighted", "weighted_auc")):
         whole = probabilities[0].astype(np.float64)
         whole /= whole.sum(1, keepdims=True)
