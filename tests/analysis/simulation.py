@@ -43,11 +43,12 @@ def main() -> None:
     """Print every figure of coverage, of false claims and of power; the argument is the number of experiments."""
     import sys
 
+    import simulated_choices
     import simulated_groups
     import simulated_searches
 
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    for part in (simulated_groups, simulated_searches):
+    for part in (simulated_groups, simulated_choices, simulated_searches):
         part.print_all(count)
 
 
