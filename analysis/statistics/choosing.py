@@ -17,7 +17,7 @@ def luck_of_choosing(searched: NDArray[Any], refits: NDArray[Any], level: float 
     The winner's own mean flatters it a second time, as it was chosen by that: what is judged by must have no part in
     the choice.  So each seed in turn judges the configuration that the others choose.  The estimates of the seeds
     depend on each other; the interval takes the greater of their variance and that of the seeds within
-    configurations, with the degrees of freedom of the first.  It covers 95 to 100 % (`tests/analysis/test_choosing.py`).
+    configurations, with the degrees of freedom of the first: it covers 95 to 100 % (`tests/analysis/test_choosing.py`).
 
     Args:
         searched: (K,) what each refitted configuration had in the search, more is better.
