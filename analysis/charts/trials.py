@@ -6,6 +6,7 @@ it is.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -52,6 +53,11 @@ def _kinds(rows: Rows, published: set[str]) -> dict[str, Rows]:
     for row in rows:
         kinds["published" if row["origin"] in published else row["status"]].append(row)
     return {kind: own for kind, own in kinds.items() if own}
+
+
+def _whole(epochs: float) -> int:
+    """Return how far apart the marks of an axis of epochs stand: whole epochs, a dozen marks at most."""
+    return max(1, math.ceil((epochs if epochs == epochs else 1) / 12))
 
 
 def history(rows: Rows, published: set[str], aim: Aim = ACCURACY) -> Chart:
@@ -149,7 +155,7 @@ def curves(rows: Rows, epochs: pd.DataFrame, aim: Aim = ACCURACY) -> Chart:
                 text=[told(row, aim) for row in ended],
                 hovertemplate="%{text}<extra></extra>",
             )
-    figure.update_xaxes(title="epoch")
+    figure.update_xaxes(title="epoch", dtick=_whole(epochs["epoch"].max()))
     figure.update_yaxes(title=aim.label)
     return chart(figure, height=480)
 
@@ -163,6 +169,7 @@ def budget(rows: Rows, published: set[str], aim: Aim = ACCURACY) -> Chart:
         aim: what trials are judged by.
     """
     digits = 2 if aim.share else 4
+    known = 0  # published ones drawn so far
     figure = go.Figure()
     for backbone, colour in colours(list(dict.fromkeys(row["backbone"] for row in rows))).items():
         own = [row for row in rows if row["backbone"] == backbone]
@@ -180,8 +187,12 @@ def budget(rows: Rows, published: set[str], aim: Aim = ACCURACY) -> Chart:
         for row in own:
             if row["origin"] in published and row[aim.column] is not None:
                 line = {"color": PUBLISHED, "dash": "dash", "width": 1.3}
+                side = ("top right", "bottom left", "top left", "bottom right")[known % 4]  # levels may be close
+                known += 1
                 words = {"text": f"{plain(row['origin'])} alone", "font": {"size": 11}}
-                figure.add_hline(y=round(aim.scale * row[aim.column], digits), line=line, annotation=words)
+                figure.add_hline(
+                    y=round(aim.scale * row[aim.column], digits), line=line, annotation=words, annotation_position=side
+                )
     figure.update_xaxes(title="epochs spent, in the order of start")
     figure.update_yaxes(title=f"best {aim.label}, so far")
     return chart(figure)
@@ -257,5 +268,5 @@ def learning(epochs: pd.DataFrame) -> Chart:
                     col=column,
                 )
         figure.update_yaxes(title=label, row=1, col=column)
-        figure.update_xaxes(title="epoch", row=1, col=column)
+        figure.update_xaxes(title="epoch", dtick=_whole(epochs["epoch"].max()), row=1, col=column)
     return chart(figure, least=560)
