@@ -14,8 +14,9 @@ from analysis.use.predicting import Network
     [
         ([0.5, 0.7, 0.6], 1),
         ([0.7, 0.7], 0),
-        ([math.nan, math.nan], 0),  # trained on train and val together: none is known to be better
-        ([math.nan, 0.0], 1),
+        ([-math.inf, -math.inf], 0),  # trained on train and val together: none is known to be better
+        ([-math.inf, 0.0], 1),
+        ([-0.9, -0.4], 1),  # a loss, turned round
     ],
 )
 def test_the_best_seed_is_that_of_the_best_validation_accuracy(made, validation: list[float], place: int) -> None:

@@ -53,7 +53,7 @@ def cli(*words: Any) -> str:
 def test_refit_test_report_export_and_predict(bucket, tmp_path, monkeypatch):
     card = tiny_dataset(tmp_path / "data", n_train=140, n_val=28, n_test=28)
     uri = f"{bucket}/runs/r"
-    monkeypatch.setattr(fer_tune.search.cluster.ray_session, "ray_session", nullcontext)
+    monkeypatch.setattr(fer_tune.search.cluster.ray_session, "ray_session", lambda **_: nullcontext())
     monkeypatch.setattr(analysis.refits.training, "RayPool", Pool)
     monkeypatch.setattr(analysis.heldout.opening, "run_test", partial(analysis.heldout.opening.run_test, resamples=50))
     begun = Mirror(uri)

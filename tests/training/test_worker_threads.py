@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from drawing import tiny_dataset
+from pyarrow import fs
 
 import fer_tune.training.ray_worker as ray_worker
 
@@ -29,5 +30,6 @@ def test_threads_follow_the_share(monkeypatch: Any, tmp_path: Path, cpus: float,
     monkeypatch.setattr(ray_worker.tune, "get_checkpoint", lambda: None)
     torch.set_num_threads(2)
     setup = ray_worker.TrialSetup(str(tmp_path / "tiny"), cpus=cpus, gpus=0, workers=1)
-    ray_worker._train_worker({"config": {"backbone": "cnn_simpler", "epochs": 1}, "setup": setup, "extra": {}})
+    arguments = {"config": {"backbone": "cnn_simpler", "epochs": 1}, "setup": setup, "extra": {}, "parts": 1}
+    ray_worker._train_worker({**arguments, "place": (str(tmp_path / "trial"), fs.LocalFileSystem())})
     assert seen == [threads]

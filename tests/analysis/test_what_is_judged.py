@@ -109,7 +109,7 @@ def test_the_report_tells_it_with_its_unit(lossy):
     assert "validation loss in nats, best epoch of each seed" in tables(found)
     text = as_markdown(describe(found, []))
     assert "judged by: validation loss in nats" in text.replace("**", "")
-    assert "by validation loss in nats; one seed each" in text
+    assert "One seed each, by validation loss in nats, the best first" in text
     chart = comparison(run, stand)
     assert (chart.label, chart.scale) == ("validation loss", 1.0)
     assert bars(chart.rows, chart.title, chart.label, chart.scale).axes[0].get_xlim()[1] < 10
