@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import ray
 from ray._private import parameter
 from ray._private.state import available_resources_per_node
 
@@ -141,3 +143,13 @@ def retire(tune_controller: TuneController, trial: Trial) -> None:
     process = tune_controller._trial_to_actor.get(trial)
     if process is not None:
         tune_controller._started_actors.discard(process)
+
+
+def know_own_address() -> None:
+    """Have Ray's state API find the Ray of this worker process; a ``worker_process_setup_hook``.
+
+    It looks for the Rays of the machine, and gives up where there are two (``services.canonicalize_bootstrap_address``,
+    Ray 2.60), also within a worker of one of them.  Ray Train asks it whether a trial of several workers still lives;
+    where that fails, the places of stopped trials are never given back, until the search hangs.
+    """
+    os.environ.setdefault("RAY_ADDRESS", ray.get_runtime_context().gcs_address)

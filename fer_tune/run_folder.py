@@ -160,7 +160,7 @@ class SearchSettings(BaseModel):
     workers_per_trial: int = 1
     node_labels: dict[str, str] = {}  # of the nodes that trials may use
     concurrent: int | None = 1  # trials side by side; None: as many as fit on a cluster
-    checkpoint_every: float = 60.0  # seconds between two checkpoints of a trial; 0: as often as can be
+    checkpoint_every: float | None = None  # seconds between two checkpoints of a trial; None: as often as pays
     wandb: Literal["online", "offline", "disabled"] = "offline"
     spaces: dict[str, dict[str, Any]] = {}  # backbone -> its search space, resolved
     published: dict[str, list[Published]] = {}  # backbone -> tried first

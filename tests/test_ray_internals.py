@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import signal
 from contextlib import suppress
 from datetime import datetime
@@ -190,3 +191,15 @@ def test_missing_packages_of_the_dashboard_are_known_by_these_words() -> None:
     error = Exception("Cannot include dashboard with missing packages.")
     assert ray_internals.dashboard_missing(error)
     assert str(error) in inspect.getsource(ray._private.services.start_api_server), SEEN
+
+
+def test_a_worker_knows_the_address_of_its_own_ray(ray_local):
+    """Else the state API finds two Rays where two are on a machine, and takes neither."""
+
+    @ray.remote(num_cpus=0)
+    def address() -> str:
+        ray_internals.know_own_address()
+        return os.environ.pop("RAY_ADDRESS")  # the process may serve other tests
+
+    assert ray.get(address.remote()) == ray.get_runtime_context().gcs_address
+    assert "Found multiple active Ray instances" in inspect.getsource(ray._private.services)

@@ -53,7 +53,7 @@ class SearchOptions:
     workers_per_trial: int = 1
     node_labels: dict[str, str] = field(default_factory=dict)  # of the nodes that trials may use
     concurrent: int | None = None
-    checkpoint_every: float = 60.0  # seconds between two checkpoints of a trial; 0: as often as can be
+    checkpoint_every: float | None = None  # seconds between two checkpoints of a trial; None: as often as pays
     spaces: list[str] = field(default_factory=list)  # files instead of the shipped spaces
     changes: tuple[Change, ...] = ()  # of all spaces
     weights: list[str] = field(default_factory=list)  # that trials start from; see search/weights.py

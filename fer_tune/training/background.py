@@ -7,6 +7,7 @@ training waits for is a copy of the tensors in this machine's memory.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import time
@@ -22,6 +23,8 @@ from torch import nn
 from fer_tune.layout import BEST, RUNNING
 from fer_tune.training import checkpoint
 
+_SPARING = 10  # times what a state takes, from one to the next
+
 AT_ONCE = checkpoint.KEPT + 1
 """States of a trial that are there at the same time, at most: the last ones that were named, and one being written."""
 
@@ -34,19 +37,22 @@ class BackgroundKeeper:
     Args:
         path: of the trial's folder, on ``filesystem``.
         filesystem: where that is.
-        every: seconds between two states; with 0 a new one begins after the one before.
+        every: seconds between two states; with 0 a new one begins after the one before.  None waits nine times as long
+            as the one before took, so that writing takes a tenth of the time at most: a small network is written after
+            each epoch, and what an interrupt loses is what a state costs.
         last_word: whether nothing may happen to this process before an epoch that is reported has its best weights
             there: else they follow within the time that writing takes.
     """
 
-    def __init__(self, path: str, filesystem: fs.FileSystem, every: float, *, last_word: bool = False) -> None:
+    def __init__(self, path: str, filesystem: fs.FileSystem, every: float | None, *, last_word: bool = False) -> None:
         self._path, self._filesystem, self._every, self._last_word = path, filesystem, every, last_word
         self._local = isinstance(filesystem, fs.LocalFileSystem)  # a disk that this machine sees: written to at once
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="fer-tune-checkpoint")
         self._best: Future[None] | None = None
         self._state: tuple[int, Future[None]] | None = None  # the epoch that is being written, or waits to be named
         self._named: list[int] = []  # epochs whose states somebody was told of, the newest last
-        self._written = time.monotonic()
+        self._written = time.monotonic() if every else -math.inf  # when the last one began
+        self._took = 0.0  # seconds of the last one
 
     def fetch(self, epoch: int, folder: Path) -> None:
         """Bring the state of ``epoch``, which was named before, into ``folder``, to go on from; if it is there."""
@@ -77,10 +83,10 @@ class BackgroundKeeper:
                 self._best.cancel()  # where it has not begun this one replaces it; a state that waits needs its own
             weights = checkpoint.on_the_cpu(best.state_dict())
             self._best = self._thread.submit(self._write_best, folder, weights, classes)
-        if self._state is None and not finished and time.monotonic() - self._written >= self._every:
+        if self._state is None and not finished and time.monotonic() - self._written >= self._pause():
+            self._written = time.monotonic()
             weights, rest = checkpoint.on_the_cpu(model.state_dict()), checkpoint.on_the_cpu(state())
             self._state = epoch, self._thread.submit(self._write_state, folder, epoch, weights, rest, classes)
-            self._written = time.monotonic()
         if finished and self._state is not None:
             self._state[1].cancel()
         if self._best is not None and not self._best.cancelled() and (finished or self._last_word):
@@ -112,6 +118,10 @@ class BackgroundKeeper:
             self._state[1].cancel()
         self._thread.shutdown(wait=True)
 
+    def _pause(self) -> float:
+        """Return the seconds from the begin of one state to that of the next."""
+        return _SPARING * self._took if self._every is None else self._every
+
     def _raise_faults(self) -> None:
         for future in (self._best, self._state[1] if self._state else None):
             if future is not None and future.done() and not future.cancelled():
@@ -135,6 +145,7 @@ class BackgroundKeeper:
         else:
             checkpoint.save_last(folder, epoch, weights, state, classes)
             fs.copy_files(str(folder), target, destination_filesystem=self._filesystem)
+        self._took = time.monotonic() - self._written
 
     def _prune(self, kept: set[int]) -> None:
         selector = fs.FileSelector(f"{self._path}/{RUNNING}", allow_not_found=True)

@@ -54,7 +54,7 @@ class TrialSetup:
     gpus: float  # per worker
     workers: int  # data-parallel workers of one trial
     objective: Judged = "val_accuracy"  # what trials are judged by
-    checkpoint_every: float = 60.0  # seconds between two checkpoints of a trial
+    checkpoint_every: float | None = None  # seconds between two checkpoints of a trial; see `BackgroundKeeper`
     measure: bool = False  # the network's latency and size, once per trial
     labels: dict[str, str] = field(default_factory=dict)  # of the nodes that may be used
     leftover_mib: float | None = None  # trials may leave behind in a reused process; a share of the machine's memory

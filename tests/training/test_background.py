@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from fer_tune.training.loop import train
 class Trial:
     """A folder of this machine, and one where the trial is kept, with what a search does with a keeper."""
 
-    def __init__(self, tmp_path: Path, every: float = 0.0, **more: Any) -> None:
+    def __init__(self, tmp_path: Path, every: float | None = 0.0, **more: Any) -> None:
         self.folder, self.place = tmp_path / "here", tmp_path / "there"
         self.folder.mkdir(exist_ok=True)
         self.keeper = BackgroundKeeper(str(self.place), fs.LocalFileSystem(), every, **more)
@@ -167,6 +168,27 @@ def test_states_are_as_far_apart_as_asked(tmp_path: Path, monkeypatch: pytest.Mo
         trial.report()
     trial.keeper.close()
     assert trial.named == [6, 12, 18, 24, 30]
+
+
+def test_unasked_writing_takes_a_tenth_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, write = [100.0], BackgroundKeeper._write_state
+    monkeypatch.setattr("fer_tune.training.background.time.monotonic", lambda: clock[0])
+
+    def takes_two_seconds(self: BackgroundKeeper, *arguments: Any) -> None:
+        clock[0] += 2
+        write(self, *arguments)
+
+    monkeypatch.setattr(BackgroundKeeper, "_write_state", takes_two_seconds)
+    trial = Trial(tmp_path, every=None)
+    for epoch in range(1, 41):  # a second each
+        trial.keep(epoch)
+        trial.wait()
+        trial.report()
+        clock[0] += 1
+    assert trial.named[0] == 1  # nothing is known of its cost yet, and much may be lost without it
+    apart = [after - before for before, after in pairwise(trial.named)]
+    assert set(apart) == {18}  # 20 seconds from one to the next, of which writing took two
+    trial.keeper.close()
 
 
 def test_what_cannot_be_written_is_told_to_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,12 @@ import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import ray
 
 from fer_tune.errors import UserError
-from fer_tune.ray_internals import NICENESS
+from fer_tune.ray_internals import NICENESS, know_own_address
 from fer_tune.search.cluster.gpu_sharing import gpu_sharing
 from fer_tune.search.cluster.ray_start import start_ray
 from fer_tune.training.memory.allocator import allocator_environment
@@ -56,7 +57,7 @@ def ray_session(*, dashboard: bool = False, gpus: float | None = None) -> Iterat
     if ray.is_initialized():
         yield bool(address)
         return
-    runtime_env = {"env_vars": _WORKERS | allocator_environment(os.environ)}
+    runtime_env: dict[str, Any] = {"env_vars": _WORKERS | allocator_environment(os.environ)}
     if address:
         try:
             joined = ray.init(log_to_driver=False, logging_level=logging.ERROR, runtime_env=runtime_env)
@@ -82,6 +83,8 @@ def ray_session(*, dashboard: bool = False, gpus: float | None = None) -> Iterat
     with ExitStack() as sharing:
         if not address:
             runtime_env["env_vars"] |= sharing.enter_context(gpu_sharing(gpus))
+            if dashboard:
+                runtime_env["worker_process_setup_hook"] = know_own_address
             start_ray(dashboard=dashboard, runtime_env=runtime_env)
         try:
             yield bool(address)

@@ -18,11 +18,14 @@ import ray  # brings psutil
 import psutil
 from ray.util import placement_group_table
 from fer_tune.search.running.engine import search
+from fer_tune.ray_internals import know_own_address
 from fer_tune.search.options import SearchOptions
 import pyarrow.parquet as pq
 
 folder, waves = Path(sys.argv[1]), int(sys.argv[2])
-ray.init(num_cpus=4, include_dashboard=True, log_to_driver=False)
+# As `ray_session` starts it: there may be another Ray on the machine, and the tests' own often is.
+hook = {"worker_process_setup_hook": know_own_address}
+ray.init(num_cpus=4, include_dashboard=True, log_to_driver=False, runtime_env=hook)
 
 
 def left():
