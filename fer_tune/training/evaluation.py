@@ -101,10 +101,9 @@ class Evaluation:
         size = EVALUATION_BATCH if device.type == "cpu" else config.batch_size // world
         self.size = max(1, size // parts)
         self._meter = Meter(classes, device, len(batches))
-        against = reason_against(device, world)
-        self._run = Captured(
-            self._judge, None, self._snapshot, CudaGraphs(device) if against is None else None, refusal=against or ""
-        )
+        # Where nothing is captured for a reason known before, the training steps have said it.
+        recorder = CudaGraphs(device) if reason_against(device, world) is None else None
+        self._run = Captured(self._judge, None, self._snapshot, recorder, what="evaluation")
 
     def __call__(self) -> dict[str, Any]:
         """Return the metrics of `Meter.result` with the prefix ``val``."""

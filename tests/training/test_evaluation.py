@@ -10,6 +10,7 @@ from fer_tune.config import TrialConfig
 from fer_tune.data.batching.batches import Batches
 from fer_tune.training import evaluation
 from fer_tune.training.evaluation import Evaluation, build_model, predict
+from fer_tune.training.steps import captured
 from fer_tune.training.steps.captured import WARM_UP
 
 CONFIG = TrialConfig(backbone="cnn_residual", epochs=1)
@@ -109,3 +110,17 @@ def test_a_gpu_judges_in_batches_of_the_training_size(tiny, batch_size, world, e
     meta = torch.device("meta")  # no CPU, and here on every machine
     assert Evaluation(model, batches, classes, config, meta, world=world).size == expected
     assert Evaluation(model, batches, classes, config, torch.device("cpu"), world=world).size == 256
+
+
+def test_an_evaluation_that_cannot_be_captured_is_named_and_goes_on(tiny, recorders, monkeypatch, caplog):
+    def refuse(self: Recorder, call: Any) -> Any:
+        raise RuntimeError("operation not permitted")
+
+    model, classes = build_model(CONFIG, tiny.card), len(tiny.card.classes)
+    batches = Batches(tiny.val(), tiny.card, torch.device("cpu"))
+    expected = Evaluation(model, batches, classes, CONFIG, torch.device("cpu"))()
+    monkeypatch.setattr(Recorder, "record", refuse)
+    captured._say.cache_clear()
+    assert Evaluation(model, batches, classes, CONFIG, torch.device("cpu"))() == expected
+    assert "evaluation: RuntimeError: operation not permitted" in caplog.text
+    assert "training steps" not in caplog.text

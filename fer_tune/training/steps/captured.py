@@ -59,6 +59,7 @@ class Captured:
         snapshot: takes one of all that the step changes.
         recorder: what captures; None runs every step as it is.
         refusal: why nothing is captured, where ``recorder`` is None; empty if that goes without saying.
+        what: is captured, for the log.
     """
 
     def __init__(
@@ -68,11 +69,12 @@ class Captured:
         snapshot: Callable[[], Snapshot],
         recorder: Recorder | None,
         refusal: str = "",
+        what: str = "training steps",
     ) -> None:
         self._step, self._watch, self._snapshot, self._recorder = step, watch, snapshot, recorder
         self._seen: Counter[Shapes] = Counter()
         self._graphs: dict[Shapes, tuple[list[list[Tensor]], Callable[[], None]]] = {}
-        self._refusal = ""
+        self._refusal, self._what = "", what
         if refusal:
             self._refuse(refusal)
 
@@ -134,7 +136,7 @@ class Captured:
     def _refuse(self, why: str) -> None:
         self.release()
         self._refusal = why
-        _say(f"training steps are not captured in a CUDA graph and run one kernel at a time: {why}")
+        _say(f"not captured in a CUDA graph, run one kernel at a time: {self._what}: {why}")
 
 
 def reason_against(device: torch.device, world: int, optimizer: Optimizer | None = None) -> str | None:

@@ -48,10 +48,10 @@ def set_up_gpu(device: torch.device | str) -> None:
     So training, refits, the held-out test and predictions of this process compute alike.  On a CPU the switch would
     let oneDNN choose numbers of its own, so there it is left.
 
-    cuDNN does not time its ways to compute a convolution (``cudnn.benchmark``), though shapes are fixed: it compiles
-    some of the ways for depthwise convolutions first, about a second each (NVIDIA/cudnn-frontend issue 1066), and
-    compiles all of them to time them.  With it the first epoch of EfficientNet-Lite0 (112 px, batch 64, bf16) took
-    60 s on an H200 and the later ones 2.2 s, without it 34 s on an H100; and each new shape pays again.
+    cuDNN does not time its ways to compute a convolution (``cudnn.benchmark``), though shapes are fixed.  With it the
+    first epoch of EfficientNet-Lite0 (112 px, batch 64, bf16) took 60 s on an H200, without it 37 s, and the later ones
+    2.2 s either way; each new shape pays again.  It is likely that cuDNN compiles its ways for depthwise convolutions,
+    and more of them to time them: others have seen that take a second and a half (NVIDIA/cudnn-frontend issue 1066).
     """
     if torch.device(device).type == "cuda":
         torch.set_float32_matmul_precision("high")
