@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from analysis.heldout.gradcam import heat
 from analysis.heldout.image_list import ImageList
 from analysis.heldout.on_record import OnRecord, check_not_opened
 from analysis.refits.plan import seed_config
+from analysis.refits.predictor import Load, Predict, Predictor
 from analysis.refits.selection import Chosen, select_models
 from analysis.results import TestResult
 from analysis.run import RunRecord
@@ -24,7 +24,6 @@ from analysis.statistics.paired import Contender, compare
 from analysis.statistics.sampling import RESAMPLES
 from analysis.statistics.scores import score
 from analysis.statistics.within_groups import group_scores
-from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset, Split
 from fer_tune.errors import UserError
 from fer_tune.files import write_json
@@ -34,11 +33,6 @@ from fer_tune.version import __version__, commit
 
 _SAME = 0.005
 """How far a validation accuracy may lie from the recorded one: other devices and precisions round otherwise."""
-
-Load = Callable[..., Any]
-"""`fer_tune.training.evaluation.load_model`, or a stand-in with its signature."""
-Predict = Callable[..., NDArray[Any]]
-"""`fer_tune.training.evaluation.predict`, or a stand-in with its signature."""
 
 
 def open_dataset(run: RunRecord, path: str | Path | None = None) -> PreparedDataset:
@@ -97,15 +91,8 @@ def run_test(
         check_not_opened(run, str(data or ""))
     dataset = open_dataset(run, data)
     keep_card(run, dataset)
-    if load is None or predict is None:
-        from fer_tune.training import evaluation
-
-        load, predict = load or evaluation.load_model, predict or evaluation.predict
-    if device is None:
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    tested = [_Models(run, each, dataset, load, predict, device, resamples) for each in chosen]
+    predictor = Predictor(dataset.card, device, load, predict)
+    tested = [_Models(run, each, predictor, resamples) for each in chosen]
     for models in tested:
         models.check(dataset.val())  # a model that does not load must not cost an opening
 
@@ -142,18 +129,9 @@ def run_test(
 class _Models:
     """The models of one configuration, a seed each."""
 
-    def __init__(
-        self,
-        run: RunRecord,
-        chosen: Chosen,
-        dataset: PreparedDataset,
-        load: Load,
-        predict: Predict,
-        device: str,
-        resamples: int,
-    ) -> None:
-        self._run, self._chosen, self._card = run, chosen, dataset.card
-        self._load, self._predict, self._device, self._resamples = load, predict, device, resamples
+    def __init__(self, run: RunRecord, chosen: Chosen, predictor: Predictor, resamples: int) -> None:
+        self._run, self._chosen, self._predictor, self._resamples = run, chosen, predictor, resamples
+        self._card, self._device = predictor.card, predictor.device
         config_id = chosen.refit.config.config_id
         self.seeds = [result.seed for result in chosen.refit.completed]
         self._settings = [seed_config(run, chosen.refit, seed, chosen.trained_on) for seed in self.seeds]
@@ -173,10 +151,10 @@ class _Models:
         for settings, file, result in zip(self._settings, self._files, self._chosen.refit.completed, strict=True):
             if not file.is_file():
                 raise UserError(f"{file}: missing; remove {file.parent} and train it again with `fer-tune refit`")
-            model = self._load(settings, self._card, file, self._device)
+            model = self._predictor.load(settings, file)
             if self._chosen.trained_on != "train" or not hasattr(model, "state_dict"):  # or a stand-in
                 continue
-            predicted = self._predicted(model, settings, validation, "none").argmax(1)
+            predicted = self._predictor.predict(model, settings, validation).argmax(1)
             accuracy = float((predicted == validation.labels).mean())
             if abs(accuracy - result.val_accuracy) > _SAME + 1 / len(validation):
                 raise UserError(
@@ -184,14 +162,6 @@ class _Models:
                     f"{100 * result.val_accuracy:.2f} % when it was trained; was the code changed since? "
                     f"Nothing was opened. Test it with that version, or remove {file.parent} and refit"
                 )
-
-    def _predicted(self, model: Any, settings: TrialConfig, split: Split, views: str) -> NDArray[Any]:
-        options: dict[str, Any] = {} if views == "none" else {"views": views}
-        if getattr(settings, "image_size", None):
-            options["image_size"] = settings.image_size
-        if getattr(settings, "precision", "auto") != "auto":
-            options["precision"] = settings.precision
-        return self._predict(model, split, self._card, self._device, **options)
 
     def _look(self, images: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any] | None:
         """Return where the first seed's network looked when it chose ``predicted``; None where it cannot tell."""
@@ -201,10 +171,10 @@ class _Models:
 
         from fer_tune.data.batching.batches import Batches
 
-        model = self._load(self._settings[0], self._card, self._files[0], self._device)
+        model = self._predictor.load(self._settings[0], self._files[0])
         if not isinstance(model, torch.nn.Module):
             return None
-        size = getattr(self._settings[0], "image_size", None)
+        size = self._settings[0].image_size
         batches = Batches(ImageList(images), self._card, torch.device(self._device), size)
         found, start = [], 0
         for batch, _ in batches.evaluation(32):
@@ -221,12 +191,12 @@ class _Models:
         blocks: dict[str, list[NDArray[Any]]] = {kind: [] for kind in kinds}
         cost = None
         for settings, file in zip(self._settings, self._files, strict=True):
-            model = self._load(settings, card, file, self._device)
+            model = self._predictor.load(settings, file)
             with watched(model) as shape:
-                blocks["none"].append(self._predicted(model, settings, split, "none"))
+                blocks["none"].append(self._predictor.predict(model, settings, split))
             cost = cost or (measure(model, shape[0], self._device) if shape else None)
             for kind in views:
-                blocks[kind].append(self._predicted(model, settings, split, kind))
+                blocks[kind].append(self._predictor.predict(model, settings, split, kind))
         probabilities = {kind: np.stack(found) for kind, found in blocks.items()}
         groups = sampled_groups(card, split.groups)
         scored = {

@@ -42,7 +42,7 @@ def probability_metrics(labels: NDArray[Any], probabilities: NDArray[Any], weigh
         "auc": auc,
         "macro_auc": auc[:, :, scored].mean(-1) if scored.any() else np.full((len(weights), seeds), 0.5),
         "weighted_auc": auc @ shares,
-        "log_loss": weights @ _losses(labels, probabilities).T / total,
+        "log_loss": weights @ losses(labels, probabilities).T / total,
         "brier": weights @ _squares(labels, probabilities).T / total,
         "calibration_error": _calibration_errors(labels, probabilities, weights) / total,
     }
@@ -66,7 +66,7 @@ def _auc(scores: NDArray[Any], positive: NDArray[np.bool_], weights: NDArray[Any
     return areas
 
 
-def _losses(labels: NDArray[Any], probabilities: NDArray[Any]) -> NDArray[Any]:
+def losses(labels: NDArray[Any], probabilities: NDArray[Any]) -> NDArray[Any]:
     """Return the (S, N) losses of the images; probabilities are kept off 0 and 1 as scikit-learn does for float32."""
     limit = np.finfo(np.float32).eps
     own = np.take_along_axis(probabilities, np.broadcast_to(labels, probabilities.shape[:2])[..., None], axis=-1)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from analysis.heldout.image_list import ImageList
 from analysis.refits.plan import seed_config
+from analysis.refits.predictor import Predictor
 from analysis.refits.selection import Chosen, select_models
 from analysis.run import RunRecord
 from analysis.run.cards import dataset_card
@@ -42,28 +43,18 @@ class Network:
 
     def load(self, number: int, device: str) -> Any:
         """Return the model of one seed, ready to predict."""
-        from fer_tune.training.evaluation import load_model
-
-        return load_model(self.settings[number], self.card, self.files[number], device)
+        return Predictor(self.card, device).load(self.settings[number], self.files[number])
 
     def predict(
         self, parts: Iterable[ImageList], device: str, views: str = "none"
     ) -> Iterator[tuple[ImageList, NDArray[np.float32]]]:
         """Yield each part with the probabilities of every seed, (S, N, C)."""
-        from fer_tune.training.evaluation import predict
-
+        predictor = Predictor(self.card, device)
         models: list[Any] = []
         for images in parts:
             models = models or [self.load(number, device) for number in range(len(self.seeds))]
-            found = []
-            for model, settings in zip(models, self.settings, strict=True):
-                options: dict[str, Any] = {"views": views} if views != "none" else {}
-                if getattr(settings, "image_size", None):
-                    options["image_size"] = settings.image_size
-                if getattr(settings, "precision", "auto") != "auto":
-                    options["precision"] = settings.precision
-                found.append(predict(model, images, self.card, device, **options))
-            yield images, np.stack(found)
+            both = zip(models, self.settings, strict=True)
+            yield images, np.stack([predictor.predict(model, own, images, views) for model, own in both])
 
 
 def network(run: RunRecord, config_id: str | None = None, seed: int | None = None) -> Network:
