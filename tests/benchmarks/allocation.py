@@ -27,13 +27,13 @@ import numpy as np
 import optuna
 from efficiency import AT_ONCE, drive, interval
 from optuna.storages import InMemoryStorage
-from surrogate import EPOCHS, HERE, Surrogate
+from surrogate import EPOCHS, Surrogate
 
 import fer_tune.search.proposing.searcher as searcher_module
 from fer_tune.objectives import ACCURACY
 from fer_tune.run_folder import RunFolder
 from fer_tune.search.proposing.searcher import StudySearcher
-from fer_tune.search.spaces.loading import from_resolved, load_space
+from fer_tune.search.spaces.loading import from_resolved
 from fer_tune.search.spaces.space import SearchSpace
 from fer_tune.search.stopping_early.asha import BackboneASHA
 
@@ -142,8 +142,8 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray").setLevel(logging.ERROR)
     searcher_module.JournalStorage = lambda backend: InMemoryStorage()  # the journal took a good part of the time
-    space = load_space(str(HERE / "space.yaml"))
-    surrogate = Surrogate(space)
+    surrogate = Surrogate("drawn")
+    space = surrogate.space
     print(f"{seeds} seeds; best accuracy after {LOOKS[0]} and {LOOKS[1]} epochs, {AT_ONCE} trials at once")
     print("in brackets: the mean difference to trials in turn, in points, with its 95 % bootstrap interval over seeds")
     for situation, backbones in SITUATIONS.items():

@@ -30,7 +30,7 @@ from optuna.storages import InMemoryStorage
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
-from surrogate import EPOCHS, HERE, Surrogate
+from surrogate import EPOCHS, Surrogate
 
 import fer_tune.search.proposing.searcher as searchers
 from fer_tune.objectives import ACCURACY
@@ -214,8 +214,8 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray").setLevel(logging.ERROR)
     searchers.JournalStorage = lambda backend: InMemoryStorage()  # type: ignore[misc,assignment]  # nothing resumes
-    space = load_space(str(HERE / "space.yaml"))
-    surrogate = Surrogate(space)
+    surrogate = Surrogate("drawn")
+    space = surrogate.space
     print(
         f"{surrogate.trials} recorded trials of {EPOCHS} epochs, best {surrogate.best_recorded:.1%}, median "
         f"{surrogate.median_recorded:.1%}; cross-validated R2 of the surrogate {surrogate.r2[0]:.2f} after epoch 1, "

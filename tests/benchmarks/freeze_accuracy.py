@@ -15,19 +15,18 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from part_of import part_of
 
 sys.path.pop(0)  # this folder: it has a file that is named as the package
 
 from analysis.statistics.intervals import image_weights, over_images_and_seeds
 from fer_tune.config import TrialConfig
-from fer_tune.data.prepared.store import PreparedDataset, Split
-from fer_tune.data.prepared.writer import Record, write_dataset
+from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.models import backbone_stages
 from fer_tune.training.evaluation import load_model, predict
 from fer_tune.training.loop import train
@@ -39,21 +38,6 @@ SEEDS = [int(seed) for seed in os.environ.get("SEEDS", "1,2,3").split(",")]
 DECAYS = (0.75, 0.5)
 RATE, HEAD_RATE = 1e-3, 1e-2  # a head alone has random weights, and takes larger steps
 RESAMPLES = 2000
-
-
-def part_of(data: PreparedDataset, folder: Path) -> PreparedDataset:
-    """Return some images of both splits, drawn at random, as a dataset of their own; all where there are no more."""
-
-    def records(split: Split, most: int) -> Iterator[Record]:
-        for place in np.random.default_rng(0).permutation(len(split))[:most]:
-            yield Record(split.images[place], int(split.labels[place]), f"{place}")
-
-    train_, val = data.train(), data.val()
-    if len(train_) <= TRAIN and len(val) <= VALIDATION:
-        return data
-    splits = {"train": records(train_, TRAIN), "val": records(val, VALIDATION), "test": records(val, 1)}
-    write_dataset(folder, splits, name="a part", source=data.card.source, classes=data.card.classes)
-    return PreparedDataset.open(folder)
 
 
 def wanted(backbone: str, weights: str) -> list[TrialConfig]:
@@ -115,7 +99,7 @@ def main() -> None:
     path, weights, results = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     backbone = sys.argv[4] if len(sys.argv) > 4 else "tf_efficientnet_lite0"
     with tempfile.TemporaryDirectory() as folder:
-        data = part_of(PreparedDataset.open(path), Path(folder) / "part")
+        data = part_of(PreparedDataset.open(path), Path(folder) / "part", TRAIN, VALIDATION)
         done = [json.loads(line) for line in results.read_text().splitlines()] if results.is_file() else []
         for config in wanted(backbone, weights):
             known = (config.freeze_depth, config.layer_decay, config.seed)

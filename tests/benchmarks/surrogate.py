@@ -1,17 +1,29 @@
 """Learning curves of any setting, from real training: what `efficiency.py` and `allocation.py` replay searches on.
 
-`python tests/benchmarks/surrogate.py record` trained them into ``curves/curves.parquet``: random settings of a small
-CNN on the embedded dataset, every trial to its last epoch.  A regression on settings gives the curve of any other.
+    python tests/benchmarks/surrogate.py TABLE DATA RESULTS.jsonl [WEIGHTS]
+
+trains a table of :data:`TABLES` on a part of DATA, a prepared dataset, and writes ``curves/TABLE.parquet``: random
+settings, every trial to its last epoch, and some of them again with other seeds.  It needs no Ray.  RESULTS gets a line
+for each trial, and those that are in it are not trained again, so a recording that was cut goes on.  WORKERS=2 in the
+environment trains so many side by side (one a core by default).
+
+A regression on settings gives the curve of any other.
 """
 
 from __future__ import annotations
 
+import json
+import multiprocessing
+import os
 import sys
 import tempfile
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pandas as pd
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import cross_val_predict
@@ -20,41 +32,30 @@ from fer_tune.search.spaces.loading import load_space
 from fer_tune.search.spaces.space import SearchSpace
 
 HERE = Path(__file__).parent / "curves"
-EPOCHS, TRIALS, IMAGES = 9, 300, 1_200  # of the recording
+EPOCHS = 9  # of every recorded trial
 
 
-def record() -> None:
-    """Train random settings with the search engine itself and keep what a replay needs."""
-    from fer_tune.data.synthetic.synthesize import synthesize
-    from fer_tune.run_folder import RunFolder
-    from fer_tune.search.options import SearchOptions
-    from fer_tune.search.running.engine import search
+@dataclass(frozen=True)
+class Table:
+    """A recording; its space is ``curves/NAME.yaml``."""
 
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "faces"
-        synthesize(data, size=IMAGES, seed=0)
-        run: RunFolder = search(
-            SearchOptions(
-                data=data,
-                backbones=["cnn_simpler"],
-                trials=TRIALS,
-                epochs=EPOCHS,
-                name="curves",
-                storage=Path(folder) / "runs",
-                spaces=[str(HERE / "space.yaml")],
-                sampler="random",
-                scheduler="none",
-                published=False,
-                wandb="disabled",
-                concurrent=2,
-            )
-        ).run
-        epochs = pd.read_parquet(run.epochs_file).sort_values(["trial_id", "epoch"])
-        curves = epochs.groupby("trial_id")["val_accuracy"].apply(list).rename("val_accuracy")
-        trials = pd.read_parquet(run.trials_file).set_index("trial_id")
-    names = [f"config.{name}" for name in load_space(str(HERE / "space.yaml")).parameters]
-    table = trials[names].rename(columns=lambda name: name.removeprefix("config.")).join(curves, how="inner")
-    table.reset_index(drop=True).to_parquet(HERE / "curves.parquet")
+    told: str
+    trials: int  # with settings drawn at random
+    repeats: int  # of these are trained with two more seeds: what a seed alone changes
+    train: int  # images, at most: so that a table takes hours and not days
+    validation: int
+
+
+TABLES = {
+    "drawn": Table("cnn_simpler on drawn faces, from random weights", 300, 0, 840, 180),
+    "fer2013": Table("cnn_separable on FER2013, from random weights", 200, 15, 3_000, 1_500),
+    "fine-tuned": Table("EfficientNet-Lite0 on FER2013, from ImageNet weights", 200, 15, 6_000, 2_800),
+}
+
+
+def space_of(name: str) -> SearchSpace:
+    """Return the space that a table was recorded in."""
+    return load_space(str(HERE / f"{name}.yaml"), against_model=False)
 
 
 class Surrogate:
@@ -63,10 +64,10 @@ class Surrogate:
     A trial whose training diverged has too few epochs; its missing ones count as its last.
     """
 
-    def __init__(self, space: SearchSpace) -> None:
-        table = pd.read_parquet(HERE / "curves.parquet")
-        self._space = space
-        rows = np.array([self._encode(row) for row in table.drop(columns="val_accuracy").to_dict("records")])
+    def __init__(self, name: str = "drawn") -> None:
+        table = pd.read_parquet(HERE / f"{name}.parquet")
+        self.space = space_of(name)
+        rows = np.array([self._encode(row) for row in table.to_dict("records")])
         curves = np.array([list(curve) + [curve[-1]] * (EPOCHS - len(curve)) for curve in table["val_accuracy"]])
         model = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0)
         guessed = cross_val_predict(model, rows, curves, cv=10)
@@ -85,7 +86,7 @@ class Surrogate:
 
     def _encode(self, settings: dict[str, Any]) -> list[float]:
         row = []
-        for name, parameter in self._space.parameters.items():
+        for name, parameter in self.space.parameters.items():
             value = settings.get(name) if parameter.applies(settings) else None
             if value is None:
                 row.append(0.0)
@@ -96,5 +97,68 @@ class Surrogate:
         return row
 
 
-if __name__ == "__main__" and sys.argv[1:2] == ["record"]:
-    record()
+def record(name: str, data: str, results: Path, weights: str | None) -> None:
+    """Train what is not in ``results`` yet, and write the table."""
+    workers = int(os.environ.get("WORKERS", os.cpu_count() or 1))
+    done = [json.loads(line) for line in results.read_text().splitlines()] if results.is_file() else []
+    known = {row["seed"] for row in done}  # each trial has its own
+    left = [row for row in drawn(name) if row["seed"] not in known]
+    fresh = multiprocessing.get_context("spawn")  # a forked process cannot use a GPU that its parent has used
+    with tempfile.TemporaryDirectory() as folder, fresh.Pool(workers, one_thread, maxtasksperchild=50) as pool:
+        part = prepared_part(TABLES[name], data, Path(folder) / "part")
+        for number, row in enumerate(pool.imap_unordered(partial(trained, part, weights), left), 1):
+            done.append(row)
+            with results.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(f"{number} of {len(left)}: {max(row['val_accuracy'], default=0.0):.1%}", flush=True)
+    table = pd.DataFrame([{**row["settings"], **row} for row in done]).drop(columns="settings")
+    table.sort_values(["trial", "seed"]).reset_index(drop=True).to_parquet(HERE / f"{name}.parquet")
+
+
+def drawn(name: str) -> list[dict[str, Any]]:
+    """Return the trials of a table, each with its settings and seed; the repeated ones last."""
+    space, table = space_of(name), TABLES[name]
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    rows: list[dict[str, Any]] = [
+        {"trial": n, "seed": n, "backbone": space.backbone, "settings": space.suggest(study.ask())}
+        for n in range(table.trials)
+    ]
+    again = [{**row, "seed": row["seed"] + table.trials * more} for row in rows[: table.repeats] for more in (1, 2)]
+    return rows + again
+
+
+def prepared_part(table: Table, data: str, folder: Path) -> Path:
+    """Return the folder of as many images as the table takes."""
+    from part_of import part_of
+
+    from fer_tune.data.prepared.store import PreparedDataset
+
+    whole = PreparedDataset.open(data)
+    return Path(data) if part_of(whole, folder, table.train, table.validation) is whole else folder
+
+
+def one_thread() -> None:
+    """Processes side by side must not fight for the cores."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def trained(part: Path, weights: str | None, row: dict[str, Any]) -> dict[str, Any]:
+    """Train a trial, and return its row with its curve."""
+    from fer_tune.config import TrialConfig
+    from fer_tune.data.prepared.store import PreparedDataset
+    from fer_tune.training.loop import train
+
+    given = {"weights": weights} if weights else {}
+    config = TrialConfig(**row["settings"], **given, backbone=row["backbone"], epochs=EPOCHS, seed=row["seed"])
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = train(config, PreparedDataset.open(part), Path(folder))
+    return {**row, "val_accuracy": [epoch["val_accuracy"] for epoch in outcome.history]}
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 4 or sys.argv[1] not in TABLES:
+        sys.exit(__doc__)
+    record(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4] if len(sys.argv) > 4 else None)
