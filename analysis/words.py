@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from analysis.results import Estimate
+from analysis.results import ALPHA, Estimate
 from fer_tune.config import FIELDS
 from fer_tune.objectives import ACCURACY, Aim
 
@@ -60,14 +60,46 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def signed(value: float, digits: int = 1) -> str:
+    """Return a number with its sign, told as 0 only where it is 0: with as many decimals as that takes; a true minus.
+
+    A bound that is above zero, and told as +0.0, would contradict what is said of it.
+
+    >>> signed(1.26), signed(0.03), signed(-0.004), signed(0)
+    ('+1.3', '+0.03', '−0.004', '+0.0')
+    """
+    while value and digits < 12 and float(f"{value:.{digits}f}") == 0:
+        digits += 1
+    return f"{value + 0.0:+.{digits}f}".replace("-", "−")
+
+
 def points(difference: float) -> str:
-    """Return a difference of shares in points with its sign, such as ``+1.3``; a true minus sign."""
-    return f"{100 * difference:+.1f}".replace("-", "−")
+    """Return a difference of shares in points with its sign, such as ``+1.3``; see `signed`."""
+    return signed(100 * difference)
+
+
+def size(value: float, aim: Aim = ACCURACY) -> str:
+    """Return the size of a difference of what a model is judged by: ``1.3 points`` or ``0.020 nats``."""
+    scaled = abs(aim.scale * value)
+    return f"{signed(scaled, 1 if aim.share else 3)[1:]} {'points' if aim.share else 'nats'}"
+
+
+def apart(low: float, high: float, aim: Aim = ACCURACY) -> str:
+    """Return the bounds of a difference of what a model is judged by, with their signs."""
+    digits = 1 if aim.share else 3
+    return f"{signed(aim.scale * low, digits)} to {signed(aim.scale * high, digits)}"
 
 
 def p_text(p: float) -> str:
-    """Return ``< 0.001`` or a p value with three decimals."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    """Return ``< 0.001`` or a p value with three decimals; more where it would seem to lie on the other side of 0.05.
+
+    >>> p_text(0.0004), p_text(0.0213), p_text(0.04996)
+    ('< 0.001', '0.021', '0.04996')
+    """
+    digits = 3
+    while digits < 12 and (float(f"{p:.{digits}f}") < ALPHA) != (p < ALPHA):
+        digits += 1
+    return "< 0.001" if p < 0.001 else f"{p:.{digits}f}"
 
 
 def kept_text(name: str, value: float | None) -> str:

@@ -8,8 +8,7 @@ from analysis.report.findings import Standing, reached
 from analysis.run import RunRecord
 from analysis.statistics.choosing import luck_of_choosing
 from analysis.statistics.intervals import Interval
-from analysis.words import count, mean_sd, unit
-from fer_tune.objectives import Aim
+from analysis.words import apart, count, mean_sd, size, unit
 
 
 def luck(run: RunRecord, stand: Standing) -> str:
@@ -28,11 +27,11 @@ def luck(run: RunRecord, stand: Standing) -> str:
     found = _estimated(run, stand)
     if found is None:
         return f"{promised}; {outcome}."
-    interval = f"95 % interval {_amount(found.low, aim)} to {_amount(found.high, aim)}"
+    interval = f"95 % interval {apart(found.low, found.high, aim)}"
     told = f"({interval}; each seed judges what the others chose)"
-    if found.low > 0:
-        size = f"{_amount(found.estimate, aim)} {'points' if aim.share else 'nats'}"
-        return f"{promised}; {outcome}. Choosing the best of many had promised {size} too much {told}."
+    if found.low > 0 or found.high < 0:
+        gap = f"{size(found.estimate, aim)} too {'much' if found.low > 0 else 'little'}"
+        return f"{promised}; {outcome}. Choosing the best of many had promised {gap} {told}."
     return f"{promised}; {outcome}. That choosing the best of many had promised too much is not shown {told}."
 
 
@@ -45,7 +44,3 @@ def _estimated(run: RunRecord, stand: Standing) -> Interval | None:
         return None
     searched = np.array([aim.key(refit.config.search_value) for refit in whole])
     return luck_of_choosing(searched, np.array([[aim.key(value) for value in refit.values] for refit in whole]))
-
-
-def _amount(value: float, aim: Aim) -> str:
-    return f"{100 * value:.1f}".replace("-", "−") if aim.share else f"{value:.3f}".replace("-", "−")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.run import RunRecord
+from analysis.statistics.choosing import best_against_best
 from analysis.trials.early_judgement import agreement_sentences, scheduler_words
-from analysis.words import count
+from analysis.words import apart, count, size
 
 
 @dataclass(frozen=True)
@@ -44,28 +45,29 @@ def savings(run: RunRecord) -> Savings:
 
 
 def regret_sentence(run: RunRecord) -> str:
-    """Return whether trials that early stopping ended might have won, from those refitted to the end; empty without."""
+    """Return whether trials that early stopping ended might have won, from those refitted to the end with some seeds.
+
+    Empty without such refits, or where no configuration has two seeds: then there is no interval.
+    """
     status = {row["trial_id"]: row["status"] for row in run.rows}
     done = [refit for refit in run.refits if refit.values and refit.config.epochs is None]
     cut = [refit for refit in done if status.get(refit.config.trial_id) == "stopped"]
     whole = [refit for refit in done if status.get(refit.config.trial_id) == "completed"]
-    if not cut or not whole:
+    aim = run.aim
+    ended, ran = ([[aim.key(value) for value in refit.values] for refit in group] for group in (cut, whole))
+    found = best_against_best(ended, ran)
+    if found is None:
         return ""
-    best, rival = max(cut, key=lambda each: each.key), max(whole, key=lambda each: each.key)
-    gap = best.key - rival.key
     number = f"{len(cut)} configuration{'' if len(cut) == 1 else 's'} that early stopping had ended"
-    size = f"{abs(100 * gap):.1f} points" if run.aim.share else f"{abs(gap):.3f} nats"
-    points = f"{size} of {run.aim.meaning}"
-    rival_words = "the best that had run to the end in the search"
-    if gap > 0:
-        return (
-            f"Refitted to the end, the best of {number} is {points} better than {rival_words}: so much early stopping "
-            "would have cost without a refit."
-        )
-    return (
-        f"Refitted to the end, the best of {number} stays {points} behind {rival_words}: no cost of early stopping is "
-        "shown."
-    )
+    begin = f"Refitted to the end, the best of {number}"
+    rival = "the best that had run to the end in the search"
+    interval = f"95 % interval of the difference {apart(found.low, found.high, aim)}"
+    gap = f"{size(found.estimate, aim)} of {aim.meaning}"
+    if found.low > 0:
+        return f"{begin} is {gap} better than {rival} ({interval}): so much early stopping would have cost."
+    if found.high < 0:
+        return f"{begin} stays {gap} behind {rival} ({interval}): early stopping cost nothing."
+    return f"{begin} is not shown to be better or worse than {rival} ({interval})."
 
 
 def _time(seconds: float) -> str:
@@ -95,5 +97,7 @@ def savings_sentences(run: RunRecord) -> list[str]:
         lines.append(regret)
     elif run.refits:
         command = f"fer-tune refit {run.place} --stopped 3"
-        lines.append(f"Whether a stopped trial might have won is not known; `{command}` would tell.")
+        lines.append(
+            f"Whether a stopped trial might have won is not known; `{command}` would tell, with two seeds or more."
+        )
     return lines

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from analysis.run import RunRecord
+from analysis.statistics.intervals import Interval, wilson
+from analysis.statistics.ranks import FEWEST, rank_correlation
 from analysis.words import listed, nth
-from fer_tune.run_folder import SearchSettings
+from fer_tune.run_folder import RANDOM, SearchSettings
 
-FEWEST = 5
-"""Trials of a backbone that must have run to the end before anything is said; more than the median rule needs."""
+LEAST_KEPT = 5
+"""Trials at the top of a backbone, for anything to be said of how many of them its scheduler would have ended."""
 
 
 @dataclass(frozen=True)
 class RankAgreement:
-    """How well the accuracy after some epochs ranks the trials that ran to the end, as their last one does."""
+    """How well the values after some epochs rank a backbone's trials as their end does, and what the rule would lose.
 
+    Of trials that were drawn at random and never stopped, and of no others: those that early stopping let go on are the
+    ones that were good early, and would flatter it.
+    """
+
+    backbone: str
     epoch: int
-    trials: int  # that ran to the end, of all backbones with at least `FEWEST` such trials
-    spearman: float  # rank correlation within a backbone; the mean over backbones, weighted by their trials
-    best: int  # of those trials, the share of each backbone that the scheduler means to keep, by their end
-    lost: int  # of the best, those that its rule would have ended at this epoch
+    trials: int
+    spearman: Interval | None  # of the best value by then with the best one of all; None where all are equal
+    best: int  # as many of them as the scheduler means to keep, by their end
+    lost: Interval | None  # the share of those that its rule would have ended by then; None with few
 
 
 def judged_epochs(settings: SearchSettings) -> list[int]:
@@ -63,97 +69,91 @@ def scheduler_words(settings: SearchSettings) -> str:
 
 
 def rank_agreement(run: RunRecord) -> list[RankAgreement]:
-    """Return for each of `judged_epochs` how well it foretells the end; empty with fewer than `FEWEST` trials.
+    """Return for each backbone and each of `judged_epochs` how well it foretells the end.
 
-    Only trials that ran to the end tell, and these were let go on because they were good early: so this flatters early
-    stopping.  Which bracket of ASHA a trial was in is not in the tables: all count at each epoch.
+    Empty for a backbone with fewer than `FEWEST` trials that were drawn at random (``--random-share``) and ran to the
+    end.  The rule judges these among themselves.  With several brackets the epochs are those of the first.
     """
     settings = run.settings
-    whole = {row["trial_id"] for row in run.rows if row["status"] == "completed" and row["epochs"] == settings.epochs}
-    groups = [_Backbone(own, whole, settings) for _, own in run.epochs.groupby("backbone", sort=False)]
-    groups = [group for group in groups if len(group.last) >= FEWEST]
-    if not groups:
-        return []
-    trials = sum(len(group.last) for group in groups)
+    whole = {row["trial_id"] for row in run.rows if row["origin"] == RANDOM and row["status"] == "completed"}
     found = []
-    for epoch in judged_epochs(settings):
-        spearman = sum(len(group.last) * group.spearman(epoch) for group in groups) / trials
-        best = sum(len(group.best) for group in groups)
-        lost = sum(group.lost(epoch) for group in groups)
-        found.append(RankAgreement(epoch, trials, spearman, best, lost))
+    for name, own in run.epochs[run.epochs["trial_id"].isin(whole)].groupby("backbone", sort=False):
+        one = _Backbone(own, settings)
+        if one.trials >= FEWEST:
+            found += [one.agreement(str(name), epoch) for epoch in judged_epochs(settings)]
     return found
 
 
 class _Backbone:
-    """What one backbone's trials are judged by; schedulers compare within a backbone only."""
+    """The random trials of one backbone; schedulers compare within a backbone only."""
 
-    def __init__(self, epochs: pd.DataFrame, whole: set[str], settings: SearchSettings) -> None:
+    def __init__(self, epochs: pd.DataFrame, settings: SearchSettings) -> None:
         table = epochs.pivot_table(index="trial_id", columns="epoch", values=settings.aim.column)
-        table = table.map(settings.aim.signed)  # more is better
-        self._values = table.reindex(columns=range(1, settings.epochs + 1))  # (trials, epochs), NaN where none was
+        table = table.map(settings.aim.signed).reindex(columns=range(1, settings.epochs + 1))  # more is better
+        self._values = table  # (trials, epochs); NaN where a trial ended itself
         self._settings = settings
-        ended = self._values[self._values.index.isin(whole)]
-        self._best_by = ended.cummax(axis=1).ffill(axis=1)  # of the trials that ran to the end
-        self.last = self._best_by[settings.epochs]
+        self._best_by = table.cummax(axis=1).ffill(axis=1)
+        self._last = self._best_by[settings.epochs]
+        self.trials = len(self._last)
         share = 2 if settings.scheduler == "median" else settings.reduction_factor
-        self._kept = max(1, len(self.last) // share)
-        self.best = set(self.last.nlargest(self._kept).index)
+        self._kept = max(1, self.trials // share)
+        self._best = set(self._last.nlargest(self._kept).index)
 
-    def spearman(self, epoch: int) -> float:
-        if len(self.last) < 2:
-            return 0.0
-        with np.errstate(invalid="ignore"):  # of equal values: no correlation is known
-            found = np.corrcoef(self._best_by[epoch].rank(), self.last.rank())[0, 1]
-        return float(found) if np.isfinite(found) else 0.0
+    def agreement(self, name: str, epoch: int) -> RankAgreement:
+        spearman = rank_correlation(self._best_by[epoch].to_numpy(), self._last.to_numpy())
+        lost = wilson(self._lost(epoch), self._kept) if self._kept >= LEAST_KEPT else None
+        return RankAgreement(name, epoch, self.trials, spearman, self._kept, lost)
 
-    def lost(self, epoch: int) -> int:
-        early = self._best_by[epoch]
+    def _lost(self, epoch: int) -> int:
         if self._settings.scheduler != "median":
-            return len(self.best - set(early.nlargest(self._kept).index))
-        reached = self._values.loc[:, epoch:].notna().any(axis=1)  # stopped trials are compared with as well
-        means = self._values.loc[reached, self._settings.grace_period : epoch].mean(axis=1)
-        others, names = means.to_numpy(), list(means.index)
-        below = (early[trial] < np.nanmedian(np.delete(others, names.index(trial))) for trial in self.best)
-        return sum(map(bool, below))
+            return len(self._best - set(self._best_by[epoch].nlargest(self._kept).index))
+        ended: set[str] = set()
+        for judged in range(self._settings.grace_period, epoch + 1):
+            means = self._values.loc[:, self._settings.grace_period : judged].mean(axis=1)
+            for trial in self._best - ended:
+                if self._best_by.loc[trial, judged] < means.drop(trial).median():
+                    ended.add(trial)
+        return len(ended)
 
 
 def agreement_sentences(run: RunRecord) -> list[str]:
-    """Return `rank_agreement` in words, as the search's scheduler judges; empty where nothing is known."""
-    settings, rows = run.settings, rank_agreement(run)
-    if not rows:
-        return []
-    trials = f"the {rows[0].trials} trials that ran to the end"
-    if len(settings.backbones) > 1:
-        trials += f" (of backbones with {FEWEST} of them or more)"
-    flatters = "These survived early stopping, so this flatters it."
-    if settings.scheduler == "median":
-        return [f"{_median_sentence(trials, rows)} {flatters}"]
-    lines = [
-        f"After {row.epoch} epoch{'' if row.epoch == 1 else 's'}, {trials} were ranked as at their end with a rank "
-        f"correlation of {row.spearman:.2f}; {row.lost} of the {row.best} that ended in the best "
-        f"1/{settings.reduction_factor} of their backbone were not in it then. {flatters}"
-        for row in rows
-    ]
-    if settings.brackets > 1:
-        lines.append(
-            f"With {settings.brackets} brackets some trials were not judged before a later one of these epochs; which "
-            "is not in the tables, and so all are counted at each."
+    """Return `rank_agreement` in words, a sentence for each backbone; empty where too little is known."""
+    found: dict[str, list[RankAgreement]] = {}
+    for row in rank_agreement(run):
+        found.setdefault(row.backbone, []).append(row)
+    median = run.settings.scheduler == "median"
+    lines = []
+    for backbone, rows in found.items():
+        shown = list(dict.fromkeys((rows[0], rows[-1]))) if median else rows
+        told = listed([text for row in shown if (text := _correlation(row))])
+        if not told:
+            continue
+        line = (
+            f"Of {backbone}, {rows[0].trials} trials were drawn at random and never stopped: their order agrees with "
+            f"that at their end with a rank correlation of {told}."
         )
+        if median:
+            line += _lost(rows[-1], "the better half", "would have been ended by the rule at one of these epochs")
+        else:
+            for row in rows:
+                line += _lost(row, f"the best 1/{run.settings.reduction_factor}", f"were not in it {_after(row.epoch)}")
+        lines.append(line)
     return lines
 
 
-def _median_sentence(trials: str, rows: list[RankAgreement]) -> str:
-    """Return one sentence for all epochs: the median rule judges after each."""
-    best = f"of the {rows[0].best} that ended in the better half of their backbone"
-    worst = max(rows, key=lambda row: row.lost)
-    if worst.lost:
-        verb = "was" if worst.lost == 1 else "were"
-        told = f"{worst.lost} {best} {verb} below the median after epoch {worst.epoch}, the most at any epoch"
-        last = max(row.epoch for row in rows if row.lost)
-        if last < rows[-1].epoch:
-            told += f"; after epoch {last} none was"
-    else:
-        told = f"none {best} was below the median at any epoch from the {nth(rows[0].epoch)} on"
-    shown = list(dict.fromkeys((rows[0], rows[len(rows) // 2])))
-    ranks = listed([f"{row.spearman:.2f} after epoch {row.epoch}" for row in shown])
-    return f"Judged again with all trials known, {told}. The rank correlation of {trials} with their end was {ranks}."
+def _correlation(row: RankAgreement) -> str:
+    if row.spearman is None:
+        return ""
+    bounds = f"95 % interval {row.spearman.low:.2f} to {row.spearman.high:.2f}".replace("-", "−")
+    return f"{row.spearman.estimate:.2f} {_after(row.epoch)} ({bounds})".replace("-", "−")
+
+
+def _lost(row: RankAgreement, top: str, words: str) -> str:
+    if row.lost is None:
+        return ""
+    share = f"{100 * row.lost.estimate:.0f} %, 95 % interval {100 * row.lost.low:.0f} to {100 * row.lost.high:.0f}"
+    return f" Of the {row.best} that ended in {top} {round(row.lost.estimate * row.best)} {words} ({share})."
+
+
+def _after(epoch: int) -> str:
+    return f"after {epoch} epoch{'' if epoch == 1 else 's'}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from analysis.refits.plan import plan_refits
 from analysis.trials.axes import SearchAxis, points, search_axes
@@ -168,14 +169,21 @@ def test_what_early_stopping_saved_of_trials_with_more_epochs_after_a_resume(mad
     assert savings(made.run).epochs_without == 9 + 12
 
 
-def write_curves(made, curves: dict[str, list[float]], backbones: dict[str, str] | None = None, **settings) -> None:
+def write_curves(
+    made,
+    curves: dict[str, list[float]],
+    backbones: dict[str, str] | None = None,
+    origins: dict[str, str] | None = None,
+    **settings,
+) -> None:
     """Write trials with these validation accuracies per epoch; those that are shorter than the longest were stopped."""
     longest = max(map(len, curves.values()))
     rows, history = [], []
     for name, values in curves.items():
         backbone = (backbones or {}).get(name, "cnn_residual")
         status = "completed" if len(values) == longest else "stopped"
-        row = {"trial_id": name, "backbone": backbone, "origin": "searched", "status": status, "epochs": len(values)}
+        row = {"trial_id": name, "backbone": backbone, "status": status, "epochs": len(values)}
+        row["origin"] = (origins or {}).get(name, "searched")
         rows.append(row | {"seconds": 2.0 * len(values), "val_accuracy": max(values)})
         own = {"trial_id": name, "backbone": backbone}
         history += [own | {"epoch": epoch, "val_accuracy": value} for epoch, value in enumerate(values, start=1)]
@@ -184,73 +192,128 @@ def write_curves(made, curves: dict[str, list[float]], backbones: dict[str, str]
     made.run.folder.write_settings(made.run.settings.model_copy(update={"epochs": longest, **settings}))
 
 
-RISING = {f"t{index}": [0.3 - index / 100] * 2 + [0.6 - index / 100] * 7 for index in range(6)}
+def early(rank: float, count: int = 24, seed: int = 0) -> dict[str, list[float]]:
+    """Return curves whose first two epochs rank the trials as their end does, the more so the nearer ``rank`` is to 1."""
+    rng = np.random.default_rng(seed)
+    end = rng.permutation(count)
+    first = np.argsort(np.argsort(rank * end + (1 - rank) * rng.permutation(count)))
+    curves = zip(end, first, strict=True)
+    return {f"t{n}": [0.1 + f / 200] * 2 + [0.6 + e / 200] * 7 for n, (e, f) in enumerate(curves)}
 
 
-def test_early_ranking_is_compared_with_the_last_one_where_asha_judges(made) -> None:
-    late = {"t1": [0.1, 0.1, *RISING["t1"][2:]], "cut": [0.2]}  # the second best was the last at first
-    write_curves(made, RISING | late)
+def test_early_ranking_is_told_with_intervals_from_trials_that_nothing_chose(made) -> None:
+    curves = early(0.8)
+    write_curves(made, curves | {"cut": [0.2]}, origins=dict.fromkeys(curves, "random"))
     first, second = rank_agreement(made.run)
-    assert (first.epoch, first.trials, first.best, first.lost) == (1, 6, 2, 1)
-    assert (second.epoch, second.trials, second.best, second.lost) == (3, 6, 2, 0)
-    assert second.spearman == pytest.approx(1)
-    assert first.spearman == pytest.approx(1 - 6 * (4**2 + 4 * 1) / (6 * 35))  # Spearman's formula
+    assert (first.epoch, first.trials, first.best) == (1, 24, 8)
+    table = np.array(list(curves.values()))
+    assert first.spearman.estimate == pytest.approx(stats.spearmanr(table[:, 0], table[:, -1]).statistic)
+    assert -1 < first.spearman.low < first.spearman.estimate < first.spearman.high < 1
+    missed = set(np.argsort(-table[:, -1])[:8]) - set(np.argsort(-table[:, 0])[:8])
+    assert first.lost.estimate == len(missed) / 8
+    assert 0 < first.lost.low < first.lost.estimate < first.lost.high
+    assert second.spearman.estimate == pytest.approx(1, abs=1e-3)
+    assert second.lost.estimate == 0
     text = " ".join(savings_sentences(made.run))
     assert "It was ASHA, after 1 and 3 epochs: about the best 1/3 of a backbone's trials go on." in text
-    assert "1 of the 2 that ended in the best 1/3 of their backbone were not in it then" in text
-    assert "bracket" not in text
+    assert "Of cnn_residual, 24 trials were drawn at random and never stopped" in text
+    bounds = f"{first.spearman.low:.2f} to {first.spearman.high:.2f}"
+    assert f"rank correlation of {first.spearman.estimate:.2f} after 1 epoch (95 % interval {bounds})" in text
+    assert f"Of the 8 that ended in the best 1/3 {len(missed)} were not in it after 1 epoch (" in text
+
+
+@pytest.mark.parametrize(("count", "origin"), [(19, "random"), (24, "searched")])
+def test_of_few_trials_or_survivors_of_early_stopping_nothing_is_said(made, count: int, origin: str) -> None:
+    curves = early(0.8, count)
+    write_curves(made, curves | {"cut": [0.2]}, origins=dict.fromkeys(curves, origin))
+    assert rank_agreement(made.run) == []
+    assert not any("rank correlation" in line or "ended in the best" in line for line in savings_sentences(made.run))
+
+
+def test_a_share_of_few_is_not_told(made) -> None:
+    curves = early(0.8)
+    write_curves(made, curves | {"cut": [0.2]}, origins=dict.fromkeys(curves, "random"), reduction_factor=9)
+    text = " ".join(savings_sentences(made.run))
+    assert "rank correlation" in text
+    assert "ended in the best" not in text  # it would be 2 of 24
 
 
 def test_trials_are_ranked_among_those_of_their_backbone(made) -> None:
-    few = {f"few{index}": [0.5] * 3 for index in range(4)}
-    low = {f"low{index}": [0.1 - index / 100, 0.2, 0.2 + index / 100] for index in range(5)}
-    high = {f"high{index}": [0.8 - index / 100, 0.8, 0.9 + index / 100] for index in range(5)}
+    few = {f"few{index}": [0.5] * 3 for index in range(19)}
+    low = {f"low{index}": [0.1 - index / 1000, 0.2, 0.2 + index / 1000] for index in range(20)}
+    high = {f"high{index}": [0.8 - index / 1000, 0.8, 0.9 + index / 1000] for index in range(20)}
     backbones = {name: name.rstrip("0123456789") for name in (*few, *low, *high)}
-    write_curves(made, few | low | high, backbones, reduction_factor=2)
-    first, _ = rank_agreement(made.run)
-    assert first.trials == 10  # four are too few
-    assert first.spearman == pytest.approx(-1)  # over both together it would be positive
-    assert (first.best, first.lost) == (4, 4)
+    write_curves(made, few | low | high, backbones, dict.fromkeys(backbones, "random"), reduction_factor=2)
+    found = rank_agreement(made.run)
+    assert {row.backbone for row in found} == {"low", "high"}
+    assert all(row.spearman.estimate < -0.99 for row in found if row.epoch == 1)  # over both it would be positive
+    assert all(row.lost.estimate == 1 for row in found if row.epoch == 1)
 
 
 def test_brackets_are_told_of(made) -> None:
-    write_curves(made, RISING | {"cut": [0.2]}, brackets=2)
+    write_curves(made, early(0.8) | {"cut": [0.2]}, brackets=2)
     text = " ".join(savings_sentences(made.run))
     assert "2 brackets, the later of which begin to judge at a later one of these epochs" in text
-    assert "With 2 brackets some trials were not judged before a later one of these epochs" in text
 
 
 def test_the_median_rule_judges_at_every_epoch_from_the_grace_period_on(made) -> None:
-    curves = {f"t{index}": [0.0] + [0.6 - index / 20] * 5 for index in range(1, 6)}
-    curves |= {"slow": [0.3] * 3 + [0.7] * 3}  # the others' first epochs, which do not count, would have saved it
-    curves |= {f"cut{index}": [0.0, 0.05] for index in range(6)}  # after the second epoch these save it
-    write_curves(made, curves, scheduler="median", grace_period=2)
+    curves = {f"t{index}": [0.0] + [0.9 - index / 50] * 5 for index in range(1, 23)}
+    curves |= {"slow": [0.3] * 3 + [0.95] * 3}  # it was below the median at first, and ended as the best
+    write_curves(
+        made, curves | {"cut": [0.2]}, None, dict.fromkeys(curves, "random"), scheduler="median", grace_period=2
+    )
     found = rank_agreement(made.run)
-    assert [(row.epoch, row.lost) for row in found] == [(2, 0), (3, 1), (4, 0), (5, 0)]
-    assert {(row.trials, row.best) for row in found} == {(6, 3)}
+    assert [row.epoch for row in found] == [2, 3, 4, 5]
+    assert {(row.trials, row.best) for row in found} == {(23, 11)}
+    assert {round(row.lost.estimate * 11) for row in found} == {1}
     text = " ".join(savings_sentences(made.run))
     assert "the median rule, at each epoch from the 2nd on" in text
-    assert "1 of the 3 that ended in the better half of their backbone was below the median after epoch 3" in text
-    assert "after epoch 3 none was" in text
+    assert "Of the 11 that ended in the better half 1 would have been ended by the rule at one of these epochs" in text
     assert "1/3" not in text
     assert "ASHA" not in text
-    without_slow = {name: values for name, values in curves.items() if name != "slow"}
-    write_curves(made, without_slow, scheduler="median", grace_period=2)
-    assert "none of the 2 that ended in the better half" in " ".join(savings_sentences(made.run))
 
 
 def test_a_search_that_stops_no_trial_is_said_to_have_stopped_none(made) -> None:
-    write_curves(made, RISING, scheduler="none")
+    write_curves(made, early(0.8), scheduler="none")
     assert rank_agreement(made.run) == []
     [sentence] = savings_sentences(made.run)
     assert "asked not to stop poor trials early" in sentence
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
-    [(0.62, "2.0 points of validation accuracy better"), (0.5, "stays 10.0 points of validation accuracy behind")],
+    ("values", "words"),
+    [
+        ([0.71, 0.69], "is 10.0 points of validation accuracy better"),
+        ([0.51, 0.49], "stays 10.0 points of validation accuracy behind"),
+        ([0.64, 0.56], "is not shown to be better or worse"),
+    ],
 )
-def test_regret_is_told_from_stopped_trials_that_were_refitted(made, value: float, words: str) -> None:
+def test_regret_is_told_from_stopped_trials_that_were_refitted(made, values: list[float], words: str) -> None:
+    stopped_and_whole(made)
+    assert regret_sentence(made.run) == ""
+    plan = plan_refits(made.run, top=1, seeds=2, published=False)
+    write_json(plan, made.run.folder.refit_file)
+    for seed, value in zip(plan.seeds, (0.59, 0.61), strict=True):
+        made.fake.refit(made.run.folder, plan.configs[0].config_id, seed, value)
+    assert "--stopped" in savings_sentences(made.run)[-1]
+    plan = plan_refits(made.run, published=False, stopped=1)
+    write_json(plan, made.run.folder.refit_file)
+    for seed, value in zip(plan.seeds, values, strict=True):
+        made.fake.refit(made.run.folder, plan.configs[1].config_id, seed, value)
+    told = savings_sentences(made.run)[-1]
+    assert words in told
+    assert "95 % interval of the difference " in told
+
+
+def test_regret_without_an_interval_is_not_told(made) -> None:
+    stopped_and_whole(made)
+    write_json(plan := plan_refits(made.run, top=1, seeds=1, published=False, stopped=1), made.run.folder.refit_file)
+    for config in plan.configs:
+        made.fake.refit(made.run.folder, config.config_id, plan.seeds[0], 0.6)
+    assert regret_sentence(made.run) == ""
+
+
+def stopped_and_whole(made) -> None:
     rows = []
     for name, status, accuracy, rate in (("a", "completed", 0.6, 0.1), ("b", "stopped", 0.4, 0.2)):
         row = {"trial_id": name, "backbone": "cnn_residual", "origin": "searched", "status": status, "epochs": 3}
@@ -258,15 +321,6 @@ def test_regret_is_told_from_stopped_trials_that_were_refitted(made, value: floa
         row["config.learning_rate"] = rate
         rows.append(row)
     write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
-    assert regret_sentence(made.run) == ""
-    plan = plan_refits(made.run, top=1, seeds=1, published=False)
-    write_json(plan, made.run.folder.refit_file)
-    made.fake.refit(made.run.folder, plan.configs[0].config_id, plan.seeds[0], 0.6)
-    assert "--stopped" in savings_sentences(made.run)[-1]
-    plan = plan_refits(made.run, published=False, stopped=1)
-    write_json(plan, made.run.folder.refit_file)
-    made.fake.refit(made.run.folder, plan.configs[1].config_id, plan.seeds[0], value)
-    assert words in savings_sentences(made.run)[-1]
 
 
 def test_a_search_without_early_stopping_says_so(made) -> None:
