@@ -193,7 +193,7 @@ def write_curves(
 
 
 def early(rank: float, count: int = 24, seed: int = 0) -> dict[str, list[float]]:
-    """Return curves whose first two epochs rank the trials as their end does, the more so the nearer ``rank`` is to 1."""
+    """Return curves whose first epochs rank the trials as their end does, the more so the nearer ``rank`` is to 1."""
     rng = np.random.default_rng(seed)
     end = rng.permutation(count)
     first = np.argsort(np.argsort(rank * end + (1 - rank) * rng.permutation(count)))
