@@ -115,6 +115,26 @@ class GroupScore(BaseModel):
     high: float
 
 
+class GroupGap(BaseModel):
+    """The worst group and how far it is from the best, with bounds that hold although both were picked.
+
+    They are for new images of these groups and new seeds; see `analysis.statistics.gaps`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    groups: int  # that were compared
+    left_out: int  # that have too few images
+    worst: str  # as observed, as is the best
+    best: str
+    accuracy: float  # of the worst; the bounds are of whichever group is the worst in truth
+    low: float
+    high: float
+    gap: float  # between the two; the bounds are of whichever two are the extremes in truth
+    gap_low: float
+    gap_high: float
+    by_chance: float  # the gap that equal groups of these sizes would show on average
+
+
 class TestResult(Scores):
     """What ``metrics.json`` holds: the scores, and what they are about."""
 
@@ -138,6 +158,7 @@ class TestResult(Scores):
     commit: str = ""  # of the code that tested, where it was a checkout
     cost: Cost | None = None
     groups: list[GroupScore] = Field(default_factory=list)  # empty where the dataset has none
+    group_gap: GroupGap | None = None  # None without two groups of enough images
     views: dict[str, Scores] = Field(default_factory=dict)  # "flip", "ten_crop": the same models with these views
 
 

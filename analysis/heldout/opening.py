@@ -20,6 +20,7 @@ from analysis.results import TestResult
 from analysis.run import RunRecord
 from analysis.run.cards import keep_card, sampled_groups
 from analysis.run.predictions import predictions_file, write_predictions
+from analysis.statistics.gaps import group_gap
 from analysis.statistics.paired import Contender, compare
 from analysis.statistics.sampling import RESAMPLES
 from analysis.statistics.scores import score
@@ -224,6 +225,7 @@ class _Models:
             commit=commit(),
             cost=cost,
             groups=group_scores(split.labels, probabilities["none"], split.groups),
+            group_gap=group_gap(split.labels, probabilities["none"], split.groups),
             views={kind: scored[kind] for kind in views},
         )
         if result.role == "winner":

@@ -10,7 +10,18 @@ from analysis.charts.look import Chart
 
 _CODE = re.compile(r"`([^`]+)`")
 
-Place = Literal["comparison", "differences", "classes", "held-out", "errors", "refits", "search", "pareto", "settings"]
+Place = Literal[
+    "comparison",
+    "differences",
+    "classes",
+    "held-out",
+    "groups",
+    "errors",
+    "refits",
+    "search",
+    "pareto",
+    "settings",
+]
 """Where in a report figures stand: `pictures` says it of each, a section shows all of one place."""
 
 

@@ -151,6 +151,6 @@ def _held_out(run: RunRecord, stand: Standing, test: TestResult) -> Iterator[Dra
             yield Drawn("held-out", "reliability", words, figure, tested.reliability(own))
     if test.groups:
         words = "Accuracy in each group of images, all seeds together."
-        yield Drawn("held-out", "groups", words, heldout.groups(test.groups), tested.groups(test.groups))
+        yield Drawn("groups", "groups", words, heldout.groups(test.groups), tested.groups(test.groups))
     for name, words, figure in sheets.draw(run, test):
         yield Drawn("errors", name, words, figure, on_paper=name != "gradcam")

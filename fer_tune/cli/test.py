@@ -45,6 +45,7 @@ def _over_folds(run: FoldsRun, given: dict[str, Any], console: Console) -> None:
 def _one(run: Run, given: dict[str, Any], console: Console) -> None:
     from analysis.report.console import class_table, score_table
     from analysis.report.openings import openings_sentences
+    from analysis.report.sections.beyond import gap_sentence
     from analysis.run.openings import openings_of, split_ledger
     from analysis.words import percent, span
 
@@ -56,6 +57,8 @@ def _one(run: Run, given: dict[str, Any], console: Console) -> None:
     console.print(score_table(result))
     console.print(class_table(result))
     console.print(f"({result.method})")
+    if result.group_gap is not None:
+        console.print(gap_sentence(result.group_gap), markup=False)
     comparison = run.comparison
     if comparison is not None:
         for pair in comparison.pairs:

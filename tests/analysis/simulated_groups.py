@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.statistics.gaps import group_gap
 from analysis.statistics.paired import flipped
 from analysis.statistics.sampling import Groups
 from analysis.statistics.within_groups import share_interval
@@ -102,6 +103,51 @@ def coverage_within(images: int, seeds: int, spread: float, count: int, rng: np.
     return held / count
 
 
+@dataclass(frozen=True)
+class Compared:
+    """Groups whose best and worst are picked; spreads as in `People`."""
+
+    groups: int
+    each: int  # images of a group, on average
+    seeds: int = 3
+    uneven: float = 0.0
+    people: float = 0.0  # 0: all groups do equally well
+    both: float = 0.02
+
+
+def gaps(made: Compared, count: int, rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """Return how often the gap's interval and that of the worst group hold the truth, how often a gap is shown that
+    is none (or, with ``people``, is one), and by how much the gap as observed is too large.
+    """
+    rows = []
+    for _ in range(count):
+        sizes = np.maximum(10, np.round(rng.lognormal(0, made.uneven, made.groups) * made.each)).astype(int)
+        truth = np.clip(TRUTH + rng.normal(0, made.people, made.groups), 0.02, 0.98)
+        if made.seeds > 1:
+            skill = truth + rng.normal(0, made.both, (made.seeds, made.groups)) + rng.normal(0, 0.01, (made.seeds, 1))
+        else:
+            skill = truth[None]  # one trained model is what it is
+        codes = np.repeat(np.arange(made.groups), sizes)
+        shape = (made.seeds, len(codes))
+        draw = np.where(rng.random(shape) < 0.5, rng.random(len(codes)), rng.random(shape))
+        wrong = (draw >= np.clip(skill, 0, 1)[:, codes]).astype(int)
+        found = group_gap(np.zeros(len(codes), dtype=int), np.eye(2)[wrong], [f"{code:04d}" for code in codes])
+        assert found is not None
+        gap, worst = float(np.ptp(truth)), float(truth.min())
+        held = found.gap_low <= gap + 1e-12 and gap <= found.gap_high
+        rows.append((held, found.low <= worst <= found.high, found.gap_low > 0, found.gap - gap))
+    a, b, c, d = np.mean(rows, axis=0)
+    return float(a), float(b), float(c), float(d)
+
+
+GAPS = [
+    Compared(groups, each, seeds, uneven, people)
+    for groups, each in ((2, 10), (2, 400), (5, 50), (24, 15), (24, 100), (200, 30))
+    for seeds in (1, 3, 5)
+    for uneven in (0.0, 0.6)
+    for people in (0.0, 0.1)
+]
+
 GRID = [
     People(groups, seeds, uneven=uneven, people=people, seed=seed)
     for groups in (2, 3, 5, 10, 40, 200)
@@ -109,6 +155,10 @@ GRID = [
     for uneven in (0.0, 0.5)
     for people in (0.03, 0.08)
 ]
+
+
+def _range(shares: np.ndarray) -> str:
+    return f"{100 * shares.min():.1f} to {100 * shares.max():.1f} %, mean {100 * shares.mean():.1f} %"
 
 
 def print_all(count: int) -> None:
@@ -125,6 +175,15 @@ def print_all(count: int) -> None:
         print(f"{groups:4d} groups, two equal configurations: told apart in {100 * shown:.1f} %")
     for groups in (5, 8, 12):
         print(f"{groups:4d} groups, signs flipped: told apart in {100 * false_flips(groups, count // 4, rng):.1f} %")
+    for groups in dict.fromkeys(made.groups for made in GAPS):
+        own = [made for made in GAPS if made.groups == groups]
+        found = np.array([gaps(made, count // 10, rng) for made in own])
+        none = np.array([made.people == 0 for made in own])
+        print(
+            f"{groups:4d} groups, best and worst picked: gap covered in {_range(found[:, 0])}, the worst group in "
+            f"{_range(found[:, 1])}; a gap that is none is shown in {100 * found[none, 2].mean():.1f} %, seen as "
+            f"{100 * found[none, 3].mean():.0f} points"
+        )
     found = [
         coverage_within(images, seeds, spread, count // 2, rng)
         for images in (10, 50, 400)

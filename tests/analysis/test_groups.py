@@ -8,9 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_run import guesses
-from simulated_groups import GRID, People, coverage, coverage_of_images, coverage_within, false_differences, false_flips
+from simulated_groups import (
+    GAPS,
+    GRID,
+    Compared,
+    People,
+    coverage,
+    coverage_of_images,
+    coverage_within,
+    false_differences,
+    false_flips,
+    gaps,
+)
 
+from analysis.report.sections.beyond import gap_sentence
 from analysis.run.cards import sampled_groups
+from analysis.statistics.gaps import group_gap
 from analysis.statistics.paired import Contender, compare
 from analysis.statistics.sampling import MOST, Groups, Images, sampling_of
 from analysis.statistics.scores import score
@@ -124,6 +137,34 @@ def test_shares_of_seeds_keep_their_fractions() -> None:
     assert share_interval(first).high < share_interval(second).high
 
 
+def test_the_worst_group_is_told_with_bounds_that_know_it_was_picked() -> None:
+    labels, probabilities, groups = by_person(12, 60, spread=0.0)  # all do equally well
+    equal = group_gap(labels, probabilities, groups)
+    assert equal.gap > 0.05
+    assert equal.gap_low == 0
+    assert equal.by_chance == pytest.approx(equal.gap, abs=0.1)
+    assert "no difference between groups is shown" in gap_sentence(equal)
+    labels, probabilities, groups = by_person(12, 60)
+    found = group_gap(labels, probabilities, groups)
+    right = probabilities.argmax(-1) == labels
+    each = {name: float(right[:, np.array(groups) == name].mean()) for name in set(groups)}
+    assert (found.worst, found.best) == (min(each, key=each.get), max(each, key=each.get))
+    assert found.gap == pytest.approx(max(each.values()) - min(each.values()))
+    assert found.by_chance < found.gap_low < found.gap < found.gap_high
+    assert found.low < found.accuracy < found.high
+    assert f"best and worst differ by {100 * found.gap_low:.1f} to" in gap_sentence(found)
+
+
+def test_a_gap_needs_two_groups_of_some_images() -> None:
+    labels, probabilities, groups = by_person(12, 60)
+    assert group_gap(labels, probabilities, ["one"] * len(groups)) is None
+    assert group_gap(labels, probabilities, [str(number) for number in range(len(groups))]) is None
+    few = [*["a"] * 9, *["b"] * 300, *["c"] * (len(groups) - 309)]
+    found = group_gap(labels, probabilities, few)
+    assert (found.groups, found.left_out) == (2, 1)
+    assert {found.worst, found.best} == {"b", "c"}
+
+
 def test_intervals_for_two_characters_hold_the_truth_and_those_for_images_do_not() -> None:
     rng = np.random.default_rng(0)
     made = People(2, 3, images=18_000)
@@ -142,6 +183,25 @@ def test_flipping_signs_keeps_its_level_and_shares_within_a_group_their_coverage
     rng = np.random.default_rng(1)
     assert false_flips(8, 300, rng) <= 0.085  # 5 %, and 2.8 standard errors of 300
     assert coverage_within(50, 3, 0.03, 600, rng) >= 0.93
+
+
+def test_bounds_of_picked_extremes_hold_the_truth() -> None:
+    rng = np.random.default_rng(4)
+    gap, worst, shown, _ = gaps(Compared(8, 30, uneven=0.6), 150, rng)
+    assert min(gap, worst) >= 0.91  # 95 %, less 2.3 standard errors of 150
+    assert shown <= 0.09  # none is there
+    _, _, shown, flattered = gaps(Compared(8, 200, people=0.1), 30, rng)
+    assert shown > 0.7
+    assert flattered > 0
+
+
+@pytest.mark.slow
+def test_bounds_of_picked_extremes_hold_the_truth_of_every_kind_of_groups() -> None:
+    rng = np.random.default_rng(6)
+    for made in GAPS:
+        gap, worst, shown, _ = gaps(made, 400, rng)
+        assert min(gap, worst) >= 0.92, made  # 95 %, less three standard errors of 400
+        assert made.people > 0 or shown <= 0.08, made
 
 
 @pytest.mark.slow

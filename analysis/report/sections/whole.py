@@ -16,6 +16,7 @@ from analysis.report.blocks import (
     text,
 )
 from analysis.report.facts import Facts
+from analysis.report.sections.beyond import groups
 from analysis.report.sections.compared import against, open_settings, published
 from analysis.report.sections.searched import leaderboard, mattered, pareto, refits
 from analysis.report.sections.tested import costs, errors, held_out
@@ -32,6 +33,7 @@ def describe(facts: Facts, pictures: list[Picture]) -> Report:
         *published(facts, pictures),
         *against(facts, pictures),
         *held_out(facts, pictures),
+        *groups(facts, pictures),
         *costs(facts),
         *errors(facts, pictures),
         *refits(facts, pictures),
