@@ -79,6 +79,12 @@ class TrialConfig(BaseModel):
 
     augmentation: float = Field(0.5, ge=0, le=1, description="strength of every augmentation: 0 none, 1 strong")
     transforms: Transforms = Field("all", description="what augmentation does: all, or some such as flip+rotation")
+    augmented_views: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="ways each image is augmented, which the epochs take in turn; by default drawn anew each epoch",
+    )
     mixup: float = Field(0.0, ge=0, le=10, description="alpha of Mixup's Beta distribution; 0 is off")
     cutmix: float = Field(0.0, ge=0, le=10, description="alpha of CutMix's Beta distribution; 0 is off")
 

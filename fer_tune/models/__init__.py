@@ -2,6 +2,7 @@
 
 from fer_tune.models.factory import OURS, check_backbone, create_model, known_backbones
 from fer_tune.models.freezing import freeze
+from fer_tune.models.head_alone import HeadAlone, head_alone
 from fer_tune.models.heads import head_parameters
 from fer_tune.models.image_sizes import check_image_size, check_square
 from fer_tune.models.load_report import LoadReport
@@ -10,6 +11,7 @@ from fer_tune.models.weights import load_weights
 
 __all__ = [
     "OURS",
+    "HeadAlone",
     "LoadReport",
     "Stage",
     "backbone_stages",
@@ -18,6 +20,7 @@ __all__ = [
     "check_square",
     "create_model",
     "freeze",
+    "head_alone",
     "head_parameters",
     "known_backbones",
     "load_weights",

@@ -41,6 +41,10 @@ class Classifier(nn.Module):
         """Take out the hidden layers below the classifier; return the number of features that are left."""
         return self.num_features
 
+    def top(self) -> nn.Sequential:
+        """Return what stands above the pooled features, which is all that is trained where every stage is frozen."""
+        raise NotImplementedError
+
 
 class _FlattenedCNN(Classifier):
     """3x3 Conv-BatchNorm-ReLU blocks, some followed by 2x2 max pooling, then flatten, one hidden layer, the classifier.
@@ -71,6 +75,10 @@ class _FlattenedCNN(Classifier):
     def forward_features(self, images: Tensor) -> Tensor:
         features: Tensor = self.blocks(images)
         return features
+
+    def top(self) -> nn.Sequential:
+        """See `Classifier`."""
+        return nn.Sequential(self.hidden, nn.ReLU(), self.drop, self.head)
 
     def forward(self, images: Tensor) -> Tensor:
         features = nn.functional.adaptive_avg_pool2d(self.forward_features(images), self.grid).flatten(1)
@@ -160,6 +168,10 @@ class _PooledCNN(Classifier):
     def forward_features(self, images: Tensor) -> Tensor:
         features: Tensor = self.blocks(self.stem(images))
         return features
+
+    def top(self) -> nn.Sequential:
+        """See `Classifier`."""
+        return nn.Sequential(self.drop, self.head)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.drop(self.forward_features(images).mean((2, 3))))

@@ -80,6 +80,10 @@ class VGGPooled(Classifier):
         features: Tensor = self.features(images)
         return features
 
+    def top(self) -> nn.Sequential:
+        """See `Classifier`."""
+        return nn.Sequential(self.hidden, self.head)
+
     def forward(self, images: Tensor) -> Tensor:
         features = nn.functional.adaptive_avg_pool2d(self.forward_features(images), self.grid).flatten(1)
         logits: Tensor = self.head(self.hidden(features))
@@ -125,6 +129,10 @@ class CNNSmallVGG(Classifier):
     def forward_features(self, images: Tensor) -> Tensor:
         features: Tensor = self.blocks(images)
         return features
+
+    def top(self) -> nn.Sequential:
+        """See `Classifier`."""
+        return nn.Sequential(self.hidden, self.head)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.hidden(self.forward_features(images).mean((2, 3))))

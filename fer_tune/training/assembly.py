@@ -54,6 +54,7 @@ def assemble(config: TrialConfig, data: PreparedDataset, device: torch.device) -
         transforms=config.transforms,
         votes=None if voted is None else torch.from_numpy(voted.astype(np.int64)),
         draws=config.votes == "draw",
+        views=config.augmented_views,
     )
     validation = Batches(data.val(), data.card, device, config.image_size)
     return Assembly(model, build_optimizer(model, config), Objective(config, counts).to(device), training, validation)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from fer_tune.config import TrialConfig
 from fer_tune.data.batching.batches import Batches
 from fer_tune.data.batching.drawn import Drawn
+from fer_tune.data.batching.feature_batches import FeatureBatches
 from fer_tune.data.batching.views import Kind
 from fer_tune.data.batching.views import views as make_views
 from fer_tune.data.prepared.card import DatasetCard
@@ -29,6 +30,21 @@ from fer_tune.training.steps.precision import autocast, judging_dtype, set_up_gp
 from fer_tune.training.steps.snapshot import Snapshot
 
 EVALUATION_BATCH = 256  # on 2 cores larger batches were no faster
+
+
+def evaluation_batch(config: TrialConfig, device: torch.device, parts: int, world: int = 1) -> int:
+    """Return how many images a run takes at once where it does not train on them.
+
+    On a GPU as many as in a training step, for cuDNN plans each convolution anew for each shape, which takes it a
+    second where it compiles one.
+
+    Args:
+        config: ``batch_size``.
+        device, world: as in training.
+        parts: that training splits its batches into; as many times smaller are these, for the same memory.
+    """
+    size = EVALUATION_BATCH if device.type == "cpu" else config.batch_size // world
+    return max(1, size // parts)
 
 
 def build_model(config: TrialConfig, card: DatasetCard) -> nn.Module:
@@ -74,12 +90,11 @@ class Evaluation:
 
     Args:
         model: in any mode; it is left in evaluation mode.
-        batches: the split.
+        batches: the split, or features of it where the model takes those.
         classes: how many there are.
-        config: ``precision``, and ``batch_size``: on a GPU batches have the size of the training ones, for cuDNN plans
-            each convolution anew for each shape, which takes it a second where it compiles one.
+        config: ``precision`` and ``batch_size``.
         device, rank, world: as in training.
-        parts: that training splits its batches into; as many times smaller are these, for the same memory.
+        parts: see `evaluation_batch`.
 
     Attributes:
         size: images of a batch.
@@ -88,7 +103,7 @@ class Evaluation:
     def __init__(
         self,
         model: nn.Module,
-        batches: Batches,
+        batches: Batches | FeatureBatches,
         classes: int,
         config: TrialConfig,
         device: torch.device,
@@ -98,8 +113,7 @@ class Evaluation:
     ) -> None:
         self._model, self._batches, self._device, self._rank, self._world = model, batches, device, rank, world
         self._dtype = judging_dtype(config.precision, device)
-        size = EVALUATION_BATCH if device.type == "cpu" else config.batch_size // world
-        self.size = max(1, size // parts)
+        self.size = evaluation_batch(config, device, parts, world)
         self._meter = Meter(classes, device, len(batches))
         # Where nothing is captured for a reason known before, the training steps have said it.
         recorder = CudaGraphs(device) if reason_against(device, world) is None else None

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fer_tune.config import TrialConfig
@@ -21,6 +20,7 @@ from fer_tune.training import checkpoint
 from fer_tune.training.assembly import assemble, freeze_to
 from fer_tune.training.computing.plan import plan_for
 from fer_tune.training.evaluation import Evaluation
+from fer_tune.training.fixed_features import source_of
 from fer_tune.training.learning.average import MovingAverage
 from fer_tune.training.learning.optimisers import frozen_stages, take_up
 from fer_tune.training.learning.schedules import LearningRate
@@ -153,28 +153,35 @@ def _train(
             state["average"] = average.module.state_dict()
         return state
 
-    evaluation = Evaluation(judged, built.validation, classes, config, device, rank, world, parts)
+    reset_peak_memory(device)
+    source = source_of(config, built, data.card, plan.dtype, device, world, parts)
+    if average:
+        average.only(source.model)
+    seen = source.within(judged)
+    evaluation = Evaluation(seen, source.validation, classes, config, device, rank, world, parts)
     watch, meter = Stopwatch(device), Meter(classes, device, steps * config.batch_size)
-    parallel: nn.Module = model
+    parallel = source.model
     run: Captured | None = None
-    depth = -1
+    depth, first = -1, len(history) + 1
     while not (history and history[-1]["finished"]):
         epoch = len(history) + 1
         began = time.perf_counter()
-        reset_peak_memory(device)
+        if epoch > first:  # what comes before the first one counts with it
+            reset_peak_memory(device)
         meter.clear()
         torch.manual_seed(config.seed * 100_003 + epoch)  # dropout: a resumed run draws the same
         if depth != (depth := frozen_stages(config, epoch)) or run is None:
             if run is not None:
                 run.release()  # its graphs leave room for those of the new depth
             frozen = freeze_to(model, depth)
-            parallel = DistributedDataParallel(model) if world > 1 else model  # it counts what is trained at its start
+            if world > 1:
+                parallel = DistributedDataParallel(model)  # it counts what is trained at its start
             step = Step(parallel, optimizer, built.objective, config, device, plan.dtype, scaling, parts)
-            run = WholeStep(training, step, average, meter, watch).as_it_runs(optimizer, device, world)
+            run = WholeStep(source.training, step, average, meter, watch).as_it_runs(optimizer, device, world)
         parallel.train()
         for module in frozen:
             module.eval()  # fixed batch-norm statistics
-        drawn = training.drawn(
+        drawn = source.training.drawn(
             *(config.batch_size, config.augmentation, config.seed, epoch, rank, world, config.mixup, config.cutmix)
         )
         for number, batch in enumerate(watch.each("data", drawn), 1):
@@ -197,7 +204,7 @@ def _train(
             **{f"{name}_seconds": spent[name] for name in ("data", "steps", "evaluation")},
             "peak_memory_mib": peak_memory(device) + run.held + evaluation.held,
             "parts": parts,
-            "computed_in": "; ".join(filter(None, (plan.told, run.told))),
+            "computed_in": "; ".join(filter(None, (plan.told, source.told, run.told))),
         }
         rate.end_epoch(metrics["val_loss"])
         _judge(metrics, history, config, OBJECTIVES[objective])

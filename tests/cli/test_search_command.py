@@ -300,9 +300,10 @@ def test_sync_fails_when_runs_are_left(monkeypatch, tmp_path, capsys):
 def test_a_dry_run_tells_what_it_would_take_and_starts_nothing(monkeypatch, asked, capsys):
     import fer_tune.search.sizing.estimate as sizing
     from fer_tune.search.cluster.hardware import Resources
+    from fer_tune.training.probe import Probe
 
     def estimate(options: engine.SearchOptions) -> sizing.Estimate:
-        cost = sizing.BackboneCost("cnn_simpler", options.trials, (sizing.Probe(64, 48, 10.0, 2**18, 2**20),))
+        cost = sizing.BackboneCost("cnn_simpler", options.trials, (Probe(64, 48, 10.0, 2**18, 2**20),))
         epochs = sizing.expected_epochs(options)
         return sizing.Estimate(options, Resources(1, 0, 1, 2), 2.0, 0.0, "cpu", (100, 10), epochs, (cost,))
 

@@ -143,6 +143,7 @@ def test_a_finished_run_is_not_trained_again(tiny, tmp_path):
         {"batch_size": 35},
         {"augmentation": 0.6},
         {"transforms": "flip+shear"},
+        {"augmented_views": 1},
         {"weight_decay": 0.3},
         {"optimizer": "adam"},
         {"optimizer": "sgd"},

@@ -101,6 +101,19 @@ def test_captured_steps_learn_what_plain_ones_do(tiny, tmp_path, monkeypatch, ex
         assert ours["learning_rate"] == pytest.approx(expected["learning_rate"])
 
 
+@pytest.mark.parametrize("settings", [{"augmentation": 0.0}, {"augmentation": 0.4, "augmented_views": 2}], ids=str)
+def test_the_head_alone_learns_from_features_what_it_learns_from_images(tiny, tmp_path, monkeypatch, exact, settings):
+    settings = config(**settings, freeze_depth=5, drop_rate=0.3, ema_decay=0.9, learning_rate=3e-2)
+    quick = train(settings, tiny, tmp_path / "quick", device=GPU).history
+    assert "features computed once" in quick[-1]["computed_in"]
+    assert quick[-1]["computed_in"].endswith("; steps captured")
+    monkeypatch.setattr("fer_tune.training.fixed_features._reason_against", lambda *_: "a test wants it")
+    plain = train(settings, tiny, tmp_path / "plain", device=GPU).history
+    for ours, expected in zip(quick, plain, strict=True):
+        assert ours["train_loss"] == pytest.approx(expected["train_loss"], rel=0.01)
+        assert ours["val_loss"] == pytest.approx(expected["val_loss"], rel=0.01)
+
+
 @pytest.mark.parametrize("votes", ["distribution", "draw"])
 def test_colours_blur_compression_and_votes_are_captured_too(tmp_path, monkeypatch, exact, votes):
     tiny_dataset(tmp_path / "data", n_train=210, n_val=70, n_test=14, channels=3, votes=True)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fer_tune.data.batching import augmentation, mixing
+from fer_tune.data.batching.augmentation import Augmentation
 from fer_tune.data.batching.drawn import Drawn
 from fer_tune.data.batching.feed import Feed
 from fer_tune.data.batching.resizing import resize
@@ -55,6 +56,8 @@ class Batches:
         transforms: what augmentation does, see :func:`fer_tune.data.batching.augmentation.draw`.
         votes: (N, classes), how many people saw which class in an image; None where the labels are the targets.
         draws: whether a target is a vote drawn each epoch anew, instead of the distribution of ``votes``.
+        views: how each image is augmented is drawn so many times in all, and the epochs take these views in turn;
+            None draws it anew each epoch.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Batches:
         transforms: str = "all",
         votes: Tensor | None = None,
         draws: bool = False,
+        views: int | None = None,
     ) -> None:
         with warnings.catch_warnings():  # the map is only ever gathered from
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -77,7 +81,7 @@ class Batches:
         self._size = None if (image_size, image_size) == (card.height, card.width) else image_size
         self._shape = (image_size or card.height, image_size or card.width)
         self._sampling = sampling
-        self._transforms, self._channels = transforms, card.channels
+        self._transforms, self._channels, self._views = transforms, card.channels, views
         shares = None if votes is None else votes.float() / votes.sum(1, keepdim=True)
         self._odds = shares if draws else None  # on the host, where they are drawn from
         self._shares = None if shares is None or draws else shares.to(device)
@@ -90,6 +94,11 @@ class Batches:
     def steps(self, batch_size: int) -> int:
         """Training batches in an epoch: a last one of under half the size is left out, it would be mostly noise."""
         return max(1, (len(self) + batch_size // 2) // batch_size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are made."""
+        return self._device
 
     @property
     def resident(self) -> bool:
@@ -135,18 +144,9 @@ class Batches:
     ) -> Iterator[Drawn]:
         """Draw as :meth:`drawn`; places are where the images are."""
         place = self._images.device
-        host = torch.Generator().manual_seed(_mix(seed, epoch, 0))
-        if self._sampling is None:
-            order = torch.randperm(len(self), generator=host)
-        else:
-            order = torch.multinomial(self._sampling, len(self), replacement=True, generator=host)
-        order = order[: self.steps(batch_size) * batch_size]
-        voted = self._votes_drawn(order, _mix(seed, epoch, 3))
+        order, voted = self.order(batch_size, seed, epoch)
         order = order.to(place)
-        drawn = torch.Generator(self._device).manual_seed(_mix(seed, epoch, 1))
-        parameters = None
-        if strength > 0:  # for all batches at once: it is some sixty small operations, of however many images
-            parameters = augmentation.draw(len(order), strength, drawn, self._transforms, self._channels)
+        parameters = self._augmentation(order, strength, seed, epoch)
         batches = [slice(begin, begin + batch_size) for begin in range(0, len(order), batch_size)]
         if not (mixup or cutmix):
             for batch in batches:
@@ -170,6 +170,51 @@ class Batches:
                 partner = torch.arange(len(own), len(both), device=place)
             yield Drawn.of(chosen, how, partner, blends[number], seen)
 
+    def order(self, batch_size: int, seed: int, epoch: int) -> tuple[Tensor, Tensor | None]:
+        """Draw the order of an epoch.
+
+        Returns:
+            (n,) int64 on the host, places in the split, and (n,) int64 on the device, the vote drawn for each of them,
+            or None where targets are not drawn.
+        """
+        host = torch.Generator().manual_seed(_mix(seed, epoch, 0))
+        if self._sampling is None:
+            order = torch.randperm(len(self), generator=host)
+        else:
+            order = torch.multinomial(self._sampling, len(self), replacement=True, generator=host)
+        order = order[: self.steps(batch_size) * batch_size]
+        return order, self._votes_drawn(order, _mix(seed, epoch, 3))
+
+    def view(self, epoch: int) -> int:
+        """Return which of the fixed views an epoch (1-based) takes; 0 where there are none."""
+        return (epoch - 1) % self._views if self._views else 0
+
+    def in_view(self, view: int, batch_size: int, strength: float, seed: int) -> Iterator[Drawn]:
+        """Yield what :meth:`made` makes batches of, of every image once and in order, as a fixed view has them."""
+        parameters = self._drawn_for(len(self), strength, seed, view + 1)
+        return self._in_order(torch.arange(len(self)), batch_size, parameters)
+
+    def targets(self, chosen: Tensor, voted: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the labels and the targets (see :class:`Batch`) of images at ``chosen``, (G,) int64 on the device."""
+        labels = self._labels.index_select(0, chosen)
+        if self._shares is not None:
+            return labels, self._shares.index_select(0, chosen)
+        return labels, labels if voted is None else voted
+
+    def _augmentation(self, order: Tensor, strength: float, seed: int, epoch: int) -> Augmentation | None:
+        """Return how each image of an epoch is augmented, on the device."""
+        if self._views is None:
+            return self._drawn_for(len(order), strength, seed, epoch)
+        fixed = self._drawn_for(len(self), strength, seed, self.view(epoch) + 1)
+        return fixed and fixed[order.to(self._device)]
+
+    def _drawn_for(self, count: int, strength: float, seed: int, epoch: int) -> Augmentation | None:
+        """Draw for all batches at once: it is some sixty small operations, of however many images."""
+        if strength <= 0:
+            return None
+        drawn = torch.Generator(self._device).manual_seed(_mix(seed, epoch, 1))
+        return augmentation.draw(count, strength, drawn, self._transforms, self._channels)
+
     def _votes_drawn(self, order: Tensor, seed: int) -> Tensor | None:
         """Draw a vote for each image of ``order``, (n,) int64 on the device; None where targets are not drawn."""
         if self._odds is None:
@@ -179,10 +224,8 @@ class Batches:
 
     def made(self, drawn: Drawn) -> Batch:
         """Make a batch on the device; nothing is read back and nothing waits."""
-        images, labels = self._made(drawn), self._labels.index_select(0, drawn.chosen)
-        targets = labels if drawn.voted is None else drawn.voted
-        if self._shares is not None:
-            targets = self._shares.index_select(0, drawn.chosen)
+        images = self._made(drawn)
+        labels, targets = self.targets(drawn.chosen, drawn.voted)
         how, partner = drawn.mixing, drawn.partner
         if how is None or partner is None:
             return Batch(images, labels, targets)
@@ -206,8 +249,13 @@ class Batches:
 
     def in_order(self, batch_size: int, rank: int = 0, world: int = 1) -> Iterator[Drawn]:
         """Yield what :meth:`made` makes the batches of :meth:`evaluation` of."""
-        places = torch.arange(rank, len(self), world, device=self._images.device).split(batch_size)
-        found = (Drawn.of(chosen, None) for chosen in places)
+        return self._in_order(torch.arange(rank, len(self), world), batch_size, None)
+
+    def _in_order(self, places: Tensor, batch_size: int, parameters: Augmentation | None) -> Iterator[Drawn]:
+        """Yield the images at ``places``, augmented by what is drawn for each of these."""
+        places = places.to(self._images.device)
+        parts = (slice(begin, begin + batch_size) for begin in range(0, len(places), batch_size))
+        found = (Drawn.of(places[part], parameters and parameters[part]) for part in parts)
         yield from found if self.resident else Feed(self._images, self._device)(found)
 
     def _made(self, drawn: Drawn) -> Tensor:
@@ -227,8 +275,14 @@ class Batches:
 def _has_room(device: torch.device, size: int) -> bool:
     """Tell whether ``size`` bytes may stay on ``device``; a CPU reads the map where it is."""
     if device.type == "cuda":
-        return size <= torch.cuda.mem_get_info(device)[0] / 4
+        return size <= free_memory(device) / 4
     return size <= _UNKNOWN_ROOM
+
+
+def free_memory(device: torch.device) -> float:
+    """Return the bytes of a CUDA GPU that nobody uses, and no more than the share of it that this process has."""
+    free, total = torch.cuda.mem_get_info(device)
+    return min(float(free), total * torch.cuda.get_per_process_memory_fraction(device))
 
 
 def _mix(seed: int, epoch: int, stream: int) -> int:

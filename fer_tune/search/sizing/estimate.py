@@ -4,58 +4,33 @@ The estimate is made where it is asked for: it times training steps of each back
 data, the augmentation and the threads that a trial has, at the ends of the searched batch sizes and at each searched
 image size.  Everything else is arithmetic, told beside its result.  Published configurations count as if they were
 drawn from the space, though some have larger images; freeze depths that are searched, which make a step cheaper, are
-not counted on.
+not counted on.  Where the head alone is trained on fixed features, these are timed apart, for a trial or a process
+computes them once.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count, product
-from pathlib import Path
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from fer_tune.config import TrialConfig, trial_config
 from fer_tune.data.prepared.store import PreparedDataset
-from fer_tune.layout import BEST
 from fer_tune.search.cluster.hardware import Resources, nodes
 from fer_tune.search.cluster.ray_session import ray_session
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.running.plan import make_plan
 from fer_tune.search.stopping_early.asha import BackboneASHA
-from fer_tune.training import checkpoint
-from fer_tune.training.assembly import assemble, freeze_to
 from fer_tune.training.background import AT_ONCE
-from fer_tune.training.computing.plan import plan_for
-from fer_tune.training.evaluation import Evaluation
-from fer_tune.training.learning.optimisers import frozen_stages
-from fer_tune.training.metrics import Meter
-from fer_tune.training.steps.step import Step
-from fer_tune.training.steps.stopwatch import Stopwatch
-from fer_tune.training.steps.whole_step import WholeStep
+from fer_tune.training.probe import Probe, probe
 
 if TYPE_CHECKING:
     from fer_tune.search.spaces.space import SearchSpace
-
-_WARM_UP, _STEPS = 2, 8
-_SECONDS = 10.0  # after which a probe that has three steps takes no more
-
-
-@dataclass(frozen=True)
-class Probe:
-    """One setting that was timed; an epoch of a trial with it, on one worker."""
-
-    batch_size: int
-    image_size: int
-    epoch_seconds: float  # training and validation
-    best_bytes: int  # of the best weights
-    checkpoint_bytes: int  # of what a trial goes on from, which holds the best weights too
 
 
 @dataclass(frozen=True)
@@ -70,6 +45,23 @@ class BackboneCost:
     def epoch_seconds(self) -> float:
         """Mean over what was timed, as if the search drew from it evenly."""
         return statistics.fmean(probe.epoch_seconds for probe in self.probes)
+
+    def trial_seconds(self, epochs: float, at_once: int) -> float:
+        """Return what all trials take, of so many epochs each, in so many processes.
+
+        Args:
+            epochs: of a trial.
+            at_once: trials side by side.  A process computes features that last for its trials once.
+        """
+        first = statistics.fmean(
+            probe.features.seconds(epochs) * (min(at_once, self.trials) if probe.features.lasting else self.trials)
+            for probe in self.probes
+        )
+        return self.trials * epochs * self.epoch_seconds + first
+
+    def longest_seconds(self, epochs: int) -> float:
+        """Return what one trial takes that trains so many epochs."""
+        return epochs * self.epoch_seconds + statistics.fmean(one.features.seconds(epochs) for one in self.probes)
 
     @property
     def best_bytes(self) -> int:
@@ -109,7 +101,7 @@ class Estimate:
     @property
     def trial_seconds(self) -> float:
         """Of all trials, one after the other."""
-        return sum(cost.trials * self.epochs * cost.epoch_seconds for cost in self.costs)
+        return sum(cost.trial_seconds(self.epochs, self.resources.at_once) for cost in self.costs)
 
     @property
     def seconds(self) -> float:
@@ -119,7 +111,7 @@ class Estimate:
         """
         share = self.resources.gpus if 0 < self.resources.gpus < 1 else 1.0
         side_by_side = self.trial_seconds / (min(self.resources.at_once, self.trials) * share)
-        longest = self.options.epochs * max(cost.epoch_seconds for cost in self.costs)
+        longest = max(cost.longest_seconds(self.options.epochs) for cost in self.costs)
         found = max(side_by_side, longest)
         return min(found, self.options.time_budget_seconds or math.inf)
 
@@ -147,7 +139,7 @@ class Estimate:
         A trial that is over before a checkpoint is due has none.
         """
         at_once, every = min(self.resources.at_once, self.trials), self.options.checkpoint_every
-        longest = self.options.epochs * max(cost.epoch_seconds for cost in self.costs)
+        longest = max(cost.longest_seconds(self.options.epochs) for cost in self.costs)
         kept = min(AT_ONCE, self.options.epochs - 1, math.floor(longest / every) if every else AT_ONCE)
         return at_once * kept * max(cost.checkpoint_bytes for cost in self.costs)
 
@@ -159,9 +151,9 @@ def expected_epochs(options: SearchOptions) -> float:
     next (Li et al. 2020); with several brackets that is reckoned for each, with its share of the trials.  ASHA decides
     without waiting for the others, so early trials go further than that; with few trials the true mean is higher.
 
-    >>> expected_epochs(SearchOptions(Path("d"), ["resnet18"], epochs=12, scheduler="none"))
+    >>> expected_epochs(SearchOptions("d", ["resnet18"], epochs=12, scheduler="none"))
     12.0
-    >>> round(expected_epochs(SearchOptions(Path("d"), ["resnet18"], epochs=12, grace_period=2)), 3)  # 2 + 4/3 + 6/9
+    >>> round(expected_epochs(SearchOptions("d", ["resnet18"], epochs=12, grace_period=2)), 3)  # 2 + 4/3 + 6/9
     4.0
     """
     if options.scheduler != "asha":
@@ -232,7 +224,7 @@ def _probes(
         chosen = {"batch_size": batch_size, "image_size": image_size}
         given = {name: value for name, value in chosen.items() if value is not None}
         config = trial_config({**fixed, **given, "backbone": space.backbone, "epochs": options.epochs})
-        yield _timed(config, data, workers, device)
+        yield probe(config, data, workers, device)
 
 
 def _values(space: SearchSpace, field: str) -> list[Any]:
@@ -245,59 +237,3 @@ def _values(space: SearchSpace, field: str) -> list[Any]:
 def _ends(space: SearchSpace, field: str) -> list[Any]:
     values = _values(space, field)
     return list(dict.fromkeys((max(values), min(values))))
-
-
-def _timed(config: TrialConfig, data: PreparedDataset, workers: int, device: torch.device) -> Probe:
-    """Time some steps of training and some of validation, as one worker of a trial does them."""
-    built = assemble(config, data, device)
-    model, training, validation = built.model, built.training, built.validation
-    plan = plan_for(config, model, data.card, device, training.steps(config.batch_size), workers)
-    plan.apply(model)
-    frozen = freeze_to(model, frozen_stages(config, 1))
-    model.train()
-    for module in frozen:
-        module.eval()
-    step = Step(model, built.optimizer, built.objective, config, device, plan.dtype)
-
-    watch, meter = Stopwatch(device), Meter(len(data.card.classes), device, len(training) + config.batch_size)
-    run = WholeStep(training, step, None, meter, watch).as_it_runs(built.optimizer, device, workers)
-
-    def steps() -> Iterator[None]:
-        for epoch in count(1):
-            meter.clear()
-            for drawn in training.drawn(config.batch_size, config.augmentation, 0, epoch, 0, workers):
-                run(*drawn)
-                yield
-
-    evaluation = Evaluation(model, validation, len(data.card.classes), config, device)
-
-    def looks() -> Iterator[None]:
-        while True:
-            yield from evaluation.batches()
-
-    step_seconds = _lap(steps(), device)
-    run.release()
-    looks_an_epoch = math.ceil(len(validation) / workers / evaluation.size)
-    seconds = training.steps(config.batch_size) * step_seconds + looks_an_epoch * _lap(looks(), device)
-    evaluation.release()
-    state: dict[str, Any] = {"optimizer": built.optimizer.state_dict(), "history": []}
-    if config.ema_decay:
-        state["average"] = model.state_dict()
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint.save(Path(folder), 1, model, state, best=model)
-        sizes = {file.name: file.stat().st_size for file in Path(folder).iterdir()}
-    size = config.image_size or data.card.height
-    return Probe(config.batch_size, size, seconds, sizes[BEST], sum(sizes.values()))
-
-
-def _lap(work: Iterator[None], device: torch.device) -> float:
-    """Return the median seconds of one ``next(work)``, after a warm-up."""
-    laps: list[float] = []
-    began = time.perf_counter()
-    while len(laps) < _WARM_UP + _STEPS and (len(laps) <= _WARM_UP or time.perf_counter() - began < _SECONDS):
-        lap = time.perf_counter()
-        next(work)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        laps.append(time.perf_counter() - lap)
-    return statistics.median(laps[_WARM_UP:])

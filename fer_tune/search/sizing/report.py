@@ -9,6 +9,7 @@ from fer_tune.search.cluster.node_labels import told
 if TYPE_CHECKING:
     from fer_tune.search.options import SearchOptions
     from fer_tune.search.sizing.estimate import Estimate
+    from fer_tune.training.probe import Probe
 
 
 def report(estimate: Estimate) -> str:
@@ -26,6 +27,8 @@ def report(estimate: Estimate) -> str:
             f"{_clock(probe.epoch_seconds)} at batch {probe.batch_size}, {probe.image_size} px" for probe in cost.probes
         )
         rows.append((f"an epoch of {cost.backbone}", shown if estimate.comparable else "-"))
+        if estimate.comparable and (once := [probe for probe in cost.probes if probe.features.seconds(1)]):
+            rows.append((f"features of {cost.backbone}", "; ".join(map(_computed_once, once))))
     if estimate.comparable:
         at_once = min(resources.at_once, estimate.trials)
         open_ended = f" with {at_once} at a time" if resources.concurrent is None else ""
@@ -43,6 +46,14 @@ def report(estimate: Estimate) -> str:
         "side by side slow each other down where they share memory or cores. Nothing was started."
     )
     return "\n".join(told)
+
+
+def _computed_once(probe: Probe) -> str:
+    """Return what features take, such as ``1 min for each of 4 views at 96 px, once in a trial``."""
+    features = probe.features
+    views = f" for each of {features.views} views" if features.views > 1 else ""
+    often = "process, for its trials start from the same" if features.lasting else "trial"
+    return f"{_clock(features.seconds(1))}{views} at {probe.image_size} px, once in a {often}"
 
 
 def _how_many(estimate: Estimate) -> str:

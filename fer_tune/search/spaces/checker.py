@@ -47,6 +47,7 @@ class Checker:
             self._read_search(top["search"])
         self._read_fixed(top.get("fixed"))
         self._check_conditions()
+        self._check_views()
         self.published = read_published(self.faults, top.get("published"), self.backbone, self.parameters)
         self.known_good = read_known_good(self.faults, top.get("known_good"), self.parameters)
         if against_model and self.backbone:
@@ -157,6 +158,16 @@ class Checker:
             checked, good = self.faults.value(path, name, value)
             if good:
                 self.fixed[name] = checked
+
+    def _check_views(self) -> None:
+        views = [("fixed", self.fixed.get("augmented_views"))]
+        if searched := self.parameters.get("augmented_views"):
+            views = [("search", value) for value in searched.values]
+        if self.fixed.get("augmentation") == 0 and any(value is not None for _, value in views):
+            self.faults.add(
+                (views[0][0], "augmented_views"),
+                "does nothing where augmentation is fixed at 0: all views of an image are the same then; leave it out",
+            )
 
     def _check_conditions(self) -> None:
         for name, conditions in self._conditions.items():

@@ -35,6 +35,12 @@ class MovingAverage:
         else:
             self._share = share
 
+    def only(self, part: nn.Module) -> None:
+        """Pass over what is not in ``part`` of the model from now on, for it does not change."""
+        own = {tensor.data_ptr() for tensor in part.state_dict().values()}
+        self._averaged = [pair for pair in self._averaged if pair[1].data_ptr() in own]
+        self._copied = [pair for pair in self._copied if pair[1].data_ptr() in own]
+
     @torch.no_grad()
     def update(self) -> None:
         """Move the averages towards the model."""

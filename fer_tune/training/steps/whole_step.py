@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 
 from fer_tune.data.batching.batches import Batches
 from fer_tune.data.batching.drawn import Drawn
+from fer_tune.data.batching.feature_batches import FeatureBatches
 from fer_tune.training.learning.average import MovingAverage
 from fer_tune.training.metrics import Meter
 from fer_tune.training.steps.captured import Captured, reason_against
@@ -25,7 +26,7 @@ class WholeStep:
     captured once and replayed on a GPU, see `fer_tune.training.steps.captured`.
 
     Args:
-        batches: the training split.
+        batches: the training split, or features of it where the model takes those.
         step: the optimiser step.
         average: of the weights, if there is one.
         meter: with room for an epoch.
@@ -33,7 +34,12 @@ class WholeStep:
     """
 
     def __init__(
-        self, batches: Batches, step: Step, average: MovingAverage | None, meter: Meter, watch: Stopwatch
+        self,
+        batches: Batches | FeatureBatches,
+        step: Step,
+        average: MovingAverage | None,
+        meter: Meter,
+        watch: Stopwatch,
     ) -> None:
         self._batches, self._step, self._average, self._meter, self._watch = batches, step, average, meter, watch
 

@@ -15,14 +15,17 @@ import torch
 from drawing import tiny_dataset
 
 import fer_tune.search.sizing.estimate as sizing
+from fer_tune.data.batching.feature_batches import FeatureBatches
 from fer_tune.errors import UserError
 from fer_tune.search.cluster.hardware import Resources
 from fer_tune.search.options import SearchOptions
-from fer_tune.search.sizing.estimate import BackboneCost, Estimate, Probe, estimate, expected_epochs
+from fer_tune.search.sizing.estimate import BackboneCost, Estimate, estimate, expected_epochs
 from fer_tune.search.sizing.report import report
 from fer_tune.search.stopping_early.asha import BackboneASHA
+from fer_tune.training import fixed_features, probe
 from fer_tune.training.computing.convolutions import other_ways
 from fer_tune.training.computing.plan import Plan
+from fer_tune.training.probe import Features, Probe
 from fer_tune.training.steps.step import Step
 
 
@@ -93,6 +96,25 @@ def test_backbones_add_up():
     assert found.trial_seconds == 10 * 12 * 40
     assert found.kept_bytes == 10 * 4 * 2**18
     assert found.running_bytes == 2 * 3 * 3 * 2**20  # two at a time, two named and one being written, of the larger
+
+
+def test_features_that_are_computed_once_are_counted_once():
+    found = made(trials=10, scheduler="none", epochs=6)
+    plain, longest = found.trial_seconds, found.costs[0].longest_seconds(6)
+    for features, times in (
+        (Features(100.0, 1, 20.0, lasting=True), 2 * 120),  # two processes
+        (Features(100.0, 1, 20.0, lasting=False), 10 * 120),
+        (Features(100.0, 4, 20.0, lasting=False), 10 * 420),
+        (Features(100.0, 9, 20.0, lasting=False), 10 * 620),  # six epochs take no more than six views
+    ):
+        probes = tuple(dataclasses.replace(one, features=features) for one in found.costs[0].probes)
+        (cost,) = (dataclasses.replace(one, probes=probes) for one in found.costs)
+        once = dataclasses.replace(found, costs=(cost,))
+        assert once.trial_seconds == pytest.approx(plain + times)
+        assert cost.longest_seconds(6) == pytest.approx(longest + features.seconds(6))
+        how = "process, for its trials start from the same" if features.lasting else "trial"
+        views = f" for each of {features.views} views" if features.views > 1 else ""
+        assert f"features of a  2 min{views} at 48 px, once in a {how}; 2 min" in report(once)
 
 
 def test_gpu_hours():
@@ -168,8 +190,8 @@ def machine(monkeypatch):
     monkeypatch.setattr(sizing, "ray_session", lambda dashboard: contextlib.nullcontext(False))
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
     monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
-    monkeypatch.setattr(sizing, "_STEPS", 2)
-    monkeypatch.setattr(sizing, "_WARM_UP", 1)
+    monkeypatch.setattr(probe, "_STEPS", 2)
+    monkeypatch.setattr(probe, "_WARM_UP", 1)
 
 
 SPACE = """
@@ -221,8 +243,8 @@ def test_what_is_timed_is_what_trains(machine, tmp_path, monkeypatch):
             made.append((model, given[-1]))
             super().__init__(model, *given)
 
-    monkeypatch.setattr(sizing, "plan_for", plan_for)
-    monkeypatch.setattr(sizing, "Step", Seen)
+    monkeypatch.setattr(probe, "plan_for", plan_for)
+    monkeypatch.setattr(probe, "Step", Seen)
     estimate(SearchOptions(tmp_path / "data", ["cnn_residual"], spaces=[str(tmp_path / "space.yaml")]))
     assert asked == [(32, 4, 1), (16, 9, 1)]  # of 140 images
     for model, dtype in made:
@@ -232,6 +254,30 @@ def test_what_is_timed_is_what_trains(machine, tmp_path, monkeypatch):
         ]
         frozen = {name.split(".")[0] for name, weight in model.named_parameters() if not weight.requires_grad}
         assert frozen == {"stem", "blocks"}
+
+
+def test_features_are_timed_by_some_batches_of_them(machine, tmp_path, monkeypatch):
+    tiny_dataset(tmp_path / "data", n_train=700, n_val=70, n_test=7)
+    (tmp_path / "space.yaml").write_text(
+        "backbone: cnn_residual\nsearch: {batch_size: {choice: [16, 32]}}\n"
+        "fixed: {freeze_depth: 5, augmentation: 0.4, augmented_views: 30}\n"
+    )
+    computed = []
+    whole = FeatureBatches.compute
+
+    def counted(self, view):
+        for _ in whole(self, view):
+            computed.append(self.at_once)
+            yield
+
+    monkeypatch.setattr(FeatureBatches, "compute", counted)
+    found = estimate(SearchOptions(tmp_path / "data", ["cnn_residual"], spaces=[str(tmp_path / "space.yaml")]))
+    assert computed == [256] * 12  # three batches of each split, for each of two batch sizes
+    for one in found.costs[0].probes:
+        assert (one.features.views, one.features.lasting) == (30, False)
+        assert one.features.view_seconds > one.features.looks_seconds > 0
+    assert "for each of 30 views" in report(found)
+    assert not fixed_features._kept  # what was not computed is nobody's features
 
 
 def test_a_small_grid_has_no_more_trials_than_points(machine, tmp_path):

@@ -245,6 +245,7 @@ FAULTS = {
     "fixed freeze depth": ("fixed: {weight_decay: 1, freeze_dept: 1}", "fixed.freeze_dept", "'freeze_depth'"),
     "range of image sizes": ("  image_size: {integer: [32, 96]}", "search.image_size.integer", "as a choice"),
     "image size too small": ("  image_size: {choice: [32, 4]}", "search.image_size.choice.1", "equal to 8"),
+    "views of nothing": ("fixed: {augmented_views: 4, augmentation: 0}", "fixed.augmented_views", "does nothing"),
     "without extending": ("without: [momentum]", "without", "nothing is extended"),
     "misspelt section": ("publsihed: []", "publsihed", "'published'"),
 }
