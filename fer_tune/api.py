@@ -257,6 +257,9 @@ def resume(
     cpus_per_trial: Annotated[float | None, Doc("CPUs, and threads, of one worker from now on."), Ge(0.1)] = None,
     gpus_per_trial: Annotated[float | None, Doc("GPUs of one worker from now on."), Ge(0)] = None,
     concurrent: Annotated[int | None, Doc("Most trials side by side from now on."), Ge(1)] = None,
+    checkpoint_every: Annotated[
+        float | str | None, Doc("Time that a trial may lose from now on when it ends unasked, e.g. 5m.")
+    ] = None,
     data: Annotated[str | Path | None, Doc("The same prepared dataset, where it is now.")] = None,
     retry_failed: Annotated[bool, Doc("Try the settings of trials that failed or were too large again.")] = False,
     output: Annotated[Output, Doc("text shows a table, quiet nothing, json a line per event.")] = "text",
@@ -270,11 +273,19 @@ def resume(
     from analysis.folds.run import folds_at
     from analysis.folds.searching import resume_folds
     from fer_tune.search.options import ResumeOptions
-    from fer_tune.search.running.asked import seconds
+    from fer_tune.search.running.asked import checkpoint_seconds, seconds
     from fer_tune.search.running.engine import resume as run_resume
 
     asked = ResumeOptions(
-        trials, epochs, seconds(time_budget), cpus_per_trial, gpus_per_trial, concurrent, data, retry_failed
+        trials,
+        epochs,
+        seconds(time_budget),
+        cpus_per_trial,
+        gpus_per_trial,
+        concurrent,
+        checkpoint_seconds(checkpoint_every),
+        data,
+        retry_failed,
     )
     place = run if isinstance(run, str | Path) else run.place
     with showing(output):

@@ -17,8 +17,8 @@ from analysis.run import RunRecord
 from fer_tune.config import FIELDS, TrialConfig, trial_config
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
-from fer_tune.files import replacing, write_json
-from fer_tune.layout import BEST, EPOCHS, RESULT, STATE, seed_folder
+from fer_tune.files import write_json
+from fer_tune.layout import EPOCHS, RESULT, seed_folder
 from fer_tune.objectives import JUDGED, Judged
 from fer_tune.run_folder import EPOCH_COLUMNS, FinalPlan, RefitPlan, RefitResult, RunFolder, TrainedOn
 from fer_tune.storage.runs import refreshed, working_copy
@@ -42,6 +42,7 @@ class RefitTask:
     stop_epoch: int | None = None  # train for just so many epochs and keep the last one's weights
     run: RunFolder | None = None  # that it belongs to
     objective: Judged = "val_accuracy"  # by which the best epoch is kept
+    checkpoint_every: float | None = None  # seconds, as in the search
 
     @property
     def name(self) -> str:
@@ -100,7 +101,8 @@ def pending_tasks(run: RunRecord, plan: RefitPlan) -> list[RefitTask]:
             values = {**config.config, "backbone": config.backbone, "epochs": epochs, "seed": seed}
             settings = trial_config(values, f"{run.folder.refit_file}: {config.config_id}")
             folder = run.folder.refit_seed(config.config_id, seed)
-            tasks.append(RefitTask(config.config_id, seed, folder, settings, run=run.folder, objective=run.objective))
+            how: dict[str, Any] = {"objective": run.objective, "checkpoint_every": run.settings.checkpoint_every}
+            tasks.append(RefitTask(config.config_id, seed, folder, settings, run=run.folder, **how))
     return tasks
 
 
@@ -118,18 +120,21 @@ def pending_final_tasks(run: RunRecord, plan: FinalPlan) -> list[RefitTask]:
             own |= {name: None for name in ("early_stopping", "target_accuracy") if name in FIELDS}  # both read val
             settings = trial_config({**config.config, **own}, f"{run.folder.refit_file}: {entry.config_id}")
             folder = run.folder.refit_seed(entry.config_id, seed, "train+val")
-            tasks.append(RefitTask(entry.config_id, seed, folder, settings, "train+val", entry.stop_epoch, run.folder))
+            task = RefitTask(entry.config_id, seed, folder, settings, "train+val", entry.stop_epoch, run.folder)
+            tasks.append(replace(task, checkpoint_every=run.settings.checkpoint_every))
     return tasks
 
 
 class _Enough(Exception):  # noqa: N818 - no error: the epoch that was fixed in advance is reached
-    """Ends a training from its `on_epoch`; its checkpoint is written by then."""
+    """Ends a training from its `on_epoch`; its weights are written by then."""
 
 
 def train_one_away(
     task: RefitTask, data: Path | str, *, train: Train | None = None, device: str, threads: int
 ) -> RefitResult:
     """Train ``task`` on any node, in a copy of its folder that is brought from the store and sent back every epoch.
+
+    What is written meanwhile is sent after the next epoch.
 
     Args:
         task: what to train, of a run in a store.
@@ -152,7 +157,7 @@ def train_one(
     threads: int,
     after_epoch: Callable[[], None] = lambda: None,
 ) -> RefitResult:
-    """Train ``task`` in this process, going on from its checkpoint if it has one; write its result last.
+    """Train ``task`` in this process, going on from its last state if there is one; write its result last.
 
     Args:
         task: what to train.
@@ -160,11 +165,11 @@ def train_one(
         train: what trains; `fer_tune.training.loop.train` by default.
         device: a torch device.
         threads: CPU threads of torch; 0 leaves them.
-        after_epoch: called when the epoch's checkpoint is in the task's folder.
+        after_epoch: called when the epoch's metrics are in the task's folder.
     """
     import torch
 
-    from fer_tune.training.checkpoint import drop_last
+    from analysis.refits.keeping import keeping
 
     if threads:
         torch.set_num_threads(threads)
@@ -179,6 +184,7 @@ def train_one(
     rows: dict[int, dict[str, Any]] = {row["epoch"]: row for row in known}
 
     def record(metrics: dict[str, Any], _: Path) -> None:
+        keeper.epoch_ended()
         rows[int(metrics["epoch"])] = _epoch_row(task, metrics)
         write_table([rows[epoch] for epoch in sorted(rows)], EPOCH_COLUMNS, file)
         after_epoch()
@@ -186,38 +192,42 @@ def train_one(
             raise _Enough
 
     dataset = PreparedDataset.open(data)
-    if task.on == "train":
-        outcome = train(task.config, dataset, task.folder, objective=task.objective, device=device, on_epoch=record)
-        write_table([_epoch_row(task, metrics) for metrics in outcome.history], EPOCH_COLUMNS, file)
-        result = RefitResult(
-            config_id=task.config_id,
-            seed=task.seed,
-            status="completed",
-            epochs=outcome.epochs,
-            best_epoch=outcome.best_epoch,
-            **{name: outcome.best[name] for name in JUDGED},
-            seconds=outcome.seconds,
-            error=outcome.reason if outcome.reason.startswith("diverged") else None,  # it counts with what it reached
-        )
-    else:
-        result = _train_joined(task, JoinedDataset(dataset.path, dataset.card), train, device, record, rows)
-    write_json(result, task.folder / RESULT)
-    drop_last(task.folder)  # only needed to go on training
+    with keeping(task.folder, task.checkpoint_every, task.stop_epoch) as (keeper, place):
+        how: dict[str, Any] = {"device": device, "on_epoch": record, "keeper": keeper}
+        if task.on == "train":
+            outcome = train(task.config, dataset, place, objective=task.objective, **how)
+            write_table([_epoch_row(task, metrics) for metrics in outcome.history], EPOCH_COLUMNS, file)
+            result = RefitResult(
+                config_id=task.config_id,
+                seed=task.seed,
+                status="completed",
+                epochs=outcome.epochs,
+                best_epoch=outcome.best_epoch,
+                **{name: outcome.best[name] for name in JUDGED},
+                seconds=outcome.seconds,
+                error=outcome.reason if outcome.reason.startswith("diverged") else None,  # with what it reached
+            )
+        else:
+            result = _train_joined(task, JoinedDataset(dataset.path, dataset.card), place, train, rows, how)
+        write_json(result, task.folder / RESULT)
     return result
 
 
 def _train_joined(
-    task: RefitTask, dataset: PreparedDataset, train: Train, device: str, record: Any, rows: dict[int, dict[str, Any]]
+    task: RefitTask,
+    dataset: PreparedDataset,
+    place: Path,
+    train: Train,
+    rows: dict[int, dict[str, Any]],
+    how: dict[str, Any],
 ) -> RefitResult:
-    """Train on train and val together up to the epoch fixed in advance, and keep the weights of that epoch."""
-    reason = ""
-    if _last_epoch(task.folder) != task.stop_epoch:  # else it was interrupted between its last epoch and its result
-        with contextlib.suppress(_Enough):
-            reason = train(task.config, dataset, task.folder, device=device, on_epoch=record).reason
-    last = _last_epoch(task.folder)
+    """Train on train and val together up to the epoch fixed in advance, whose weights are kept."""
+    last, reason = task.stop_epoch or 0, ""
+    with contextlib.suppress(_Enough):
+        outcome = train(task.config, dataset, place, **how)
+        last, reason = outcome.epochs, outcome.reason
     if last != task.stop_epoch and not reason.startswith("diverged"):
         raise RuntimeError(f"{task.name}: stopped after epoch {last} instead of {task.stop_epoch} ({reason})")
-    _keep_last(task, last)
     return RefitResult(
         config_id=task.config_id,
         seed=task.seed,
@@ -228,28 +238,6 @@ def _train_joined(
         error=reason if reason.startswith("diverged") else None,
         trained_on="train+val",
     )
-
-
-def _keep_last(task: RefitTask, epoch: int) -> None:
-    """Make the weights of ``epoch``, the last one, what is kept; where weights are averaged, their average."""
-    import torch
-    from safetensors.torch import save_file
-
-    from fer_tune.models.tensors_file import read_tensors
-
-    kept = task.folder / BEST
-    if getattr(task.config, "ema_decay", None) is None:
-        os.replace(task.folder / f"epoch_{epoch:04d}.safetensors", kept)
-        return
-    state = torch.load(task.folder / STATE, map_location="cpu", weights_only=True)
-    about = read_tensors(task.folder / f"epoch_{epoch:04d}.safetensors")[1]  # the classes
-    with replacing(kept) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in state["average"].items()}, temporary, about)
-
-
-def _last_epoch(folder: Path) -> int:
-    """Return the epoch of the checkpoint in ``folder``; 0 without one."""
-    return max((int(file.stem.removeprefix("epoch_")) for file in folder.glob("epoch_*.safetensors")), default=0)
 
 
 def _epoch_row(task: RefitTask, metrics: dict[str, Any]) -> dict[str, Any]:

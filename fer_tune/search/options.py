@@ -32,6 +32,7 @@ class ResumeOptions:
     cpus_per_trial: float | None = None
     gpus_per_trial: float | None = None
     concurrent: int | None = None
+    checkpoint_every: float | None = None  # seconds between two checkpoints of a trial, from now on
     data: Path | str | None = None  # the same content in another place
     retry_failed: bool = False
 

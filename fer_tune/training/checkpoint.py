@@ -157,13 +157,6 @@ def load(folder: Path, model: nn.Module) -> dict[str, Any] | None:
     return state
 
 
-def drop_last(folder: Path) -> None:
-    """Remove what only a resume needs, and keep the best weights: for a run that is finished."""
-    (folder / STATE).unlink(missing_ok=True)
-    for file in folder.glob("epoch_*.safetensors"):
-        file.unlink()
-
-
 def _about(classes: Sequence[str]) -> dict[str, str] | None:
     return {"classes": json.dumps([*classes])} if classes else None
 

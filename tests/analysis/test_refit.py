@@ -12,10 +12,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from drawing import tiny_dataset
+from torch import nn
 
 from analysis.heldout.opening import run_test
 from analysis.refits.final_plan import plan_final
 from analysis.refits.joined import JoinedDataset, JoinedSplit
+from analysis.refits.keeping import RefitKeeper
 from analysis.refits.plan import plan_refits
 from analysis.refits.selection import select_winner
 from analysis.refits.training import (
@@ -30,25 +32,37 @@ from analysis.refits.training import (
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.files import write_json
+from fer_tune.models.tensors_file import read_tensors
 from fer_tune.run_folder import METRICS, RefitResult
+from fer_tune.training import checkpoint
 
 
-def fake_train(config: Any, data: Any, folder: Path, *, objective: Any, device: Any, on_epoch: Any) -> Any:
-    """Stand in for the loop: three epochs, going on from those that state.pt counts."""
-    state = folder / "state.pt"
-    done = int(state.read_text()) if state.is_file() else 0
+def settled(keeper: RefitKeeper) -> None:
+    """Wait until what was begun is written: its thread does one thing after the other."""
+    keeper._thread.submit(int).result()
+
+
+def fake_train(config: Any, data: Any, folder: Path, *, objective: Any, device: Any, on_epoch: Any, keeper: Any) -> Any:
+    """Stand in for the loop: three epochs, each better, going on from the last state in ``folder``."""
+    model = nn.Linear(1, 1, bias=False)
+    done = (checkpoint.load(folder, model) or {"epoch": 0})["epoch"]
     history = []
     for epoch in range(1, 4):
         metrics = {**dict.fromkeys(METRICS, 0.5), "epoch": epoch, "val_accuracy": 0.1 * epoch}
         history.append(metrics)
         if epoch > done:
-            state.write_text(str(epoch))
-            (folder / "epoch_0003.safetensors").write_text("weights")
-            (folder / "best.safetensors").write_text("weights")
+            nn.init.constant_(model.weight, epoch)
+            keeper.keep(folder, epoch, model, dict, model, ("a", "b"), epoch == 3)
+            settled(keeper)
             on_epoch(metrics, folder)
     return SimpleNamespace(
         epochs=3, best_epoch=3, best=history[2], history=history, seconds=1.0, reason="all epochs done"
     )
+
+
+def weight(task: RefitTask) -> float:
+    """Return the weight that the stand-ins keep: the number of its epoch."""
+    return float(read_tensors(task.folder / "best.safetensors")[0]["weight"])
 
 
 class ListPool:
@@ -82,7 +96,7 @@ class ListPool:
 def tasks(made) -> list[RefitTask]:
     plan = plan_refits(made.run, top=2, seeds=2, published=False)
     write_json(plan, made.run.folder.refit_file)
-    return pending_tasks(made.run, plan)
+    return [replace(task, checkpoint_every=0.0) for task in pending_tasks(made.run, plan)]
 
 
 def ended(tasks: list[RefitTask], pool: ListPool) -> list[Ending]:
@@ -136,6 +150,7 @@ def test_one_refit_leaves_its_result_its_epochs_and_its_model(made, tasks) -> No
     result = train_one(tasks[0], made.data, train=fake_train, device="cpu", threads=1)
     assert (result.status, result.val_accuracy, result.epochs) == ("completed", pytest.approx(0.3), 3)
     assert {file.name for file in tasks[0].folder.iterdir()} == {"result.json", "epochs.parquet", "best.safetensors"}
+    assert weight(tasks[0]) == 3
     epochs = made.run.refit_epochs(tasks[0].config_id, tasks[0].seed)
     assert list(epochs["epoch"]) == [1, 2, 3]
     assert made.run.refit_result(tasks[0].config_id, tasks[0].seed) == result
@@ -161,7 +176,29 @@ def test_an_interrupted_refit_goes_on(made, tasks) -> None:
 
     train_one(tasks[0], made.data, train=counting, device="cpu", threads=1)
     assert seen == [3]
+    assert not (tasks[0].folder / "state").exists()
     assert pq.read_metadata(tasks[0].folder / "epochs.parquet").num_rows == 3
+
+
+def test_a_refit_is_written_down_as_often_as_its_search_asked(made) -> None:
+    seldom = made.run.settings.model_copy(update={"checkpoint_every": 3600.0})
+    made.run.folder.write_settings(seldom)
+    plan = plan_refits(made.run, top=1, seeds=1, published=False)
+    write_json(plan, made.run.folder.refit_file)
+    (task,) = pending_tasks(made.run, plan)
+
+    def interrupted(*args: Any, on_epoch: Any, **others: Any) -> Any:
+        def stop(metrics: Any, folder: Path) -> None:
+            on_epoch(metrics, folder)
+            if metrics["epoch"] == 2:
+                raise KeyboardInterrupt
+
+        return fake_train(*args, on_epoch=stop, **others)
+
+    for each, states in ((task, 0), (replace(task, checkpoint_every=0.0), 2)):
+        with pytest.raises(KeyboardInterrupt):
+            train_one(each, made.data, train=interrupted, device="cpu", threads=1)
+        assert len(list(task.folder.glob("state/*/state.pt"))) == states
 
 
 def test_a_diverged_refit_counts_and_is_marked(made, tasks) -> None:
@@ -245,7 +282,7 @@ def final_tasks(made) -> list[RefitTask]:
     made.refit([[0.6, 0.61, 0.62], [0.5, 0.5, 0.5], [0.4, 0.4, 0.4]], published=2)
     plan = plan_final(made.run)
     write_json(plan, made.run.folder.final_file)
-    return pending_final_tasks(made.run, plan)
+    return [replace(task, checkpoint_every=0.0) for task in pending_final_tasks(made.run, plan)]
 
 
 def test_the_winner_and_its_rivals_are_trained_again_for_an_epoch_fixed_by_their_seeds(made, monkeypatch) -> None:
@@ -285,17 +322,18 @@ def test_a_longer_last_training_stops_at_the_same_share_of_its_schedule(made) ->
 
 
 def joined_train(seen: list[int]) -> Any:
-    def train(config: Any, data: Any, folder: Path, *, device: Any, on_epoch: Any) -> Any:
+    def train(config: Any, data: Any, folder: Path, *, device: Any, on_epoch: Any, keeper: Any) -> Any:
         seen.append(len(data.train()))
         assert config.early_stopping is None
-        done = max((int(file.stem[6:]) for file in folder.glob("epoch_*")), default=0)
+        model, chosen = nn.Linear(1, 1, bias=False), nn.Linear(1, 1)  # the latter by images that were trained on
+        done = (checkpoint.load(folder, model) or {"epoch": 0})["epoch"]
         for epoch in range(done + 1, config.epochs + 1):
-            for old in folder.glob("epoch_*"):
-                old.unlink()
-            (folder / f"epoch_{epoch:04d}.safetensors").write_text(f"weights of {epoch}")
-            (folder / "best.safetensors").write_text("chosen by images that were trained on")
+            seen.append(-epoch)
+            nn.init.constant_(model.weight, epoch)
+            keeper.keep(folder, epoch, model, dict, chosen, ("a", "b"), epoch == config.epochs)
+            settled(keeper)
             on_epoch({**dict.fromkeys(METRICS, 0.5), "epoch": epoch}, folder)
-        return SimpleNamespace(reason="all epochs done")
+        return SimpleNamespace(reason="all epochs done", epochs=config.epochs)
 
     return train
 
@@ -304,10 +342,10 @@ def test_training_on_train_and_val_stops_at_its_epoch_and_keeps_its_weights(made
     task = replace(final_tasks[0], stop_epoch=4)
     seen: list[int] = []
     result = train_one(task, made.data, train=joined_train(seen), device="cpu", threads=1)
-    assert seen == [70 + 35]
+    assert seen == [70 + 35, -1, -2, -3, -4]
     assert (result.epochs, result.trained_on, result.status) == (4, "train+val", "completed")
     assert result.val_accuracy != result.val_accuracy
-    assert (task.folder / "best.safetensors").read_text() == "weights of 4"
+    assert weight(task) == 4
     assert {file.name for file in task.folder.iterdir()} == {"result.json", "epochs.parquet", "best.safetensors"}
     epochs = made.run.refit_epochs(task.config_id, task.seed, "train+val")
     assert list(epochs["epoch"]) == [1, 2, 3, 4]
@@ -316,14 +354,16 @@ def test_training_on_train_and_val_stops_at_its_epoch_and_keeps_its_weights(made
     assert made.run.refit_result(task.config_id, task.seed) != result  # the one on train stays
 
 
-def test_training_on_train_and_val_that_died_after_its_last_epoch_trains_no_more(made, final_tasks) -> None:
+def test_training_on_train_and_val_that_died_goes_on(made, final_tasks) -> None:
     task = replace(final_tasks[0], stop_epoch=4)
-    task.folder.mkdir(parents=True)
-    (task.folder / "epoch_0004.safetensors").write_text("weights of 4")
     seen: list[int] = []
+    short = replace(task, config=task.config.model_copy(update={"epochs": 3}))
+    with pytest.raises(RuntimeError, match="stopped after epoch 3 instead of 4"):
+        train_one(short, made.data, train=joined_train(seen), device="cpu", threads=1)
+    seen.clear()
     result = train_one(task, made.data, train=joined_train(seen), device="cpu", threads=1)
-    assert seen == []
-    assert result.epochs == 4
+    assert seen == [70 + 35, -3, -4]
+    assert (result.epochs, weight(task)) == (4, 4)
 
 
 def test_the_real_loop_trains_on_both_splits(made, final_tasks) -> None:

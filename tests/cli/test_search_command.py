@@ -210,6 +210,7 @@ def test_resume_goes_on_with_the_run(monkeypatch, asked, run_folder, capsys):
         (("--cpus-per-trial", "2"), ResumeOptions(cpus_per_trial=2.0)),
         (("--gpus-per-trial", "0.5"), ResumeOptions(gpus_per_trial=0.5)),
         (("--concurrent", "3"), ResumeOptions(concurrent=3)),
+        (("--checkpoint-every", "5m"), ResumeOptions(checkpoint_every=300.0)),
         (("--data", "elsewhere"), ResumeOptions(data="elsewhere")),
         (("--retry-failed",), ResumeOptions(retry_failed=True)),
     ],

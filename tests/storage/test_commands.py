@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from fake_run import FakeRun
+from torch import nn
 from typer.testing import CliRunner
 
 from analysis import compare, load_run
@@ -19,6 +20,7 @@ from fer_tune.search.watching.watched import read_snapshot
 from fer_tune.storage.mirror import Mirror
 from fer_tune.storage.runs import open_run
 from fer_tune.tables import write_table
+from fer_tune.training import checkpoint
 
 
 @pytest.fixture
@@ -112,23 +114,26 @@ def test_a_refit_on_a_node_without_the_folder_leaves_its_result_in_the_store(uri
     assert task.store == place
     started = []
 
-    def train(config, dataset, folder, *, objective, device, on_epoch):
-        started.append(sorted(file.name for file in folder.iterdir()))
-        for epoch in (1, 2):
-            (folder / "state.pt").write_text(str(epoch))
+    def train(config, dataset, folder, *, objective, device, on_epoch, keeper):
+        model = nn.Linear(1, 1)
+        done = (checkpoint.load(folder, model) or {"epoch": 0})["epoch"]
+        started.append(done)
+        for epoch in range(done + 1, 3):
+            keeper.keep(folder, epoch, model, dict, model, ("a", "b"), epoch == 2)
+            keeper._thread.submit(int).result()  # until it is written
             on_epoch({"epoch": epoch, "val_accuracy": 0.5}, folder)
             if len(started) == 1:
                 raise RuntimeError("the node is lost")
-        (folder / "best.safetensors").write_bytes(b"weights")
         history = [{"epoch": epoch, **dict.fromkeys(JUDGED, 0.5)} for epoch in (1, 2)]
         return SimpleNamespace(history=history, epochs=2, best_epoch=2, best=history[1], seconds=1.0, reason="finished")
 
     with pytest.raises(RuntimeError, match="lost"):
         train_one_away(task, tmp_path / "data", train=train, device="cpu", threads=0)
-    assert set(Mirror(place).place.listing()) == {"epochs.parquet", "state.pt"}
+    state = {f"state/epoch_0001/{name}" for name in ("state.pt", "epoch_0001.safetensors", "best.safetensors")}
+    assert set(Mirror(place).place.listing()) == {"epochs.parquet", "best.safetensors"} | state
     Mirror(place).drop()  # the second try is on another node
     result = train_one_away(task, tmp_path / "data", train=train, device="cpu", threads=0)
-    assert started == [[], ["epochs.parquet", "state.pt"]]
+    assert started == [0, 1]
     assert result.status == "completed"
     assert set(Mirror(place).place.listing()) == {"epochs.parquet", "result.json", "best.safetensors"}
     assert not Mirror(place).home.exists()

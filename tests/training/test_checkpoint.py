@@ -41,8 +41,6 @@ def test_the_last_and_the_best_are_kept_and_nothing_else(tmp_path):
         write(tmp_path, epoch)
     assert loaded(tmp_path) == (3, 3.0)
     assert sorted(os.listdir(tmp_path)) == ["best.safetensors", "epoch_0003.safetensors", "state.pt"]
-    checkpoint.drop_last(tmp_path)
-    assert os.listdir(tmp_path) == ["best.safetensors"]
 
 
 @pytest.mark.parametrize("death", range(6))

@@ -34,7 +34,7 @@ def options_of(given: dict[str, Any]) -> SearchOptions:
         "storage": Path(given.get("storage", "runs")),
         "backbones": list(dict.fromkeys(several(given.pop("backbone")))),
         "time_budget_seconds": seconds(given.pop("time_budget", None)),
-        "checkpoint_every": _every(given.pop("checkpoint_every", None)),
+        "checkpoint_every": checkpoint_seconds(given.pop("checkpoint_every", None)),
         "node_labels": dict(labels) if isinstance(labels, Mapping) else parse_labels(labels),
         "spaces": [str(file) for file in several(given.pop("space", None))],
         "changes": read_changes(given.pop("fix", None), given.pop("range", None), given.pop("choice", None)),
@@ -62,7 +62,12 @@ def seconds(given: float | str | None) -> float | None:
     return found
 
 
-def _every(given: float | str | None) -> float | None:
+def checkpoint_seconds(given: float | str | None) -> float | None:
+    """Return the time between two checkpoints in seconds, read as `seconds` does; it may be none at all.
+
+    Raises:
+        UserError: it is no time.
+    """
     found = None if given is None else _seconds(given)
     if given is not None and found is None:
         raise UserError(f"--checkpoint-every {given}: a number and a unit, such as 30s or 5m; 0s is as often as can be")

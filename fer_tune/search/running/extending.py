@@ -50,6 +50,8 @@ def extended(run: RunFolder, settings: SearchSettings, asked: ResumeOptions) -> 
     if asked.epochs is not None and asked.epochs != settings.epochs:
         new["epochs"] = told["epochs"] = asked.epochs
         _check_epochs(run, settings.model_copy(update=new), asked.epochs)
+    if asked.checkpoint_every is not None and asked.checkpoint_every != settings.checkpoint_every:
+        new["checkpoint_every"] = told["checkpoint_every"] = asked.checkpoint_every
     spent = seconds_spent(run)
     if asked.time_budget_seconds is not None:
         told["time_budget_seconds"] = asked.time_budget_seconds

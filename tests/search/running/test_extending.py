@@ -107,6 +107,15 @@ def test_the_time_budget_is_what_is_left_of_it(run):
     assert asked(run, time_budget_seconds=100.0).time_budget_seconds == 161
 
 
+def test_checkpoints_are_as_far_apart_as_is_asked(run):
+    settings = asked(run, checkpoint_every=300.0)
+    assert tuner.trial_setup(settings).checkpoint_every == 300
+    assert settings.resumed[0].changed == {"checkpoint_every": 300.0}
+    run.write_settings(settings)
+    assert asked(run, checkpoint_every=300.0) == settings
+    assert asked(run, checkpoint_every=0.0).checkpoint_every == 0
+
+
 def test_the_same_data_may_be_elsewhere_and_no_other(run, data, tmp_path):
     shutil.copytree(data, tmp_path / "moved")
     settings = asked(run, data=str(tmp_path / "moved"))
