@@ -93,6 +93,13 @@ def prepare(
         Literal["pad", "crop", "stretch"],
         Doc("How images that are not square come to --size: padded (black), cropped (middle) or stretched."),
     ] = "pad",
+    align: Annotated[
+        bool | None,
+        Doc(
+            "Turn and scale faces by the dataset's landmarks, where it has them; if left out, those that do not come "
+            "cut out already."
+        ),
+    ] = None,
     channels: Annotated[int | None, Doc("Make all images grey (1) or RGB (3).")] = None,
 ) -> DatasetCard | Folded:
     """Prepare a raw dataset: recognise it, split it, clean it, write it as memory-mapped arrays.

@@ -6,6 +6,7 @@ from drawing import draw_fer2013_csv, draw_fer2013_folders, tiny_dataset
 from PIL import Image
 from raw_trees import draw_ferg, draw_raf_folders, draw_raf_official, draw_tree
 from typer.testing import CliRunner
+from wild import affectnet
 
 from fer_tune.cli.data import app
 from fer_tune.data.prepared.store import PreparedDataset
@@ -147,6 +148,20 @@ def test_near_duplicates(tmp_path):
     output = run("prepare", root, "--out", tmp_path / "other", "--drop-near-duplicates")
     assert "near-duplicate in test" in output
     assert "dropped by the same rule" in output
+
+
+def test_faces_are_aligned_or_not(tmp_path):
+    root = affectnet(tmp_path / "affectnet", per_code=3)
+    points = [(12, 12), (20, 12), (16, 16), (13, 21), (19, 21)]  # in a picture of 32x32
+    for image in sorted(root.glob("*/images/*.jpg")):
+        np.save(image.parent.parent / "annotations" / f"{image.stem}_lnd.npy", np.array(points).ravel())
+    said = {"left": [], "aligned": ["--align"], "not": ["--no-align"]}
+    for name, options in said.items():
+        run("prepare", root, "--out", tmp_path / name, *options)
+    found = {name: opened(tmp_path / name)[1]["train"].images[:] for name in said}
+    assert (found["left"] == found["not"]).all()
+    assert found["aligned"].shape == found["not"].shape
+    assert (found["aligned"] != found["not"]).any()
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,7 @@ class _Pixels:
     size: int | None
     channels: int | None
     fit: Fit
+    align: bool | None
 
 
 def prepare(
@@ -52,6 +53,7 @@ def prepare(
     skip_unreadable: bool = False,
     size: int | None = None,
     fit: str = "pad",
+    align: bool | None = None,
     channels: int | None = None,
     dry_run: bool = False,
     progress: Progress | None = None,
@@ -74,6 +76,8 @@ def prepare(
         skip_unreadable: leave out what cannot be read, instead of stopping.
         size: resize all images to this height and width in pixels, antialiased (Lanczos).
         fit: how images that are not square come to ``size``: ``pad``, ``crop`` or ``stretch``; kept for predicting.
+        align: turn and scale each face by its landmarks, where the dataset has them; faces that come cut out already
+            are only where this is True, others unless it is False.
         channels: make all images grey (1) or RGB (3); as the dataset has them where None.
         dry_run: write nothing; the card then has no hashes.
         progress: called with what is done ("reading", "comparing"), parts of it done, and parts in all.
@@ -89,7 +93,7 @@ def prepare(
         raise UserError(f"--channels {channels}: 1 is grey, 3 is RGB")
     if keep_duplicates and drop_near_duplicates:
         raise UserError("--keep-duplicates and --drop-near-duplicates contradict each other; leave one of them out")
-    pixels = _Pixels(size, channels, checked_fit(fit))
+    pixels = _Pixels(size, channels, checked_fit(fit), align)
     options = splits or SplitOptions()
     options.check()
     source = Path(source).expanduser()
@@ -101,6 +105,8 @@ def prepare(
         found_format, raw = read_raw(folder, format_name, columns)
         if raw.faults and not raw.samples:
             raise _unreadable(source, raw.faults, len(raw.faults))
+        if align and raw.aligned is None:
+            raise UserError(f"{source}: --align: the dataset has no landmarks; leave it out")
         refuse_nonsense(folder, raw, tuple(classes or ()))
         raw = with_classes(raw, classes or {})
         ignored = passed_over(folder, raw)
@@ -123,7 +129,7 @@ def prepare(
                 hygiene={
                     **report,
                     "unreadable_rows": len(raw.faults),
-                    "notes": [*raw.notes, *strange_classes(raw)],
+                    "notes": [*raw.notes, *_about_alignment(raw, align), *strange_classes(raw)],
                     "warnings": [*raw.warnings, *spelling_warnings(raw), *lost, *frames],
                     "ignored": ignored,
                     "unlabelled": [_below(path, folder) for path in raw.unlabelled],
@@ -147,7 +153,7 @@ def _stream(
         for sample in divided[split]:
             done += 1
             try:
-                image = _loaded(raw, sample, pixels.channels)
+                image = _loaded(raw, sample, pixels)
             except UnreadableError as error:
                 fault = Fault(sample.source, str(error))
                 faults.append(fault)
@@ -162,8 +168,22 @@ def _stream(
     return faults
 
 
-def _loaded(raw: RawDataset, sample: Sample, channels: int | None) -> Pixels:
-    image = raw.load(sample)
+def _about_alignment(raw: RawDataset, align: bool | None) -> list[str]:
+    """Say whether faces were aligned, where the dataset has landmarks."""
+    if raw.aligned is None:
+        return []
+    if _is_aligned(raw, align):
+        return ["faces are aligned by the dataset's landmarks (--no-align leaves them as they are)"]
+    return ["the dataset's landmarks are not used (--align aligns faces by them)"]
+
+
+def _is_aligned(raw: RawDataset, align: bool | None) -> bool:
+    return not raw.is_cut if align is None else align
+
+
+def _loaded(raw: RawDataset, sample: Sample, pixels: _Pixels) -> Pixels:
+    channels = pixels.channels
+    image = raw.aligned(sample) if raw.aligned and _is_aligned(raw, pixels.align) else raw.load(sample)
     if channels is None and raw.channels == 1 and image.ndim == 3:
         raise UnreadableError("a colour image among grey ones; choose what all shall be with --channels 1 or 3")
     return in_channels(image, channels or raw.channels)

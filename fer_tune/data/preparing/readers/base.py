@@ -45,6 +45,9 @@ class RawDataset:
         classes: a sample's label is an index into it.
         samples: in an order that does not depend on the file system.
         load: sample -> (H, W) or (H, W, C) uint8; raises :class:`UnreadableError`.
+        aligned: the same, with the face turned and scaled by its landmarks; None where the dataset has none.
+        is_cut: the pictures are of one face each, cut out already: they are aligned only where that is asked for, as
+            published figures are for them as they are.
         policy: where the parts come from, in one sentence.
         channels: 1 where all images are grey, else 3; a grey image among coloured ones is taken as it is.
         faults: entries that are already known to be unusable.
@@ -67,6 +70,8 @@ class RawDataset:
     files: list[Path] = field(default_factory=list)
     unlabelled: list[Path] = field(default_factory=list)
     people: str = ""
+    aligned: Callable[[Sample], Pixels] | None = None
+    is_cut: bool = False
 
 
 class Reader(Protocol):

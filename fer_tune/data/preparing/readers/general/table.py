@@ -16,10 +16,9 @@ from typing import Any, Literal, NamedTuple
 
 from fer_tune.data.labels import spelt
 from fer_tune.data.preparing.readers.base import Fault, RawDataset, Sample, UnreadableError
-from fer_tune.data.preparing.readers.tables.cells import Cell, box_of, label_of, load_cell, most_voted
+from fer_tune.data.preparing.readers.tables.cells import Cell, face_of, label_of, load_cell, most_voted
 from fer_tune.data.preparing.readers.tables.choosing import Chosen, choose_tables
 from fer_tune.data.preparing.readers.tables.columns import Columns, unclear
-from fer_tune.data.preparing.readers.tables.landmarks import points_of
 from fer_tune.data.preparing.readers.tables.pictures import Pictures
 from fer_tune.data.preparing.readers.tables.pixel_rows import own_name
 from fer_tune.data.preparing.readers.trees.images import readable
@@ -114,6 +113,9 @@ def read_tables(
         for row in rows
     ]
     notes = [f"left out: {count:,} rows, {reason}" for reason, count in sorted(left_out.items())]
+    unmarked = sum(row.place.points is None for row in rows)
+    if unmarked and any(found.columns.landmarks for found in chosen):
+        notes.append(f"{unmarked:,} rows have no landmarks that can be used; their faces are cut out by their boxes")
     warnings = [one for found in chosen for one in unclear(found.table.names, found.columns)]
     first = chosen[0]
     name = own_name(path) if path.is_file() else path.resolve().name
@@ -122,7 +124,7 @@ def read_tables(
         readable(name),
         classes,
         samples,
-        lambda sample: load_cell(sample.place),
+        lambda sample: load_cell(sample.place, align=False),
         policy,
         _channels(samples),
         faults,
@@ -131,6 +133,7 @@ def read_tables(
         files=[*(found.table.file for found in chosen), *pictures.left_out],
         unlabelled=unlabelled,
         people=f"the column {groups}" if groups else "",
+        aligned=(lambda sample: load_cell(sample.place)) if unmarked < len(rows) else None,
     )
 
 
@@ -152,8 +155,7 @@ def _scan(
         try:
             if row.fault:
                 raise UnreadableError(row.fault)
-            points = points_of(row.values, columns.landmarks)
-            place = Cell(table, row.place, columns, None, box_of(row.values, columns), points)
+            place = Cell(table, row.place, columns, None, *face_of(row.values, columns))
             if columns.path and not (columns.image or columns.pixels):
                 picture = pictures.find(str(row.values[columns.path]), table.file.parent)
                 place = place._replace(file=picture)

@@ -14,7 +14,7 @@ from fer_tune.data.preparing.readers.base import Pixels, UnreadableError
 from fer_tune.data.preparing.readers.tables.boxes import Box, cropped
 from fer_tune.data.preparing.readers.tables.columns import Columns
 from fer_tune.data.preparing.readers.tables.files import Table
-from fer_tune.data.preparing.readers.tables.landmarks import Points, aligned
+from fer_tune.data.preparing.readers.tables.landmarks import Points, aligned, points_of
 from fer_tune.data.preparing.readers.trees.images import EMPTY, decode
 
 
@@ -29,8 +29,12 @@ class Cell(NamedTuple):
     points: Points | None = None
 
 
-def load_cell(place: Cell) -> Pixels:
-    """Return the image of one row.
+def load_cell(place: Cell, *, align: bool = True) -> Pixels:
+    """Return the image of one row; its face turned and scaled by its points, or cut out by its box.
+
+    Args:
+        place: of the row.
+        align: by the points, where there are any.
 
     Raises:
         UnreadableError: there is none, or it is damaged.
@@ -40,7 +44,7 @@ def load_cell(place: Cell) -> Pixels:
     else:
         column = place.columns.image or place.columns.pixels or ""
         image = _image(place.table.value(place.row, column))
-    if place.points is not None:  # they tell more than a box
+    if align and place.points is not None:  # they tell more than a box
         return aligned(image, place.points)
     return image if place.box is None else cropped(image, place.box)
 
@@ -66,12 +70,24 @@ def label_of(value: Any, names: Sequence[str], codes: Mapping[str, str] | None) 
     return text
 
 
-def box_of(values: Mapping[str, Any], columns: Columns) -> Box | None:
-    """Return the box of a row, None where the table has none.
+def face_of(values: Mapping[str, Any], columns: Columns) -> tuple[Box | None, Points | None]:
+    """Return the box and the five points of a row, each None where the table has none.
+
+    Where a row's points cannot be used, its box does too.
 
     Raises:
-        UnreadableError: it is not four numbers.
+        UnreadableError: the box is not four numbers, or the points are none of a face and there is no box.
     """
+    box = _box(values, columns)
+    try:
+        return box, points_of(values, columns.landmarks)
+    except UnreadableError:
+        if box is None:
+            raise
+        return box, None
+
+
+def _box(values: Mapping[str, Any], columns: Columns) -> Box | None:
     if not columns.box:
         return None
     cells = [values[name] for name in columns.box]

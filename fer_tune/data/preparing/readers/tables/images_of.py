@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fer_tune.data.preparing.readers.base import Fault, Pixels, UnreadableError
-from fer_tune.data.preparing.readers.tables.cells import Cell, box_of, load_cell
+from fer_tune.data.preparing.readers.tables.cells import Cell, face_of, load_cell
 from fer_tune.data.preparing.readers.tables.columns import find_columns
 from fer_tune.data.preparing.readers.tables.files import open_table
-from fer_tune.data.preparing.readers.tables.landmarks import points_of
 from fer_tune.data.preparing.readers.tables.pictures import Pictures
 from fer_tune.errors import UserError
 
@@ -35,7 +34,6 @@ def table_images(file: Path, faults: list[Fault]) -> Iterator[tuple[str, Pixels]
             if row.fault:
                 raise UnreadableError(row.fault)
             picture = pictures.find(str(row.values[by_path]), file.parent) if by_path else None
-            box, points = box_of(row.values, columns), points_of(row.values, columns.landmarks)
-            yield row.source, load_cell(Cell(table, row.place, columns, picture, box, points))
+            yield row.source, load_cell(Cell(table, row.place, columns, picture, *face_of(row.values, columns)))
         except UnreadableError as error:
             faults.append(Fault(row.source, str(error)))

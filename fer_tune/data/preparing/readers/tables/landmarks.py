@@ -34,7 +34,7 @@ def points_of(values: Mapping[str, Any], names: Sequence[str]) -> Points | None:
         names: of the ten columns, or of one that holds ten numbers, or the 136 of 68 points.
 
     Raises:
-        UnreadableError: they are not such numbers.
+        UnreadableError: they are not such numbers, or of no face.
     """
     if not names:
         return None
@@ -45,26 +45,54 @@ def points_of(values: Mapping[str, Any], names: Sequence[str]) -> Points | None:
         numbers = np.asarray(cells, dtype=float)
     except (TypeError, ValueError):
         raise UnreadableError(f"landmarks {cells!r} are no numbers") from None
+    return five_of(numbers)
+
+
+def five_of(numbers: npt.NDArray[np.float64]) -> Points:
+    """Return five points of the ten numbers, or of the 136 of 68 points, x and y in turn.
+
+    Raises:
+        UnreadableError: there are not so many, one is none, or they are of no face.
+    """
     if numbers.size not in (10, 136) or not np.isfinite(numbers).all():
         raise UnreadableError(f"landmarks: {numbers.size} numbers, expected x and y of 5 points, or of 68")
     pairs = numbers.reshape(-1, 2)
     if len(pairs) > 5:
         pairs = np.stack([pairs[list(places)].mean(0) for places in _OF_68])
-    return tuple((float(x), float(y)) for x, y in pairs)
+    points = tuple((float(x), float(y)) for x, y in pairs)
+    _frame(points)
+    return points
 
 
-def aligned(image: Pixels, points: Points) -> Pixels:
-    """Return the face in ``image`` with its points in their places, at the scale that it has; black beyond the picture.
+def aligned(image: Pixels, points: Points, side: int | None = None) -> Pixels:
+    """Return the face in ``image`` with its points in their places; black beyond the picture.
 
     Args:
         image: (H, W) or (H, W, 3).
         points: five, in pixels of the picture.
+        side: S, of the face's frame in pixels; as large as the face is in the picture where None.
 
     Returns:
         (S, S) or (S, S, 3) uint8.
 
     Raises:
         UnreadableError: the points are of no face in the picture.
+    """
+    turn, scale, shift, own = _frame(points)
+    side = side or own
+    back = turn.T / scale  # from the places to the picture
+    step = back * (_SIDE / side)
+    start = -back @ shift
+    data = (step[0, 0], step[0, 1], start[0], step[1, 0], step[1, 1], start[1])
+    picture = Image.fromarray(image)
+    return np.asarray(picture.transform((side, side), Image.Transform.AFFINE, data, Image.Resampling.BICUBIC))
+
+
+def _frame(points: Points) -> tuple[npt.NDArray[np.float64], float, npt.NDArray[np.float64], int]:
+    """Return rotation (2, 2), scale and shift (2,) from ``points`` to their places, and the side of their frame.
+
+    Raises:
+        UnreadableError: the points are of no face.
     """
     given, wanted = np.asarray(points), np.asarray(_PLACES)
     turn, scale, shift = min(
@@ -73,12 +101,7 @@ def aligned(image: Pixels, points: Points) -> Pixels:
     side = round(_SIDE / scale) if scale > 0 else 0
     if not _LEAST <= side <= _MOST:
         raise UnreadableError(f"landmarks {[tuple(map(round, point)) for point in points]} are of no face")
-    back = turn.T / scale  # from the places to the picture
-    step = back * (_SIDE / side)
-    start = -back @ shift
-    data = (step[0, 0], step[0, 1], start[0], step[1, 0], step[1, 1], start[1])
-    picture = Image.fromarray(image)
-    return np.asarray(picture.transform((side, side), Image.Transform.AFFINE, data, Image.Resampling.BICUBIC))
+    return turn, scale, shift, side
 
 
 def _similarity(

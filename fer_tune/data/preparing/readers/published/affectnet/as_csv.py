@@ -2,7 +2,8 @@
 
 Source: see `codes`; its readme gives the columns as
 ``subDirectory_filePath, face_x, face_y, face_width, face_height, facial_landmarks, expression, valence, arousal``.
-Faces are cut out by their boxes, with a margin.
+Faces are aligned by their landmarks, 68 points in pixels of the whole picture, x and y in turn, with semicolons; where
+they have none, they are cut out by their boxes, with a margin.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from fer_tune.errors import UserError
 
 FORMAT = "affectnet-csv"
 NEEDS = "csv files (training.csv, validation.csv) with the columns subDirectory_filePath and expression, and the images"
+
+_LANDMARKS = "facial_landmarks"
 
 
 def recognises(path: Path) -> bool:
@@ -38,8 +41,14 @@ def read(path: Path) -> RawDataset:
     chosen, unlabelled = choose_tables(path)
     if not chosen or not all(map(_fits, chosen)):
         raise UserError(f"{path}: not {FORMAT}; it needs {NEEDS}")
-    raw = read_tables(path, chosen, unlabelled, CODES)
+    raw = read_tables(path, [_with_landmarks(found) for found in chosen], unlabelled, CODES)
     return replace(raw, name=NAME, notes=[NOTE, *raw.notes])
+
+
+def _with_landmarks(found: Chosen) -> Chosen:
+    if _LANDMARKS not in found.table.names:
+        return found
+    return replace(found, columns=replace(found.columns, landmarks=(_LANDMARKS,)))
 
 
 def _fits(found: Chosen) -> bool:

@@ -72,7 +72,7 @@ def _fits(tree: Tree) -> bool:
     depth = 2 if parts else 1
     names = list(tree.holding)
     return (
-        len({each[-1] for each in names} - EMPTY.keys()) > 1
+        all(len(each) == depth and each[-1] in CODES and (not parts or each[0] in parts) for each in names)
+        and len({each[-1] for each in names} - EMPTY.keys()) > 1
         and any(each[-1] == "0" for each in names)
-        and all(len(each) == depth and each[-1] in CODES and (not parts or each[0] in parts) for each in names)
     )

@@ -2,7 +2,8 @@
 
 ``EmoLabel/list_patition_label.txt`` (spelt so) has lines ``train_00001.jpg 5``; that image is
 ``Image/aligned/train_00001_aligned.jpg``. Both stand in ``basic/`` or ``raf-basic/``. Some copies have the split as a
-third word.
+third word. Where there are no aligned faces, they are aligned here, from ``Image/original/`` and the points in
+``Annotation/manual/``.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from pathlib import Path, PurePosixPath
 from fer_tune.data.labels import EMOTIONS
 from fer_tune.data.preparing.readers.base import Fault, Pixels, RawDataset, Sample, UnreadableError
 from fer_tune.data.preparing.readers.published.raf_db.codes import CODES, NAME, POLICY
+from fer_tune.data.preparing.readers.published.raf_db.originals import aligned_original, cut_original, original
 from fer_tune.data.preparing.readers.trees.images import decode, readable
 from fer_tune.data.preparing.readers.trees.parts import find_root, published, split_of
 from fer_tune.errors import UserError
 
 FORMAT = "raf-db"
-NEEDS = "a folder (or basic/ or raf-basic/ in it) with EmoLabel/list_patition_label.txt and Image/aligned/"
+NEEDS = "a folder (or basic/ or raf-basic/ in it) with EmoLabel/list_patition_label.txt and Image/aligned/ or original/"
 
 _LISTS = ("list_patition_label.txt", "list_partition_label.txt")  # as published, and as some copies correct it
 _NAME = re.compile(r"(train|test)_[^/\\]+", re.DOTALL)
@@ -34,15 +36,17 @@ def read(path: Path) -> RawDataset:
     """Scan the label list.
 
     Raises:
-        UserError: there is no label list, or no folder of aligned images.
+        UserError: there is no label list, or no folder of images.
     """
     root = _root(path)
     if root is None:
         raise UserError(f"{path}: not {FORMAT}; it needs {NEEDS}")
-    file, aligned = _list_in(root), root / "Image" / "aligned"
-    if file is None or not aligned.is_dir():
-        raise UserError(f"{aligned}: no such folder; unpack aligned.zip of RAF-DB there")
-    present = set(os.listdir(aligned))
+    file = _list_in(root)
+    folder = next((found for kind in ("aligned", "original") if (found := root / "Image" / kind).is_dir()), None)
+    if file is None or folder is None:
+        raise UserError(f"{root / 'Image' / 'aligned'}: no such folder; unpack aligned.zip of RAF-DB there")
+    is_cut = folder.name == "aligned"
+    below, present = f"Image/{folder.name}", set(os.listdir(folder))
     samples: list[Sample] = []
     faults: list[Fault] = []
     first: dict[str, int] = {}  # image -> line
@@ -55,24 +59,27 @@ def read(path: Path) -> RawDataset:
             words = raw.split()
             unread += len(words) > 2 and split_of(os.fsdecode(words[2])) is None
             plain = PurePosixPath(name)
-            image = f"{plain.stem}_aligned{plain.suffix}"
+            image = f"{plain.stem}_aligned{plain.suffix}" if is_cut else name
             if name in first:
                 raise UnreadableError(f"names {name} again, after line {first[name]}")
             first[name] = line
             if image not in present:
-                raise UnreadableError(f"names {name}, but there is no Image/aligned/{image}")
+                raise UnreadableError(f"names {name}, but there is no {below}/{image}")
         except UnreadableError as error:
             faults.append(Fault(f"{file.name}:{line}", readable(str(error))))
         else:
             present.discard(image)
-            samples.append(Sample(readable(Path("Image/aligned", image)), label, part, aligned / image))
-    notes = [f"{len(present)} files in Image/aligned are not in {file.name}"] if present else []
+            place = folder / image if is_cut else original(root, name)
+            samples.append(Sample(readable(Path(below, image)), label, part, place))
+    notes = [f"{len(present)} files in {below} are not in {file.name}"] if present else []
     if unread:
         notes.append(f"the third column of {file.name} is not read: no split in {unread:,} lines")
     used, policy = published({sample.part: sample.part for sample in samples})
     samples = [sample._replace(part=used[sample.part]) for sample in samples]
     policy = POLICY if set(used) == {"train", "test"} else policy
-    return RawDataset(NAME, EMOTIONS, samples, _load, policy, 3, faults, notes, files=[file])
+    load, aligned = (_load, None) if is_cut else (cut_original, aligned_original)
+    marks = [] if is_cut else [mark for sample in samples for mark in (sample.place.points, sample.place.box)]
+    return RawDataset(NAME, EMOTIONS, samples, load, policy, 3, faults, notes, files=[file, *marks], aligned=aligned)
 
 
 def parse_line(raw: bytes) -> tuple[str, int, str]:
