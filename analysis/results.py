@@ -162,6 +162,70 @@ class TestResult(Scores):
     views: dict[str, Scores] = Field(default_factory=dict)  # "flip", "ten_crop": the same models with these views
 
 
+class CorruptedAt(BaseModel):
+    """Accuracy under one corruption at one strength; see `fer_tune.data.batching.corrupting`."""
+
+    model_config = ConfigDict(extra="forbid")
+    strength: int  # 1 to 5
+    parameter: float
+    accuracy: Estimate
+
+
+class Corruption(BaseModel):
+    """Accuracy under one corruption: at each strength, the mean over them, and what it costs on the same images."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    at: list[CorruptedAt]
+    mean: Estimate
+    loss: Estimate  # accuracy on the images as they are, less `mean`
+
+
+class Corruptions(BaseModel):
+    """What ``corruptions.json`` holds: the tested winner on the held-out images under common corruptions."""
+
+    model_config = ConfigDict(extra="forbid")
+    format_version: Literal[1] = 1
+    config_id: str
+    opening: int  # the test whose models these are
+    when: str  # ISO 8601, UTC
+    seeds: list[int]
+    seed: int  # what was drawn from
+    images: int
+    side: int  # of the images, in pixels: parameters go with it
+    groups_sampled: int = 0
+    method: str
+    clean: Estimate  # the images as they are
+    each: list[Corruption]
+    mean: Estimate  # over all corruptions and strengths
+    loss: Estimate
+
+
+class Transfer(BaseModel):
+    """What ``transfer.json`` holds: the tested winner on another dataset's held-out split."""
+
+    model_config = ConfigDict(extra="forbid")
+    format_version: Literal[1] = 1
+    config_id: str
+    backbone: str
+    opening: int  # the test whose models these are
+    reading: int  # how many times this run had read that split, this one included
+    when: str  # ISO 8601, UTC
+    trained_on: str  # name of the run's dataset
+    tested_on: str  # name of the other
+    content_hash: str  # of the other, as is the next
+    split_hash: str
+    shared: list[str]  # classes of both, by the names of the run's
+    only_trained: list[str]  # classes that the other lacks
+    only_tested: list[str]  # classes that the models do not know
+    images: int  # of the other split, all classes
+    known: int  # identical to one that the run trained or chose with; left out
+    brought: str = ""  # how they were brought to the shape that the models take
+    scores: Scores  # on images of shared classes, the answer among those
+    every: Estimate  # accuracy on all images, any answer: what one dataset lacks is wrong
+    home: Scores | None = None  # as `scores`, on the run's own held-out split
+
+
 class Trained(BaseModel):
     """Two trained classifiers on the same images: how many only one of them has right, and the test of that.
 

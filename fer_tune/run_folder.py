@@ -337,6 +337,13 @@ class RunFolder:
     def test(self, config_id: str, opening: int) -> Path:
         return self.opening(opening) / config_id
 
+    def corruptions_file(self, config_id: str, opening: int) -> Path:
+        return self.test(config_id, opening) / "corruptions.json"
+
+    def transfer_file(self, place: str, reading: int) -> Path:
+        """Return where a reading of another dataset's split is kept; ``place`` stands for that split."""
+        return self.path / "test" / "on" / place / f"reading_{reading}" / "transfer.json"
+
     def comparison_file(self, opening: int) -> Path:
         return self.opening(opening) / "comparison.json"
 

@@ -105,6 +105,9 @@ class FoldsRun:
         from analysis.refits.selection import select_models
         from fer_tune.files import write_json
 
+        if options.get("on") or options.get("corruptions"):
+            first = self.folder_of(self.record.dataset.folds[0])
+            raise UserError(f"--on, --corruptions: of one fold at a time; name the run of a fold, such as {first}")
         searched = list(self._searched())
         for name, run in searched:
             try:

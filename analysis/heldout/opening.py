@@ -1,4 +1,4 @@
-"""The held-out split: opened once for the selected models, on record; the only module that calls `open_test`."""
+"""The held-out split: opened once for the selected models, on record; `further` alone opens it besides."""
 
 from __future__ import annotations
 

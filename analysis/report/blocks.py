@@ -16,6 +16,7 @@ Place = Literal[
     "classes",
     "held-out",
     "groups",
+    "corruptions",
     "errors",
     "refits",
     "search",

@@ -16,7 +16,7 @@ from analysis.report.luck import luck
 from analysis.report.openings import openings_sentences
 from analysis.report.own_budget import own_budgets, unlike_budgets
 from analysis.report.rows import Compared, compared, cost_rows, leader_rows, open_settings, refit_rows, versus_rows
-from analysis.results import MORE, VIEW_NAMES, Scores, TestResult
+from analysis.results import MORE, VIEW_NAMES, Corruptions, Scores, TestResult, Transfer
 from analysis.run import RunRecord
 from analysis.run.cards import dataset_card
 from analysis.run.openings import Openings, openings_of, split_ledger
@@ -63,8 +63,11 @@ class Facts:
     backbones: list[str]
     mattered: dict[str, str]  # of each backbone with enough random trials, in a sentence
     untold: str  # why nothing is said of the others
+    corruptions: Corruptions | None
+    transfers: list[Transfer]
     openings: list[dict[str, Any]]
     openings_said: list[str]  # what is to be known of them: faults of the records, other runs on the same images
+    readings: list[dict[str, Any]]  # further ones, by the tested models
     how: list[tuple[str, str]]
     limits: list[str]
     trained: str  # for how many epochs the tested models were
@@ -125,8 +128,11 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
         backbones=settings.backbones,
         mattered={each.backbone: each.sentence() for each in mattered},
         untold=untold(run),
+        corruptions=run.corruptions,
+        transfers=run.transfers,
         openings=known.own,
         openings_said=openings_sentences(known),
+        readings=run.readings,
         how=how(run, stand, known),
         limits=[*limits(run, stand), *unlike_budgets(run)],
         trained="" if test is None else _epochs(test.epochs),

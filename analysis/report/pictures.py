@@ -10,8 +10,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.charts import settings, tested, trials
+from analysis.charts.beyond import corruptions as corrupted
 from analysis.charts.look import Chart
-from analysis.figures import bars, curves, heldout, pareto, searched, sheets
+from analysis.figures import bars, beyond, curves, heldout, pareto, searched, sheets
 from analysis.report.blocks import Place
 from analysis.report.comparison_bars import comparison, refit_bar
 from analysis.report.findings import Standing
@@ -152,5 +153,8 @@ def _held_out(run: RunRecord, stand: Standing, test: TestResult) -> Iterator[Dra
     if test.groups:
         words = "Accuracy in each group of images, all seeds together."
         yield Drawn("groups", "groups", words, heldout.groups(test.groups), tested.groups(test.groups))
+    if (found_under := run.corruptions) is not None:
+        words = "Accuracy under each corruption over its strength, all seeds together; dashed: the images as they are."
+        yield Drawn("corruptions", "corruptions", words, beyond.corruptions(found_under), corrupted(found_under))
     for name, words, figure in sheets.draw(run, test):
         yield Drawn("errors", name, words, figure, on_paper=name != "gradcam")

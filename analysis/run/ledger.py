@@ -5,8 +5,9 @@ there was none. So a line that was changed, taken out or put in is found by thos
 same one: that is what remains of two openings side by side, each on its own machine. A chain cannot show that its end
 was cut off: that is found by what lies beside it (`analysis.run.openings`).
 
-A line is of one of two kinds: an ``opening``, written before the split is read; its ``result``, with the SHA-256 of
-every file that it gave.
+A line is of one of these kinds: an ``opening``, written before the split is read; ``corruptions`` or ``transfer``,
+written before the models that were tested read further (`analysis.heldout.further`); the ``result`` of any of them,
+with the SHA-256 of every file that it gave.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from fer_tune.errors import UserError
 
 FIRST = "0" * 64
 """What the first line of a ledger names as the one before."""
+
+FURTHER = ("corruptions", "transfer")
+"""Kinds of the lines that record a further reading."""
 
 _PATIENCE = 60.0  # seconds that a lock is waited for: between check and append some files are read and written, no more
 

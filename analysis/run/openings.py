@@ -92,9 +92,12 @@ def _folders(run: RunRecord) -> list[int]:
     return [int(end) for end in ends if end.isdigit()]
 
 
+_GIVEN = ("test/opening_*/*/metrics.json", "test/opening_*/*/corruptions.json", "test/on/*/reading_*/transfer.json")
+
+
 def _results(run: RunRecord, record: ledger.Ledger, name: str) -> list[str]:
     """Return what does not fit between the ledger and the results that lie beside it."""
-    here = sorted(path for path in run.folder.path.glob("test/opening_*/*/metrics.json"))
+    here = sorted(path for pattern in _GIVEN for path in run.folder.path.glob(pattern))
     if here and not run.folder.ledger_file.is_file():
         return [f"{name} is missing, but there are results that an opening gave"]
     numbers = {entry.get("opening") for entry in record.openings}

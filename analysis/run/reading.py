@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from analysis.results import Comparison, TestResult
+from analysis.results import Comparison, Corruptions, TestResult, Transfer
 from analysis.run import ledger
 from analysis.run.predictions import Predictions, predictions_file, read_predictions
 from fer_tune.errors import UserError
@@ -205,6 +205,11 @@ class RunRecord:
         return ledger.read(self.folder.ledger_file).openings
 
     @property
+    def readings(self) -> list[dict[str, Any]]:
+        """Every further reading by the tested models, oldest first: under corruptions, of another dataset's split."""
+        return [entry for entry in ledger.read(self.folder.ledger_file).entries if entry["kind"] in ledger.FURTHER]
+
+    @property
     def all_tests(self) -> list[TestResult]:
         """The ``metrics.json`` of every opening: the latest opening first, its winner first."""
         files = sorted(self.folder.path.glob("test/opening_*/*/metrics.json"))
@@ -227,6 +232,23 @@ class RunRecord:
         if file is None or not file.is_file():
             return None
         return Comparison.model_validate_json(file.read_text(encoding="utf-8"))
+
+    @property
+    def corruptions(self) -> Corruptions | None:
+        """The winner of the latest test under common corruptions; None where that was not asked for."""
+        tests = self.tests
+        file = self.folder.corruptions_file(tests[0].config_id, tests[0].opening) if tests else None
+        if file is None or not file.is_file():
+            return None
+        return Corruptions.model_validate_json(file.read_text(encoding="utf-8"))
+
+    @property
+    def transfers(self) -> list[Transfer]:
+        """The latest reading of every other dataset's held-out split, by that dataset's name."""
+        files = self.folder.path.glob("test/on/*/reading_*/transfer.json")
+        found = [Transfer.model_validate_json(file.read_text(encoding="utf-8")) for file in files]
+        latest = {each.split_hash: each for each in sorted(found, key=lambda each: each.reading)}
+        return sorted(latest.values(), key=lambda each: (each.tested_on, each.split_hash))
 
     def predictions(self, config_id: str, views: str = "none") -> Predictions:
         """Return what the seeds of a tested configuration predict for the held-out images, in its latest test.

@@ -43,6 +43,11 @@ def _over_folds(run: FoldsRun, given: dict[str, Any], console: Console) -> None:
 
 
 def _one(run: Run, given: dict[str, Any], console: Console) -> None:
+    if "on" in given:
+        return _elsewhere(run, given, console)
+    if not given.get("again") and given.get("corruptions") and run.tests:  # the test was told when it was made
+        run.test(**given)
+        return _corrupted(run, console)
     from analysis.report.console import class_table, score_table
     from analysis.report.openings import openings_sentences
     from analysis.report.sections.beyond import gap_sentence
@@ -69,3 +74,27 @@ def _one(run: Run, given: dict[str, Any], console: Console) -> None:
     for line in openings_sentences(known):
         console.print(f"note: {line}", markup=False)
     console.print(f"recorded in {run.folder.test(result.config_id, result.opening)}")
+    if given.get("corruptions"):
+        _corrupted(run, console)
+
+
+def _corrupted(run: Run, console: Console) -> None:
+    from analysis.report.console import plain_table
+    from analysis.report.sections.beyond import corruption_sentence, corruption_table
+
+    found = run.corruptions
+    assert found is not None
+    console.print(plain_table(corruption_table(found)))
+    console.print(corruption_sentence(found), markup=False)
+    console.print(f"recorded in {run.folder.corruptions_file(found.config_id, found.opening)}", markup=False)
+
+
+def _elsewhere(run: Run, given: dict[str, Any], console: Console) -> None:
+    from analysis.report.console import plain_table
+    from analysis.report.sections.beyond import transfer_sentence, transfer_table
+
+    run.test(**given)
+    found = max(run.transfers, key=lambda each: each.when)
+    console.print(plain_table(transfer_table([found])))
+    console.print(transfer_sentence(found), markup=False)
+    console.print(f"({found.scores.method})", markup=False)

@@ -308,6 +308,39 @@ def test_test_again_and_why(refitted: FakeRun) -> None:
     assert [line["why"] for line in run(refitted).openings] == ["first reading", "a new label list"]
 
 
+def test_test_under_corruptions_with_the_test_and_after_it(refitted: FakeRun) -> None:
+    shown = call("test", refitted.path, "--no-tta", "--corruptions")
+    assert "winner:" in shown
+    assert "occlusion" in shown
+    assert "Under 6 common corruptions at five strengths" in shown
+    assert str(run(refitted).folder.corruptions_file(run(refitted).tests[0].config_id, 1)) in shown
+    call("test", refitted.path, "--again", "--no-tta")
+    assert run(refitted).corruptions is None  # of the latest test
+    shown = call("test", refitted.path, "--corruptions", "--why", "asked by a reviewer")  # needs no --again
+    assert "winner:" not in shown
+    assert run(refitted).corruptions.opening == 2
+    assert len(run(refitted).openings) == 2
+    assert [line["why"] for line in run(refitted).readings] == ["asked for", "asked by a reviewer"]
+
+
+def test_test_on_another_dataset(refitted: FakeRun, tmp_path: Path) -> None:
+    tiny_dataset(tmp_path / "other", n_train=14, n_val=14, n_test=70, seed=4)
+    with pytest.raises(UserError, match="was not tested yet"):
+        call("test", refitted.path, "--on", tmp_path / "other")
+    call("test", refitted.path, "--no-tta")
+    shown = call("test", refitted.path, "--on", tmp_path / "other")
+    assert "tested on" in shown
+    assert "70 of 70" in shown
+    assert "tiny: shared classes angry, disgust" in shown
+    assert run(refitted).transfers[0].images == 70
+    with pytest.raises(UserError, match="--again"):
+        call("test", refitted.path, "--on", tmp_path / "other")
+    call("test", refitted.path, "--on", tmp_path / "other", "--again")
+    assert run(refitted).transfers[0].reading == 2
+    with pytest.raises(UserError, match="one at a time"):
+        call("test", refitted.path, "--on", tmp_path / "other", "--corruptions")
+
+
 def test_test_data_that_was_moved(refitted: FakeRun, tmp_path: Path) -> None:
     (tmp_path / "data").rename(tmp_path / "moved")
     with pytest.raises(UserError, match="data"):

@@ -104,6 +104,8 @@ def test_the_whole_way(ray_local, folds, tmp_path, monkeypatch):
 
     with pytest.raises(UserError, match=r"the held-out split of every fold was opened(.|\n)*--again"):
         call("test", run)
+    with pytest.raises(UserError, match=r"--on, --corruptions: of one fold at a time; name the run of a fold.*fold_01"):
+        call("test", run, "--again", "--corruptions")
     call("test", run, "--again", "--no-tta")
     shown = call("report", run)
     told = (run / "report" / "report.md").read_text()

@@ -16,7 +16,7 @@ from analysis.report.blocks import (
     text,
 )
 from analysis.report.facts import Facts
-from analysis.report.sections.beyond import groups
+from analysis.report.sections.beyond import corrupted, elsewhere, groups
 from analysis.report.sections.compared import against, open_settings, published
 from analysis.report.sections.searched import leaderboard, mattered, pareto, refits
 from analysis.report.sections.tested import costs, errors, held_out
@@ -34,6 +34,8 @@ def describe(facts: Facts, pictures: list[Picture]) -> Report:
         *against(facts, pictures),
         *held_out(facts, pictures),
         *groups(facts, pictures),
+        *corrupted(facts, pictures),
+        *elsewhere(facts),
         *costs(facts),
         *errors(facts, pictures),
         *refits(facts, pictures),
@@ -62,6 +64,9 @@ def _how(facts: Facts) -> Section:
     for number, line in enumerate(facts.openings, start=1):
         words = f"{line['when']}, {line['what']}: {line['why']}; split {line['split_hash'][:16]}"
         told.append((f"opening {number}", words))
+    for line in facts.readings:
+        kind = "under corruptions" if line["kind"] == "corruptions" else f"on {line['dataset']}"
+        told.append((f"read further {kind}", f"{line['when']}, {line['what']}: {line['why']}"))
     return Section("How it was obtained", [Definitions([(text(name), text(words)) for name, words in told])])
 
 
