@@ -20,11 +20,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from over_images import told
 from part_of import part_of
 
-sys.path.pop(0)  # this folder: it has a file that is named as the package
-
-from analysis.statistics.intervals import image_weights, over_images_and_seeds
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.models import backbone_stages
@@ -37,7 +35,6 @@ TRAIN, VALIDATION, EPOCHS = (2500, 1500, 5) if DEVICE.type == "cpu" else (12_000
 SEEDS = [int(seed) for seed in os.environ.get("SEEDS", "1,2,3").split(",")]
 DECAYS = (0.75, 0.5)
 RATE, HEAD_RATE = 1e-3, 1e-2  # a head alone has random weights, and takes larger steps
-RESAMPLES = 2000
 
 
 def wanted(backbone: str, weights: str) -> list[TrialConfig]:
@@ -75,13 +72,6 @@ def table(rows: list[dict[str, Any]], labels: np.ndarray) -> None:
     for row in rows:
         key = (row["freeze_depth"], row["layer_decay"])
         right.setdefault(key, {})[row["seed"]] = np.array(list(map(int, row["predicted"]))) == labels
-    weights = np.concatenate(list(image_weights(len(labels), RESAMPLES, np.random.default_rng(0))))
-
-    def interval(values: np.ndarray) -> str:  # (S, N)
-        resampled = (weights @ values.T.astype(np.float32)) / len(labels)  # (B, S)
-        mean, low, high = over_images_and_seeds(values.mean(1), resampled, np.random.default_rng(1))
-        return f"{100 * mean:.1f} ({100 * low:.1f} to {100 * high:.1f})"
-
     first = right.get((0, 1.0), {})
     print(f"{'depth':>5} {'decay':>5} {'seeds':>5}  {'validation, %':24} to depth 0, points")
     for (depth, decay), seeds in sorted(right.items(), key=lambda item: (-item[0][1], item[0][0])):
@@ -89,8 +79,8 @@ def table(rows: list[dict[str, Any]], labels: np.ndarray) -> None:
         own = np.stack([seeds[seed] for seed in sorted(seeds)])
         change = ""
         if shared and (depth, decay) != (0, 1.0):
-            change = interval(np.stack([seeds[seed].astype(float) - first[seed].astype(float) for seed in shared]))
-        print(f"{depth:5} {decay:5.2f} {len(seeds):5}  {interval(own.astype(float)):24} {change}")
+            change = told(np.stack([seeds[seed].astype(float) - first[seed].astype(float) for seed in shared]))
+        print(f"{depth:5} {decay:5.2f} {len(seeds):5}  {told(own):24} {change}")
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Seconds to read a run of 2,000 trials, and to write its report.
 
-Run it on an idle machine: `make bench`, or `python tests/benchmarks/analysis.py [trials]`. The limits that the project
+Run it on an idle machine: `make bench`, or `python tests/benchmarks/reading.py [trials]`. The limits that the project
 sets itself are 5 s for reading and 60 s for the report.
 """
 
@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.pop(0)  # this folder: this file is named as the package that it imports
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fake_run import FakeRun
