@@ -13,6 +13,9 @@
       sweep.json             the sweep that the search is on Weights & Biases, once a server has made it
       refit/refit.json       which configurations were refitted, with which seeds (`RefitPlan`)
       refit/<config>/seed_<s>/   result.json, epochs.parquet, best.safetensors
+      refit/<config>/seed_<s>/validation.parquet, validation_<views>.parquet   what it predicts for validation images
+      refit/<config>/averaged/     the model with the averaged weights of the seeds, where that was tried:
+                             best.safetensors, seeds.json, validation.parquet
       refit/final.json       which of them were trained once more on train and val together (`FinalPlan`)
       refit/<config>/train_val/seed_<s>/   the same three files
       dataset.json           the dataset's card, as it was when something was refitted or tested
@@ -20,6 +23,8 @@
       test/opening_<n>/<config>/   metrics.json, predictions.parquet, and predictions_<views>.parquet with several
                              views; of the winner also examples.parquet (errors, with their images) and doubtful.parquet
       test/opening_<n>/comparison.json   the winner against the other tested configurations, on the same images
+      test/opening_<n>/chosen/   result.json: how validation chose to use the models together, and its test; and its
+                             predictions.parquet
       report/                report.html, report.md, tables.tex, model_card.md, figures/*.png and *.pdf
       export/                what `fer-tune export` wrote: a model and preprocessing.json
 

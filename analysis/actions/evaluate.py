@@ -21,6 +21,12 @@ def evaluate(
     again: Annotated[bool, Doc("Open the held-out split once more; the report counts it.")] = False,
     why: Annotated[str | None, Doc("The reason to note in the ledger.")] = None,
     tta: Annotated[bool, Doc("Also average over mirror image and ten crops.")] = True,
+    combine: Annotated[
+        bool,
+        Doc(
+            "Choose on validation among one model, ensembles of seeds or all refits, and mirror images; test that too."
+        ),
+    ] = True,
     data: Annotated[str | Path | None, Doc("Where the prepared dataset is now, if it was moved.")] = None,
     corruptions: Annotated[
         bool, Doc("Also read the split blurred, noisy, compressed, lit otherwise and occluded; after the test too.")
@@ -55,7 +61,8 @@ def evaluate(
         if on is not None:
             run_transfer(run, on, data=data, again=again, why=why)
         elif again or not (corruptions and run.tests):
-            result = run_test(run, data=data, again=again, why=why, views=tuple(VIEW_NAMES) if tta else ())
+            views = tuple(VIEW_NAMES) if tta else ()
+            result = run_test(run, data=data, again=again, why=why, views=views, combine=combine)
             record_test(run, result)
         if corruptions:
             run_corruptions(run, data=data, why=why)

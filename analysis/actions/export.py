@@ -19,9 +19,11 @@ class Exported:
     """What `export` has written."""
 
     file: Path
-    config_id: str
+    config_id: str  # of the model; of the first of several
     seed: int
     trained_on: str
+    models: str  # which ones, in words
+    score: str  # what the held-out split told of just these, in words
     difference: float  # the largest of a logit between the file, read back, and the model
 
 
@@ -33,21 +35,28 @@ def export(
         Literal["safetensors", "onnx"], Doc("What is written; onnx needs the extra `onnx`.")
     ] = "safetensors",
     out: Annotated[str | Path | None, Doc("Folder to write to. (default: RUN/export)")] = None,
+    use: Annotated[
+        Literal["single", "ensemble", "chosen"],
+        Doc("The best seed on validation; or as one module, the mean of all seeds, or what validation chose."),
+    ] = "single",
     config: Annotated[str | None, Doc("A refitted configuration. (default: the winner)")] = None,
     seed: Annotated[int | None, Doc("One of its seeds. (default: the best on validation)")] = None,
 ) -> Exported:
-    """Write one model of RUN's winner, with its pre-processing; what is written is read back and checked.
+    """Write one model of RUN's winner, or several as one, with its pre-processing; it is read back and checked.
 
     Raises:
         UserError: nothing is refitted, there is no such configuration or seed, or ``onnx`` is not installed.
     """
+    from analysis.report.exported import score_of
     from analysis.use.export import export as write
-    from analysis.use.predicting import network
+    from analysis.use.predicting import used
     from fer_tune.storage.runs import kept
 
     with kept(run.folder):
-        models = network(run, config, seed)
-        number = models.best_seed()
+        models = used(run, use, config, seed)
         folder = Path(out) if out is not None else run.folder.path / "export"
-        difference = write(models, number, folder, format)
-    return Exported(folder / f"model.{format}", models.config_id, models.seeds[number], models.trained_on, difference)
+        difference = write(models, folder, format)
+    name, number = models.config_ids[0], models.seeds[0]
+    score = score_of(run, models.use, name, number, models.trained_on)
+    file = folder / f"model.{format}"
+    return Exported(file, name, number, models.trained_on, models.words, score, difference)

@@ -29,6 +29,10 @@ def predict(
     ],
     *,
     top_k: Annotated[int, Doc("Classes to name for each image."), Ge(1)] = 3,
+    use: Annotated[
+        Literal["single", "ensemble", "chosen"],
+        Doc("The best seed on validation, the mean of all seeds, or what validation chose before the test."),
+    ] = "ensemble",
     config: Annotated[str | None, Doc("A refitted configuration. (default: the winner)")] = None,
     seed: Annotated[int | None, Doc("One of its seeds. (default: the mean of all)")] = None,
     views: Annotated[Literal["none", "flip", "ten_crop"], Doc("Average over views of each image.")] = "none",
@@ -38,7 +42,7 @@ def predict(
         str | Path | None, Doc("Write every probability to this .csv, .parquet or .md, part by part as it comes.")
     ] = None,
 ) -> pd.DataFrame:
-    """Predict the emotion in each image of SOURCE, with the refitted winner of RUN (the mean of its seeds).
+    """Predict the emotion in each image of SOURCE, with the refitted winner of RUN or what was chosen.
 
     Images are resized as the dataset was; faces are not looked for, so crop them as the dataset's are.
 
@@ -59,7 +63,7 @@ def predict(
     import torch
 
     from analysis.use.growing import Growing
-    from analysis.use.predicting import network, prediction_table
+    from analysis.use.predicting import prediction_table, used
     from analysis.use.progress import Progress
     from analysis.use.sources import in_memory, kinds, read_source
     from fer_tune.data.prepared.card import CARD_FILE
@@ -67,7 +71,7 @@ def predict(
 
     growing = None if out is None else Growing(Path(out))
     with kept(run.folder):
-        models = network(run, config, seed)
+        models = used(run, use, config, seed, views)
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     classes = models.card.classes
     is_path = isinstance(source, str | Path)
@@ -89,7 +93,6 @@ def predict(
         listed = "".join(f"\n  {fault.source}: {fault.reason}" for fault in images.faults[:_LISTED])
         raise UserError(f"{source}: cannot be read as an image: nothing in it can; {kinds()}{listed}")
     frame = pd.concat(frames, ignore_index=True)
-    told = f"{models.config_id}, mean of {len(models.seeds)} seeds" if len(models.seeds) > 1 else models.config_id
-    frame.attrs["models"] = f"{told}, trained on {models.trained_on}"
+    frame.attrs["models"] = models.words
     frame.attrs["unreadable"] = {fault.source: fault.reason for fault in images.faults}
     return frame

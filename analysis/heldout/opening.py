@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.combining.choice import choose_combination
+from analysis.combining.validation import Validation
+from analysis.heldout.chosen import evaluate_chosen
 from analysis.heldout.cost import measure, watched
 from analysis.heldout.examples import keep_examples
 from analysis.heldout.gradcam import heat
@@ -31,9 +34,6 @@ from fer_tune.files import write_json
 from fer_tune.layout import BEST
 from fer_tune.storage.runs import needed
 from fer_tune.version import __version__, commit
-
-_SAME = 0.005
-"""How far a validation accuracy may lie from the recorded one: other devices and precisions round otherwise."""
 
 
 def open_dataset(run: RunRecord, path: str | Path | None = None) -> PreparedDataset:
@@ -59,6 +59,7 @@ def run_test(
     again: bool = False,
     why: str | None = None,
     views: tuple[str, ...] = (),
+    combine: bool = True,
     load: Load | None = None,
     predict: Predict | None = None,
     device: str | None = None,
@@ -75,6 +76,7 @@ def run_test(
         again: allow another opening; it is counted.
         why: the reason to note in the ledger.
         views: kinds of `fer_tune.data.batching.views` (``flip``, ``ten_crop``) to predict with besides the image alone.
+        combine: choose on validation how the models are used together, and test what is chosen too.
         load: stand-in for `fer_tune.training.evaluation.load_model`.
         predict: stand-in for `fer_tune.training.evaluation.predict`.
         device: a torch device; a GPU if there is one.
@@ -94,10 +96,15 @@ def run_test(
     keep_card(run, dataset)
     predictor = Predictor(dataset.card, device, load, predict)
     tested = [_Models(run, each, predictor, resamples) for each in chosen]
+    validation = Validation(dataset.val(), predictor)
     for models in tested:
-        models.check(dataset.val())  # a model that does not load must not cost an opening
-
+        models.check(validation)  # a model that does not load must not cost an opening
     winner = chosen[0]
+    choice = None
+    if combine and winner.trained_on == "train":
+        kinds = ("none", "flip") if "flip" in views else ("none",)
+        choice = choose_combination(run, winner, dataset, validation, predictor, kinds)
+
     record = OnRecord(run, dataset, again=again, why=why)
     record.begin(
         {
@@ -106,6 +113,7 @@ def run_test(
             "seeds": tested[0].seeds,
             "trained_on": winner.trained_on,
             "views": ["none", *views],
+            **({} if choice is None else {"chosen": choice.combination.name}),
         }
     )
     split = dataset.open_test()
@@ -114,17 +122,22 @@ def run_test(
         Contender(each.refit.config.config_id, each.refit.config.origin, probabilities)
         for each, (_, probabilities) in zip(chosen, found, strict=True)
     ]
+    results = [result for result, _ in found]
+    comparisons = len(contenders) - 1 + (choice is not None and not choice.is_single)
     if len(contenders) > 1:
         comparison = compare(
             split.labels,
             contenders[0],
             contenders[1:],
             groups=sampled_groups(dataset.card, split.groups),
+            comparisons=comparisons,
             opening=record.number,
         )
         write_json(comparison, run.folder.comparison_file(record.number))
-    record.end([result for result, _ in found])
-    return found[0][0]
+    if choice is not None:
+        evaluate_chosen(run, choice, results[0], results[1:], split, predictor, comparisons, resamples)
+    record.end(results)
+    return results[0]
 
 
 class _Models:
@@ -140,29 +153,18 @@ class _Models:
             needed(run.folder, run.folder.refit_seed(config_id, seed, chosen.trained_on) / BEST) for seed in self.seeds
         ]
 
-    def check(self, validation: Split) -> None:
-        """Load every model, and see that it does on validation what it did when it was trained.
-
-        Another version of the code may build another network that takes the same weights: that must not cost an
-        opening, nor go unseen.
+    def check(self, validation: Validation) -> None:
+        """Load every model, and see that one trained on train alone does on validation what it did then.
 
         Raises:
-            UserError: a file is missing, or a model's validation accuracy is another one.
+            UserError: a file is missing, or see `Validation.checked`.
         """
         for settings, file, result in zip(self._settings, self._files, self._chosen.refit.completed, strict=True):
             if not file.is_file():
                 raise UserError(f"{file}: missing; remove {file.parent} and train it again with `fer-tune refit`")
             model = self._predictor.load(settings, file)
-            if self._chosen.trained_on != "train" or not hasattr(model, "state_dict"):  # or a stand-in
-                continue
-            predicted = self._predictor.predict(model, settings, validation).argmax(1)
-            accuracy = float((predicted == validation.labels).mean())
-            if abs(accuracy - result.val_accuracy) > _SAME + 1 / len(validation):
-                raise UserError(
-                    f"{file}: has {100 * accuracy:.2f} % on validation here, but had "
-                    f"{100 * result.val_accuracy:.2f} % when it was trained; was the code changed since? "
-                    f"Nothing was opened. Test it with that version, or remove {file.parent} and refit"
-                )
+            if self._chosen.trained_on == "train":
+                validation.checked(model, settings, file, result)
 
     def _look(self, images: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any] | None:
         """Return where the first seed's network looked when it chose ``predicted``; None where it cannot tell."""

@@ -205,22 +205,22 @@ def _dataset(run: RunRecord, data: Row) -> list[Artifact]:
 
 def _model(run: RunRecord, test: TestResult, name: str, data: Row) -> Artifact:
     """Return the weights of one seed, the best on validation, with what is to be done to an image before."""
-    models = network(run, test.config_id)
-    number = models.best_seed()
-    side = getattr(models.settings[number], "image_size", None)
+    seeds = network(run, test.config_id)
+    models = seeds.alone(seeds.best_seed())
+    side = models.settings[0].image_size
     shape = (models.card.channels, side or models.card.height, side or models.card.width)
-    about = json.dumps(preprocessing(models, number, shape), indent=2)
+    about = json.dumps(preprocessing(models, shape), indent=2)
     known = data | {
         "config_id": test.config_id,
         "backbone": test.backbone,
         "origin": test.origin,
-        "seed": models.seeds[number],
+        "seed": models.seeds[0],
         "trained_on": models.trained_on,
         "test_accuracy": test.accuracy.value,  # of all seeds, as the report has it
         "test_accuracy_low": test.accuracy.low,
         "test_accuracy_high": test.accuracy.high,
     }
-    return Artifact(name, "model", {"model.safetensors": models.files[number], "preprocessing.json": about}, known)
+    return Artifact(name, "model", {"model.safetensors": models.files[0], "preprocessing.json": about}, known)
 
 
 def for_page(run: RunRecord, *, images: bool) -> list[PageSection]:

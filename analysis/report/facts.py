@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from analysis.portable import portable
+from analysis.report.combined import Combined, combined
 from analysis.report.errors import Examples, examples
 from analysis.report.exported import exported
 from analysis.report.findings import Standing, answer, chosen, found_as, limits
@@ -57,6 +58,7 @@ class Facts:
     test: TestResult | None
     scores: list[dict[str, str]]
     views: list[dict[str, str]]
+    combined: Combined | None
     confusion: list[tuple[str, list[int]]]  # each true class, and its counts
     costs: list[dict[str, str]]
     examples: Examples | None
@@ -122,6 +124,7 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
         test=test,
         scores=[] if test is None else score_rows(test),
         views=[] if test is None else view_rows(test),
+        combined=combined(run),
         confusion=[] if test is None else _confusion(test),
         costs=cost_rows(stand),
         examples=None if test is None else examples(run, test),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from analysis.report.combined import HOW
 from analysis.report.facts import Facts
 from analysis.words import percent
 
@@ -91,6 +92,11 @@ def tables(facts: Facts) -> str:
         columns = [("models", "l"), ("accuracy", "r"), ("balanced accuracy", "r"), ("macro F1", "r")]
         rows = [[row[n] for n in ("name", "accuracy", "balanced", "f1")] for row in facts.views]
         found.append(table(columns, rows, "Views at test time, and ensembles; in %, 95 % intervals.", "views"))
+        if facts.combined is not None:
+            columns = [("models", "l"), (facts.combined.head, "r"), ("gain", "r"), ("passes", "r"), ("", "l")]
+            rows = [[row[n] for n in ("name", "value", "gain", "passes", "chosen")] for row in facts.combined.rows]
+            caption = f"One model or several. {HOW} Gain over the single model, with its standard error."
+            found.append(table(columns, rows, caption, "combined"))
         scored = ("precision", "recall", "f1", "specificity", "auc")
         columns = [("class", "l"), *((name.replace("f1", "F1").replace("auc", "AUC"), "r") for name in scored)]
         estimates = [[getattr(row, name) for name in scored] for row in test.per_class]

@@ -1,4 +1,4 @@
-"""Write one trained model for use elsewhere, with what is to be done to an image before, and checked."""
+"""Write a trained model, or several as one, for use elsewhere, with what is to be done to an image before; checked."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.use.averaged import built
 from analysis.use.predicting import Network
 from fer_tune.errors import UserError
 from fer_tune.files import replacing, write_json
@@ -20,15 +21,15 @@ TOLERANCE = 1e-4  # largest difference of a logit between what is written and th
 _CHECKED = 8  # images
 
 
-def export(models: Network, number: int, target: Path, kind: str) -> float:
-    """Write the model of one seed to the folder ``target``, as ``model.safetensors`` or ``model.onnx``.
+def export(models: Network, target: Path, kind: str) -> float:
+    """Write ``models`` to the folder ``target``, as ``model.safetensors`` or ``model.onnx``.
 
-    Beside it goes ``preprocessing.json``: size, channels, mean and deviation, resampling, classes in the order of the
-    outputs, and the settings that build the network.
+    Several are one module that averages their probabilities, and those of mirror images where it is so chosen
+    (`analysis.use.averaged`).  Beside it goes ``preprocessing.json``: size, channels, mean and deviation, resampling,
+    classes in the order of the outputs, and the settings that build the networks.
 
     Args:
-        models: of one configuration.
-        number: which of its seeds.
+        models: one, or several that are used together.
         target: a folder; made where it is missing.
         kind: ``safetensors`` or ``onnx``.
 
@@ -36,7 +37,7 @@ def export(models: Network, number: int, target: Path, kind: str) -> float:
         The largest difference of a logit between the file, read back, and the model.
 
     Raises:
-        UserError: no such format, or what it needs is not installed.
+        UserError: no such format, what it needs is not installed, or the models take images of different sizes.
     """
     import torch
 
@@ -44,25 +45,32 @@ def export(models: Network, number: int, target: Path, kind: str) -> float:
         raise UserError(f"--format {kind}: safetensors or onnx")
     if kind == "onnx":
         _need_onnx()
-    model = models.load(number, "cpu")
-    side = getattr(models.settings[number], "image_size", None)
+    sides = {settings.image_size for settings in models.settings}
+    if len(sides) > 1:
+        told = ", ".join(sorted(str(side or models.card.height) for side in sides))
+        raise UserError(
+            f"--use: the models take images of {told} pixels a side, and one file takes one size; "
+            "`fer-tune predict --use chosen` uses them together"
+        )
+    model = built(models)
+    [side] = sides
     shape = (models.card.channels, side or models.card.height, side or models.card.width)
     images = torch.randn(_CHECKED, *shape, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected: NDArray[Any] = model(images).numpy()
     target.mkdir(parents=True, exist_ok=True)
     if kind == "safetensors":
-        found = _safetensors(models, number, model, target / "model.safetensors", images)
+        found = _safetensors(models, model, target / "model.safetensors", images)
     else:
         found = _onnx(model, target / "model.onnx", images, models)
     difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE:
         raise RuntimeError(f"{target}: read back, its outputs differ by {difference:.2g} from the model's")
-    write_json(preprocessing(models, number, shape), target / "preprocessing.json")
+    write_json(preprocessing(models, shape), target / "preprocessing.json")
     return difference
 
 
-def preprocessing(models: Network, number: int, shape: tuple[int, int, int]) -> dict[str, Any]:
+def preprocessing(models: Network, shape: tuple[int, int, int]) -> dict[str, Any]:
     """Return what a program needs to feed the model: (C, H, W) of its input, and how to get there."""
     card = models.card
     return {
@@ -84,32 +92,46 @@ def preprocessing(models: Network, number: int, shape: tuple[int, int, int]) -> 
         ],
         "mean": card.pixel_mean,
         "std": card.pixel_std,
-        "backbone": models.settings[number].backbone,
-        "settings": models.settings[number].model_dump(mode="json"),
-        "config_id": models.config_id,
-        "seed": models.seeds[number],
+        "use": models.use,
+        "about": models.words,
+        "mirrored": models.mirrored,
+        "models": [
+            {
+                "config_id": name,
+                "seed": seed,
+                "share": share,
+                "backbone": settings.backbone,
+                "settings": settings.model_dump(mode="json"),
+            }
+            for name, seed, share, settings in zip(
+                models.config_ids, models.seeds, models.weights().tolist(), models.settings, strict=True
+            )
+        ],
         "trained_on": models.trained_on,
         "dataset": {"name": card.name, "content_hash": card.content_hash},
         "fer_tune": __version__,
     }
 
 
-def _safetensors(models: Network, number: int, model: Any, file: Path, images: Any) -> NDArray[Any]:
+def _safetensors(models: Network, model: Any, file: Path, images: Any) -> NDArray[Any]:
     import torch
     from safetensors.torch import save_file
 
-    from fer_tune.training.evaluation import load_model
+    from fer_tune.models.tensors_file import read_tensors
 
     state = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     about = {
-        "backbone": models.settings[number].backbone,
+        "backbone": ", ".join(dict.fromkeys(settings.backbone for settings in models.settings)),
         "classes": json.dumps(models.card.classes),
         "mean": json.dumps(models.card.pixel_mean),
         "std": json.dumps(models.card.pixel_std),
     }
     with replacing(file) as temporary:
         save_file(state, temporary, metadata=about)
-    again = load_model(models.settings[number], models.card, file, "cpu")
+    again = built(models)
+    for tensor in again.state_dict().values():
+        tensor.zero_()  # what the file does not hold shows
+    again.load_state_dict(read_tensors(file)[0])
     with torch.inference_mode():
         found: NDArray[Any] = again(images).numpy()
     return found

@@ -16,6 +16,6 @@ def command(given: dict[str, Any]) -> None:
 
     written = load_run(given.pop("run")).export(**given)
     console = Console(soft_wrap=True, highlight=False)
-    console.print(f"{written.config_id}, seed {written.seed}, trained on {written.trained_on}", markup=False)
+    console.print(f"{written.models}: {written.score}", markup=False)
     console.print(f"read back, its outputs differ by at most {written.difference:.1g} from PyTorch's")
     console.print(f"written: {written.file} and preprocessing.json", markup=False)

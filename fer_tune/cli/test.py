@@ -48,9 +48,11 @@ def _one(run: Run, given: dict[str, Any], console: Console) -> None:
     if not given.get("again") and given.get("corruptions") and run.tests:  # the test was told when it was made
         run.test(**given)
         return _corrupted(run, console)
-    from analysis.report.console import class_table, score_table
+    from analysis.report.combined import combined
+    from analysis.report.console import class_table, plain_table, score_table
     from analysis.report.openings import openings_sentences
     from analysis.report.sections.beyond import gap_sentence
+    from analysis.report.sections.combined import combined_table
     from analysis.run.openings import openings_of, split_ledger
     from analysis.words import percent, span
 
@@ -68,6 +70,12 @@ def _one(run: Run, given: dict[str, Any], console: Console) -> None:
     if comparison is not None:
         for pair in comparison.pairs:
             console.print(f"against {pair.second_origin}: {pair.words}", markup=False)
+    chosen = combined(run)
+    if chosen is not None:
+        console.print("\none model or several, on validation")
+        console.print(plain_table(combined_table(chosen)))
+        for line in chosen.said:
+            console.print(line, markup=False)
     known = openings_of(run, split_ledger(run))
     if len(known.own) > 1:
         console.print(f"the held-out split was opened {len(known.own)} times in this run; the report says so")

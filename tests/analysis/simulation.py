@@ -44,12 +44,13 @@ def main() -> None:
     import sys
 
     import simulated_choices
+    import simulated_combining
     import simulated_groups
     import simulated_ranks
     import simulated_searches
 
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    for part in (simulated_groups, simulated_choices, simulated_ranks, simulated_searches):
+    for part in (simulated_groups, simulated_choices, simulated_combining, simulated_ranks, simulated_searches):
         part.print_all(count)
 
 

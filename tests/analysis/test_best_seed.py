@@ -20,5 +20,7 @@ from analysis.use.predicting import Network
     ],
 )
 def test_the_best_seed_is_that_of_the_best_validation_accuracy(made, validation: list[float], place: int) -> None:
-    models = Network("a", made.card, "train", [], [], list(range(len(validation))), validation)
+    models = Network(
+        "ensemble", ["a"] * len(validation), made.card, "train", [], [], list(range(len(validation))), validation
+    )
     assert models.best_seed() == place

@@ -227,6 +227,7 @@ def test_a_finished_run_has_every_section(tested) -> None:
         "Published configurations and the searched one",
         "The winner against the others, on the same images",
         "On the held-out split",
+        "One model or several: what validation chose",
         "Errors",
         "Refits",
         "Trials of the search",

@@ -366,13 +366,16 @@ def test_what_is_exported_is_named_with_its_own_score(tested) -> None:
     assert f"{result.config_id} seed {best.seed}, trained on train: {percent(own)} % of the 210" in told
     other = min(result.seeds)
     file = run.folder.path / "export" / "preprocessing.json"
-    write_json({"config_id": result.config_id, "seed": other, "trained_on": "train"}, file)
+    joint = {"config_id": result.config_id, "seed": other}
+    held = {"use": "single", "about": "this one", "models": [joint], "trained_on": "train"}
+    write_json(held, file)
     try:
         told = exported(run, stand)
-        assert told.startswith("`export/` holds ")
-        assert f"seed {other}, trained on train: {percent(result.accuracy.per_seed[0])} %" in told
-        write_json({"config_id": "another", "seed": 1, "trained_on": "train"}, file)
-        assert "another seed 1, trained on train, which was not tested itself" in exported(run, stand)
+        assert told.startswith(f"`export/` holds this one: {percent(result.accuracy.per_seed[0])} % of the 210")
+        write_json(held | {"use": "ensemble"}, file)
+        assert f"this one: {percent(result.ensemble.accuracy)} %" in exported(run, stand)
+        write_json(held | {"models": [{"config_id": "another", "seed": 1}]}, file)
+        assert exported(run, stand) == "`export/` holds this one: not tested itself"
     finally:
         file.unlink()
         file.parent.rmdir()

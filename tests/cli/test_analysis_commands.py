@@ -23,6 +23,7 @@ import fer_tune.search.cluster.shared_folder
 import fer_tune.training.evaluation
 from analysis import Run, load_run
 from analysis.refits.training import Ending, RefitTask
+from analysis.run.combinations import latest_choice
 from analysis.statistics.scores import score
 from fer_tune.cli import refit, report, test
 from fer_tune.errors import UserError
@@ -298,6 +299,15 @@ def test_test_with_views_and_without(refitted: FakeRun) -> None:
     shown = call("test", refitted.path, "--again", "--no-tta")
     assert "ten crops" not in shown
     assert run(refitted).tests[0].views == {}
+
+
+def test_test_chooses_how_the_models_are_used_unless_told_not_to(refitted: FakeRun) -> None:
+    shown = call("test", refitted.path)
+    assert "one model or several, on validation" in shown
+    assert "single model, with its mirror image" in " ".join(shown.split())
+    assert latest_choice(run(refitted)) is not None
+    assert "one model or several" not in call("test", refitted.path, "--again", "--no-combine")
+    assert latest_choice(run(refitted)) is None
 
 
 def test_test_again_and_why(refitted: FakeRun) -> None:

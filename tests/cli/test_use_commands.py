@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from wild import Pen, table, turned
 from analysis import load_run
 from analysis.refits.plan import plan_refits
 from analysis.use import sources
-from analysis.use.predicting import network
+from analysis.use.averaged import built
+from analysis.use.export import export as write
+from analysis.use.predicting import Network, network
 from analysis.use.sources import read_source
 from fer_tune.cli import compare, export, predict
 from fer_tune.data.prepared.store import PreparedDataset
@@ -273,9 +276,24 @@ def test_a_seed_alone_and_views_change_the_answer(made: FakeRun, faces: Path, tm
     assert np.abs(found[0] - found[3]).max() > 1e-6
 
 
+def test_use_says_which_models_predict(made: FakeRun, faces: Path, tmp_path: Path) -> None:
+    plan = load_run(made.path).refit_plan
+    asked = [("--use", "single"), ("--seed", plan.seeds[1]), ("--use", "ensemble"), ()]
+    found = []
+    for number, options in enumerate(asked):
+        out = tmp_path / f"{number}.csv"
+        call("predict", made.path, faces / "a.png", "--out", out, *options)
+        found.append(pd.read_csv(out)[[f"p_{name}" for name in made.classes]].to_numpy())
+    assert (found[0] == found[1]).all()  # the better on validation
+    assert (found[2] == found[3]).all()
+    assert np.abs(found[0] - found[2]).max() > 1e-6
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("{faces}/a.png", "--use", "chosen"), "has not chosen yet: it does on validation, before it tests"),
+        (("{faces}/a.png", "--use", "chosen", "--seed", 1001), "leave out --seed"),
         (("nowhere.png",), "no such file or folder"),
         (("{faces}/notes.txt",), "cannot be read as an image"),
         (("{faces}/a.png", "--seed", 5), "has the seeds 1001, 1002"),
@@ -319,10 +337,63 @@ def test_export_writes_the_best_seed_with_its_preprocessing(made: FakeRun, tmp_p
     assert about["classes"] == models.card.classes
     assert about["mean"] == models.card.pixel_mean
     assert about["input"]["shape"] == ["batch", 1, 24, 24]
-    assert about["settings"]["backbone"] == about["backbone"]
+    [one] = about["models"]
+    assert (one["seed"], one["share"], one["settings"]["backbone"]) == (models.seeds[1], 1, one["backbone"])
+    assert (about["use"], about["mirrored"]) == ("single", False)
     call("export", made.path, "--out", tmp_path / "first", "--seed", models.seeds[0])
     first = load_file(tmp_path / "first" / "model.safetensors")
     assert not all(torch.equal(first[name], written[name]) for name in written)
+
+
+def several(made: FakeRun) -> Network:
+    """Return both seeds with shares of their own and mirror images, as validation might choose them."""
+    return replace(network(load_run(made.path)), use="chosen", shares=[0.25, 0.75], mirrored=True, name="greedy mean")
+
+
+@pytest.mark.parametrize("format", ["safetensors", "onnx"])
+def test_several_models_are_exported_as_one_that_predicts_as_they_do(
+    made: FakeRun, faces: Path, tmp_path: Path, format: str
+) -> None:
+    if format == "onnx":
+        pytest.importorskip("onnxscript")  # an extra; the lock has it
+    models = several(made)
+    assert write(models, tmp_path, format) < 1e-4
+    about = json.loads((tmp_path / "preprocessing.json").read_text())
+    assert [(one["seed"], one["share"]) for one in about["models"]] == list(
+        zip(models.seeds, [0.25, 0.75], strict=True)
+    )
+    assert (about["use"], about["mirrored"]) == ("chosen", True)
+    [part] = read_source(faces / "a.png", models.card)
+    pixels = (part.images.transpose(0, 3, 1, 2) / 255 - models.card.pixel_mean[0]) / models.card.pixel_std[0]
+    images = torch.tensor(pixels, dtype=torch.float32)
+    expected = next(iter(models.predict([part], "cpu")))[1]
+    if format == "safetensors":
+        module = built(models)
+        module.load_state_dict(load_file(tmp_path / "model.safetensors"))
+        with torch.inference_mode():
+            found = module(images).softmax(1).numpy()
+    else:
+        reference = importlib.import_module("onnx.reference")
+        [logits] = reference.ReferenceEvaluator(str(tmp_path / "model.onnx")).run(None, {"images": images.numpy()})
+        found = torch.tensor(logits).softmax(1).numpy()
+    assert found == pytest.approx(expected, abs=1e-5)
+    each = [models.alone(number) for number in range(2)]
+    plain = [next(iter(replace(one, mirrored=True).predict([part], "cpu")))[1] for one in each]
+    assert expected == pytest.approx(0.25 * plain[0] + 0.75 * plain[1], abs=1e-6)
+
+
+def test_the_ensemble_of_the_seeds_is_exported_and_named(made: FakeRun, tmp_path: Path) -> None:
+    shown = call("export", made.path, "--use", "ensemble", "--out", tmp_path)
+    assert f"mean of {SEEDS} seeds, trained on train: not tested itself" in shown
+    assert len(json.loads((tmp_path / "preprocessing.json").read_text())["models"]) == SEEDS
+
+
+def test_models_that_take_images_of_two_sizes_are_not_exported_as_one(made: FakeRun, tmp_path: Path) -> None:
+    models = several(made)
+    larger = models.settings[1].model_copy(update={"image_size": 32})
+    with pytest.raises(UserError, match="take images of 24, 32 pixels a side"):
+        write(replace(models, settings=[models.settings[0], larger]), tmp_path, "safetensors")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_export_without_out_goes_into_the_run(made: FakeRun) -> None:

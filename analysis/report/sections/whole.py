@@ -17,6 +17,7 @@ from analysis.report.blocks import (
 )
 from analysis.report.facts import Facts
 from analysis.report.sections.beyond import corrupted, elsewhere, groups
+from analysis.report.sections.combined import combined
 from analysis.report.sections.compared import against, open_settings, published
 from analysis.report.sections.searched import leaderboard, mattered, pareto, refits
 from analysis.report.sections.tested import costs, errors, held_out
@@ -34,6 +35,7 @@ def describe(facts: Facts, pictures: list[Picture]) -> Report:
         *against(facts, pictures),
         *held_out(facts, pictures),
         *groups(facts, pictures),
+        *combined(facts.combined),
         *corrupted(facts, pictures),
         *elsewhere(facts),
         *costs(facts),
