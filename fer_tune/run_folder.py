@@ -323,10 +323,6 @@ class RunFolder:
     def refit_seed(self, config_id: str, seed: int, on: TrainedOn = "train") -> Path:
         return self.path / layout.REFITS / layout.seed_folder(config_id, seed, on)
 
-    def averaged(self, config_id: str) -> Path:
-        """Return the folder of the model with the averaged weights of a configuration's seeds."""
-        return self.path / layout.REFITS / config_id / "averaged"
-
     @property
     def dataset_file(self) -> Path:
         return self.path / "dataset.json"
@@ -347,9 +343,6 @@ class RunFolder:
     def transfer_file(self, place: str, reading: int) -> Path:
         """Return where a reading of another dataset's split is kept; ``place`` stands for that split."""
         return self.path / "test" / "on" / place / f"reading_{reading}" / "transfer.json"
-
-    def chosen(self, opening: int) -> Path:
-        return self.opening(opening) / "chosen"
 
     def comparison_file(self, opening: int) -> Path:
         return self.opening(opening) / "comparison.json"

@@ -31,7 +31,7 @@ class Soup:
     Its choices are made on the validation images, at most one for each seed after the first.
 
     Args:
-        folder: where it is kept, see `RunFolder.averaged`.
+        folder: where it is kept, see `averaged_folder`.
         settings: of each seed.
         files: the weights of each seed.
         seeds: their numbers.

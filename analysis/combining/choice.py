@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.combining.averaging import Soup
 from analysis.combining.choosing import Library, Way, choose
@@ -16,7 +17,7 @@ from analysis.refits.predictor import Predictor
 from analysis.refits.selection import Chosen
 from analysis.run import ConfigRefit, RunRecord
 from analysis.run.cards import sampled_groups
-from analysis.run.combinations import Choice, Combination, Member
+from analysis.run.combinations import Choice, Combination, Member, averaged_folder
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
@@ -72,24 +73,25 @@ def choose_combination(
     for refit in run.refits:
         for model in refitted(run, refit):
             try:
-                found = validation.predictions(model.settings, model.file, model.result, views)
+                each = validation.predictions(model.settings, model.file, model.result, views)
             except UserError as error:
                 if refit.config.config_id == name:
                     raise
                 left_out.append(f"{refit.config.config_id} seed {model.result.seed}: {error}")
                 continue
             members.append(model)
-            predicted.append(found)
+            predicted.append(each)
     own = [place for place, model in enumerate(members) if model.result.config_id == name]
     groups = sampled_groups(card, split.groups)
     judge = Judge(run.aim, split.labels, groups)
     seeds = [members[place] for place in own]
-    averaged, taken = {}, []
+    averaged: dict[str, NDArray[np.float32]] = {}
+    taken: list[int] = []
     if why := _not_averaged(seeds):
         left_out.append(why)
     else:
         soup = Soup(
-            run.folder.averaged(name),
+            averaged_folder(run, name),
             [model.settings for model in seeds],
             [model.file for model in seeds],
             [model.result.seed for model in seeds],

@@ -14,7 +14,14 @@ from analysis.refits.predictor import Predictor
 from analysis.results import Cost, TestResult
 from analysis.run import RunRecord
 from analysis.run.cards import sampled_groups
-from analysis.run.combinations import Choice, Combination, TestedChoice, result_file
+from analysis.run.combinations import (
+    Choice,
+    Combination,
+    TestedChoice,
+    averaged_folder,
+    chosen_folder,
+    result_file,
+)
 from analysis.run.predictions import predictions_file, read_predictions, write_predictions
 from analysis.statistics.scores import score
 from fer_tune.data.batching.views import VIEWS
@@ -44,7 +51,7 @@ def evaluate_chosen(
         comparisons: of the opening, this one included.
         resamples: bootstrap resamples of the scores' intervals.
     """
-    folder, used = run.folder.chosen(winner.opening), choice.combination
+    folder, used = chosen_folder(run, winner.opening), choice.combination
     tested = TestedChoice(opening=winner.opening, choice=choice)
     if not choice.is_single:
         costs = {result.config_id: result.cost for result in (winner, *beside)}
@@ -80,7 +87,7 @@ def _predicted(
     if used.kind == "soup":
         first = used.members[0]
         settings = models[first.config_id, first.seed].settings
-        model = predictor.load(settings, run.folder.averaged(first.config_id) / BEST)
+        model = predictor.load(settings, averaged_folder(run, first.config_id) / BEST)
         return predictor.predict(model, settings, split, used.views)[None]
     found = []
     for member in used.members:

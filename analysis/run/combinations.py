@@ -124,10 +124,20 @@ class TestedChoice(BaseModel):
 def latest_choice(run: RunRecord) -> TestedChoice | None:
     """Return what validation chose before the latest opening, and its test; None where nothing was to be chosen."""
     tests = run.all_tests
-    file = result_file(run.folder.chosen(tests[0].opening)) if tests else None
+    file = result_file(chosen_folder(run, tests[0].opening)) if tests else None
     return TestedChoice.model_validate_json(file.read_text(encoding="utf-8")) if file and file.is_file() else None
 
 
+def chosen_folder(run: RunRecord, opening: int) -> Path:
+    """Return the folder of an opening with the chosen combination: its `TestedChoice` and its predictions."""
+    return run.folder.opening(opening) / "chosen"
+
+
 def result_file(folder: Path) -> Path:
-    """Return the file of a `TestedChoice` in the folder that `RunFolder.chosen` gives."""
+    """Return the file of a `TestedChoice` in the folder that `chosen_folder` gives."""
     return folder / "result.json"
+
+
+def averaged_folder(run: RunRecord, config_id: str) -> Path:
+    """Return the folder of the model with the averaged weights of a configuration's seeds."""
+    return run.folder.refit_file.parent / config_id / "averaged"

@@ -17,7 +17,7 @@ from analysis.refits.predictor import Predictor
 from analysis.refits.selection import Chosen, select_models
 from analysis.run import RunRecord
 from analysis.run.cards import dataset_card
-from analysis.run.combinations import latest_choice
+from analysis.run.combinations import averaged_folder, latest_choice
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.card import CARD_FILE, DatasetCard
 from fer_tune.errors import UserError, nearest
@@ -27,9 +27,6 @@ from fer_tune.storage.runs import needed
 
 Use = Literal["single", "ensemble", "chosen"]
 """Which models are used: the best seed on validation, the mean of the seeds, or what validation chose."""
-
-_EACH = ("config_ids", "settings", "files", "seeds", "validation")
-"""What a `Network` has of each model."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,16 @@ class Network:
 
     def alone(self, number: int) -> Network:
         """Return the model of one seed."""
-        return replace(self, use="single", **{name: [getattr(self, name)[number]] for name in _EACH})
+        return replace(
+            self,
+            use="single",
+            config_ids=[self.config_ids[number]],
+            settings=[self.settings[number]],
+            files=[self.files[number]],
+            seeds=[self.seeds[number]],
+            validation=[self.validation[number]],
+            shares=[],
+        )
 
     def best_seed(self) -> int:
         """Return the place in `seeds` of the best on validation; the first where nothing is known of that."""
@@ -168,14 +174,21 @@ def chosen(run: RunRecord) -> Network:
         found = seeds.alone(seeds.best_seed())
     elif used.kind == "soup":
         own = network(run, first.config_id, first.seed, "train")
-        file = needed(run.folder, run.folder.averaged(first.config_id) / BEST)
+        file = needed(run.folder, averaged_folder(run, first.config_id) / BEST)
         if not file.is_file():
             raise UserError(f"{file}: missing; `fer-tune test {run.place} --again` makes it anew, and counts")
         found = replace(own, files=[file])
     else:
         each = [network(run, member.config_id, member.seed, "train") for member in used.members]
-        joined = {name: [getattr(one, name)[0] for one in each] for name in _EACH}
-        found = replace(each[0], **joined, shares=[member.share for member in used.members])
+        found = replace(
+            each[0],
+            config_ids=[one.config_ids[0] for one in each],
+            settings=[one.settings[0] for one in each],
+            files=[one.files[0] for one in each],
+            seeds=[one.seeds[0] for one in each],
+            validation=[one.validation[0] for one in each],
+            shares=[member.share for member in used.members],
+        )
     return replace(found, use="chosen", mirrored=used.views == "flip", name=used.name)
 
 

@@ -19,7 +19,7 @@ from analysis.report.findings import standing
 from analysis.report.latex import tables
 from analysis.report.rendering import as_markdown
 from analysis.report.sections.whole import describe
-from analysis.run.combinations import latest_choice
+from analysis.run.combinations import chosen_folder, latest_choice
 from analysis.run.predictions import read_predictions
 from analysis.use.predicting import used
 from fer_tune.data.prepared.store import PreparedDataset
@@ -65,7 +65,7 @@ def test_the_chosen_one_is_scored_and_compared_with_the_single_model_on_the_same
         each = made.run.predictions(member.config_id, own.views)
         joint = joint + member.share * each.probabilities[each.seeds.index(member.seed)]
     assert tested.scores.accuracy.value == pytest.approx((joint.argmax(-1) == labels).mean())
-    kept = read_predictions(made.run.folder.chosen(1) / "predictions.parquet")
+    kept = read_predictions(chosen_folder(made.run, 1) / "predictions.parquet")
     assert kept.probabilities[0] == pytest.approx(joint, abs=1e-6)
     assert tested.gain.value == pytest.approx(tested.scores.accuracy.value - winner.accuracy.value)
     assert tested.gain.low > 0
@@ -202,4 +202,4 @@ def test_the_files_of_the_choice_are_on_record(together) -> None:
     made, _, _ = together
     lines = [json.loads(line) for line in made.run.folder.ledger_file.read_text().splitlines()]
     assert {"test/opening_1/chosen/result.json", "test/opening_1/chosen/predictions.parquet"} <= set(lines[-1]["files"])
-    assert len(pd.read_parquet(made.run.folder.chosen(1) / "predictions.parquet")) == 210
+    assert len(pd.read_parquet(chosen_folder(made.run, 1) / "predictions.parquet")) == 210

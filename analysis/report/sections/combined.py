@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.report.blocks import Bullets, Column, Section, Table, quiet, row, text
+from analysis.report.blocks import Block, Bullets, Column, Section, Table, quiet, row, text
 from analysis.report.combined import HOW, Combined
 
 
@@ -10,8 +10,8 @@ def combined(facts: Combined | None) -> list[Section]:
     """Return the ways to use the models; nothing where none was chosen."""
     if facts is None:
         return []
-    blocks = [quiet(HOW), combined_table(facts), Bullets([text(line) for line in facts.said])]
-    return [Section("One model or several: what validation chose", [*blocks])]
+    blocks: list[Block] = [quiet(HOW), combined_table(facts), Bullets([text(line) for line in facts.said])]
+    return [Section("One model or several: what validation chose", blocks)]
 
 
 def combined_table(facts: Combined) -> Table:
