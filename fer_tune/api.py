@@ -202,8 +202,11 @@ def search(
     target: Annotated[
         float | None, Doc("End the search once a trial is as good, by what it is judged by: 0.65 is 65 %."), Ge(0)
     ] = None,
-    warm_start: Annotated[str | Path | None, Doc("An earlier run whose best settings are tried first.")] = None,
-    warm_start_top: Annotated[int, Doc("How many of them per backbone."), Ge(1)] = 3,
+    warm_start: Annotated[
+        str | Path | Sequence[str | Path] | None,
+        Doc("An earlier run, or a folder of runs, whose best settings are tried first; repeat it for several."),
+    ] = None,
+    warm_start_top: Annotated[int, Doc("How many of each run, per backbone."), Ge(1)] = 3,
     published: Annotated[bool, Doc("Try the published configurations first.")] = True,
     known_good: Annotated[
         bool, Doc("Try settings that were good elsewhere, where the space names some and the sampler learns.")

@@ -164,7 +164,7 @@ class SearchSettings(BaseModel):
     wandb: Literal["online", "offline", "disabled"] = "offline"
     spaces: dict[str, dict[str, Any]] = {}  # backbone -> its search space, resolved
     published: dict[str, list[Published]] = {}  # backbone -> tried first
-    warm_start: dict[str, list[Candidate]] = {}  # backbone -> best of an earlier run
+    warm_start: dict[str, list[Candidate]] = {}  # backbone -> best of earlier runs, and what its space knows
     resumed: list[Resumed] = []  # where that changed something, oldest first
     versions: dict[str, str] = {}  # package -> version
     hardware: dict[str, str] = {}

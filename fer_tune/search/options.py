@@ -67,7 +67,7 @@ class SearchOptions:
     random_share: float = 0.0
     target: float | None = None  # of the first objective
     published: bool = True
-    warm_start: Path | None = None  # an earlier run
-    warm_start_top: int = 3
+    warm_start: list[str] = field(default_factory=list)  # earlier runs, and folders of them
+    warm_start_top: int = 3  # of each of them
     known_good: bool = True  # try what the spaces know to be good
     wandb: Choice = "auto"

@@ -115,7 +115,7 @@ BASE = ("search", "--data", "d", "--backbone", "cnn_simpler")
             "changes",
             (Change("choice", "batch_size", [128, 256], "--choice batch_size=128,256"),),
         ),
-        (("--warm-start", "old"), "warm_start", "old"),
+        (("--warm-start", "old", "--warm-start", "runs"), "warm_start", ["old", "runs"]),
         (("--warm-start-top", "5"), "warm_start_top", 5),
         (("--no-published",), "published", False),
         (("--no-known-good",), "known_good", False),

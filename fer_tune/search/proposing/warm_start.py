@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from fer_tune.errors import UserError
 from fer_tune.kinds import TOO_LARGE
+from fer_tune.layout import SETTINGS
 from fer_tune.objectives import ACCURACY, Aim, aim_of
 from fer_tune.run_folder import Candidate, RunFolder
 from fer_tune.search.options import SearchOptions
@@ -14,6 +18,7 @@ from fer_tune.search.proposing.samplers import blind_trials
 from fer_tune.search.spaces.space import SearchSpace
 from fer_tune.storage.runs import open_run
 from fer_tune.tables import read_table
+from fer_tune.uris import as_uri
 
 _NOT_SETTINGS = ("backbone", "epochs", "seed")  # the new search's own
 _START = ("weights", "pretrained")
@@ -22,26 +27,79 @@ _START = ("weights", "pretrained")
 def starts(options: SearchOptions, spaces: dict[str, SearchSpace]) -> dict[str, list[Candidate]]:
     """Return backbone -> what is tried before anything is drawn, besides what is published.
 
-    These are the best of an earlier run, if one is named, and then what the space knows to be good, but not where
+    These are the best of earlier runs, if any are named, and then what the space knows to be good, but not where
     the search is a grid or draws at random: both are asked for to see what they find by themselves.  Those of an
     earlier run start from the weights that this search names, by ``--weights`` or in the space, and where it names
     none, from those that they started from.
 
     Raises:
-        UserError: as :func:`best_of`.
+        UserError: as :func:`best_of_all`; or several runs leave no trial to be drawn.
     """
-    found = (
-        best_of(options.warm_start, list(spaces), options.warm_start_top, aim_of(options.objectives))
-        if options.warm_start
-        else {}
-    )
+    aim = aim_of(options.objectives)
+    found = best_of_all(options.warm_start, list(spaces), options.warm_start_top, aim) if options.warm_start else {}
+    for backbone, entries in found.items():
+        if len(entries) > max(options.trials - 1, options.warm_start_top):
+            raise UserError(
+                f"--warm-start: {len(entries)} settings of {backbone}, the best {options.warm_start_top} of each run, "
+                f"leave none of --trials {options.trials} to be drawn; give more trials, or fewer settings by "
+                "--warm-start-top"
+            )
     found = {name: [_from(spaces[name], entry) for entry in entries] for name, entries in found.items()}
     if options.known_good and not math.isinf(blind_trials(options.sampler)):
         found = {name: [*found.get(name, []), *space.fitting()] for name, space in spaces.items()}
     return {name: entries for name, entries in found.items() if entries}
 
 
-def best_of(path: Path, backbones: list[str], top: int, aim: Aim = ACCURACY) -> dict[str, list[Candidate]]:
+def best_of_all(
+    given: Sequence[Path | str], backbones: list[str], top: int, aim: Aim = ACCURACY
+) -> dict[str, list[Candidate]]:
+    """Return the best configurations of several runs, as :func:`best_of` has them: first the best of each run, then
+    the second of each, and so forth; settings that two runs share once.
+
+    What counts is the rank within a run: accuracies on different datasets say nothing about each other.
+
+    Args:
+        given: run folders, URIs of runs, and folders of runs; runs in a folder that lack these backbones are passed
+            over.
+        backbones: of the new search.
+        top: how many of each run and backbone.
+        aim: what trials are judged by now.
+
+    Raises:
+        UserError: as :func:`best_of`, or a folder without a run of any of these backbones.
+    """
+    of_runs: list[dict[str, list[Candidate]]] = []
+    for place in given:
+        inside = _runs_in(place)
+        if not inside:
+            of_runs.append(best_of(place, backbones, top, aim))
+            continue
+        found = [_best(open_run(run), backbones, top, aim) for run in inside]
+        if not any(any(each.values()) for each in found):
+            raise UserError(
+                f"--warm-start {place}: none of its {len(inside)} runs has a trial of {', '.join(backbones)}"
+            )
+        of_runs += found
+    return {name: _in_turn([each[name] for each in of_runs]) for name in backbones}
+
+
+def _runs_in(place: Path | str) -> list[Path]:
+    """Return the runs in a folder, by name; none where it is a run itself, or no folder of this machine."""
+    folder = Path(place).expanduser()
+    if as_uri(place) or (folder / SETTINGS).is_file():
+        return []
+    return sorted(file.parent for file in folder.glob(f"*/{SETTINGS}"))
+
+
+def _in_turn(lists: list[list[Candidate]]) -> list[Candidate]:
+    found: list[Candidate] = []
+    for each in (entry for rank in zip_longest(*lists) for entry in rank if entry is not None):
+        if all(each.config != known.config for known in found):
+            found.append(each)
+    return found
+
+
+def best_of(path: Path | str, backbones: list[str], top: int, aim: Aim = ACCURACY) -> dict[str, list[Candidate]]:
     """Return the ``top`` configurations of each backbone by what is searched for now, best first.
 
     The earlier run may be of another dataset, for another objective or have been interrupted; its failed trials are
@@ -57,21 +115,33 @@ def best_of(path: Path, backbones: list[str], top: int, aim: Aim = ACCURACY) -> 
         UserError: no such run, or it has a trial of none of these backbones.
     """
     run = open_run(path)
-    rows = read_table(run.trials_file).to_pylist() if run.trials_file.is_file() else []
-    best = {row["trial_id"]: aim.key(row[aim.column]) for row in rows} | _best_epochs(run, aim)
-    rows = [row for row in rows if row["status"] not in ("failed", TOO_LARGE) and math.isfinite(best[row["trial_id"]])]
-    rows.sort(key=lambda row: best[row["trial_id"]], reverse=True)
-    found = {}
-    for backbone in backbones:
-        chosen = [row for row in rows if row["backbone"] == backbone][:top]
-        found[backbone] = [Candidate(name=f"{run.name}/{row['trial_id']}", config=_settings(row)) for row in chosen]
+    found = _best(run, backbones, top, aim)
     if not any(found.values()):
-        known = sorted({row["backbone"] for row in rows}) or ["none"]
+        known = sorted({row["backbone"] for row in _ended_well(run, aim)}) or ["none"]
         raise UserError(
             f"--warm-start {path}: no trial of {', '.join(backbones)} to start from; it has trials of: "
             f"{', '.join(known)}"
         )
     return found
+
+
+def _best(run: RunFolder, backbones: list[str], top: int, aim: Aim) -> dict[str, list[Candidate]]:
+    rows = _ended_well(run, aim)
+    return {
+        backbone: [
+            Candidate(name=f"{run.name}/{row['trial_id']}", config=_settings(row))
+            for row in [row for row in rows if row["backbone"] == backbone][:top]
+        ]
+        for backbone in backbones
+    }
+
+
+def _ended_well(run: RunFolder, aim: Aim) -> list[dict[str, Any]]:
+    """Return the trials that have a value and did not fail, the best first."""
+    rows = read_table(run.trials_file).to_pylist() if run.trials_file.is_file() else []
+    best = {row["trial_id"]: aim.key(row[aim.column]) for row in rows} | _best_epochs(run, aim)
+    rows = [row for row in rows if row["status"] not in ("failed", TOO_LARGE) and math.isfinite(best[row["trial_id"]])]
+    return sorted(rows, key=lambda row: best[row["trial_id"]], reverse=True)
 
 
 def _best_epochs(run: RunFolder, aim: Aim) -> dict[str, float]:

@@ -38,6 +38,7 @@ def options_of(given: dict[str, Any]) -> SearchOptions:
         "node_labels": dict(labels) if isinstance(labels, Mapping) else parse_labels(labels),
         "spaces": [str(file) for file in several(given.pop("space", None))],
         "changes": read_changes(given.pop("fix", None), given.pop("range", None), given.pop("choice", None)),
+        "warm_start": [str(run) for run in several(given.pop("warm_start", None))],
         "weights": [str(file) for file in several(given.pop("weights", None))],
         "objectives": tuple(several(given.pop("objective", "val_accuracy"))),
     }

@@ -76,6 +76,8 @@ def make_plan(options: SearchOptions) -> Plan:
         name: space.published_for(data.card.name) if options.published else [] for name, space in spaces.items()
     }
     first = starts(options, spaces)
+    if options.warm_start:
+        told += [f"{name}: tried first: {', '.join(each.name for each in entries)}" for name, entries in first.items()]
     check_candidates(first, spaces, data)
     check_asked(spaces, first, data.card)
     return Plan(options, data, spaces, published, first, told)

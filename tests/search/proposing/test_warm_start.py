@@ -8,25 +8,31 @@ import pytest
 from fer_tune.errors import UserError
 from fer_tune.objectives import OBJECTIVES
 from fer_tune.run_folder import EPOCH_COLUMNS, TRIAL_COLUMNS, DatasetRef, RunFolder, SearchSettings
+from fer_tune.search.options import SearchOptions
 from fer_tune.search.proposing.searcher import StudySearcher
-from fer_tune.search.proposing.warm_start import best_of
+from fer_tune.search.proposing.warm_start import best_of, best_of_all, starts
 from fer_tune.search.spaces.loading import from_resolved
 from fer_tune.tables import write_table
 
 
 @pytest.fixture
 def earlier(tmp_path: Path) -> Path:
-    run = RunFolder(tmp_path / "earlier")
-    run.path.mkdir()
+    return made(tmp_path / "earlier", good=5e-3, fair=2e-3)
+
+
+def made(path: Path, good: float, fair: float, backbone: str = "cnn_residual") -> Path:
+    """Write a run whose best trials have these learning rates."""
+    run = RunFolder(path)
+    run.path.mkdir(parents=True)
     dataset = DatasetRef(path="x", name="tiny", content_hash="h", classes=["a", "b"])
     run.write_settings(
         SearchSettings(
-            name="earlier",
+            name=path.name,
             created="now",
             dataset=dataset,
-            backbones=["cnn_residual"],
+            backbones=[backbone],
             trials=4,
-            planned={"cnn_residual": 4},
+            planned={backbone: 4},
             epochs=3,
         )
     )
@@ -37,11 +43,11 @@ def earlier(tmp_path: Path) -> Path:
             "momentum": None,
             "epochs": 3,
             "seed": 0,
-            "backbone": "cnn_residual",
+            "backbone": backbone,
         } | config
         return {
             "trial_id": trial,
-            "backbone": "cnn_residual",
+            "backbone": backbone,
             "origin": "searched",
             "status": status,
             "val_accuracy": accuracy,
@@ -50,8 +56,8 @@ def earlier(tmp_path: Path) -> Path:
 
     rows = [
         row("poor", 0.3),
-        row("good", 0.6, learning_rate=5e-3),
-        row("fair", 0.5, "stopped", learning_rate=2e-3),
+        row("good", 0.6, learning_rate=good),
+        row("fair", 0.5, "stopped", learning_rate=fair),
         row("dead", 0.9, "failed"),
         row("new", None, "running"),
     ]
@@ -97,3 +103,38 @@ def test_a_run_without_these_backbones_is_refused(earlier):
 def test_no_run_is_refused(tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         best_of(tmp_path / "nowhere", ["resnet18"], 2)
+
+
+def test_of_several_runs_the_best_of_each_come_before_the_second(earlier, tmp_path):
+    other = made(tmp_path / "other", good=7e-3, fair=5e-3)
+    found = best_of_all([earlier, other], ["cnn_residual", "resnet18"], 2)
+    names = ["earlier/good", "other/good", "earlier/fair"]  # what other's second would be stands first
+    assert [entry.name for entry in found["cnn_residual"]] == names
+    assert found["resnet18"] == []
+    assert [entry.config["learning_rate"] for entry in found["cnn_residual"]] == [5e-3, 7e-3, 2e-3]
+
+
+def test_a_folder_stands_for_its_runs_but_those_of_other_backbones(tmp_path):
+    made(tmp_path / "runs" / "b", good=7e-3, fair=3e-3)
+    made(tmp_path / "runs" / "a", good=5e-3, fair=2e-3)
+    made(tmp_path / "runs" / "c", good=1e-3, fair=2e-3, backbone="resnet18")
+    (tmp_path / "runs" / "notes").mkdir()
+    found = best_of_all([tmp_path / "runs"], ["cnn_residual"], 1)
+    assert [entry.name for entry in found["cnn_residual"]] == ["a/good", "b/good"]
+    with pytest.raises(UserError, match=r"--warm-start .*runs: none of its 3 runs has a trial of resnet50"):
+        best_of_all([tmp_path / "runs"], ["resnet50"], 1)
+    with pytest.raises(UserError, match=r"not a run folder: no search.yaml in it"):
+        best_of_all([tmp_path / "runs" / "notes"], ["cnn_residual"], 1)
+
+
+def test_settings_that_leave_nothing_to_be_drawn_are_refused(earlier, tmp_path):
+    other = made(tmp_path / "other", good=7e-3, fair=3e-3)
+    space = from_resolved({"backbone": "cnn_residual", "search": {"learning_rate": {"log_uniform": [1e-4, 1e-1]}}})
+
+    def first(trials: int) -> int:
+        asked = SearchOptions("d", ["cnn_residual"], trials=trials, warm_start=[str(earlier), str(other)])
+        return len(starts(asked, {"cnn_residual": space})["cnn_residual"])
+
+    assert first(6) == 5  # the poor trials of both are the same
+    with pytest.raises(UserError, match=r"5 settings .*, the best 3 of each run, leave none of --trials 5"):
+        first(5)

@@ -227,7 +227,7 @@ def test_a_target_ends_a_warm_started_search_and_resume_goes_beyond_it(ray_local
             concurrent=1,
             target=0.001,
             objectives=("val_macro_f1",),
-            warm_start=run.path,
+            warm_start=[str(run.path)],
             warm_start_top=1,
             published=False,
             wandb="disabled",

@@ -117,7 +117,7 @@ def warm(tmp_path: Path, weights: Path) -> SearchOptions:
     row = {"trial_id": "a", "status": "completed", "backbone": "cnn_simpler", "val_accuracy": 0.5}
     row |= {"config.learning_rate": 0.01, "config.weights": str(weights)}
     write_table([row], TRIAL_COLUMNS, run / "trials.parquet")
-    return SearchOptions(data=tmp_path, backbones=["cnn_simpler"], warm_start=run, known_good=False)
+    return SearchOptions(data=tmp_path, backbones=["cnn_simpler"], warm_start=[str(run)], known_good=False)
 
 
 def test_weights_of_the_new_search_win_over_those_that_a_warm_start_brings(data, tmp_path: Path) -> None:
