@@ -11,11 +11,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import bars
+from analysis.figures.profiles import profiles
 from analysis.refits.plan import config_id
 from analysis.refits.selection import best_refit
-from analysis.results import Comparison, TestResult
+from analysis.results import Comparison, TestResult, Transfer
 from analysis.run import ConfigRefit, RunRecord, read_run
 from analysis.run.cards import dataset_card, sampled_groups
+from analysis.statistics.aggregates import Aggregates
+from analysis.statistics.contenders import aggregated
 from analysis.statistics.paired import Contender
 from analysis.statistics.paired import compare as compare_paired
 from fer_tune.errors import UserError
@@ -39,6 +42,23 @@ COLUMNS = (
     "openings",
 )
 
+TRANSFER_COLUMNS = (
+    "run",
+    "config",
+    "trained_on",
+    "tested_on",
+    "classes",
+    "images",
+    "accuracy",
+    "low",
+    "high",
+    "balanced_accuracy",
+    "every",
+    "every_low",
+    "every_high",
+    "home",
+)
+
 
 @dataclass(frozen=True)
 class Across:
@@ -50,11 +70,18 @@ class Across:
             the tested winner, else the best refitted one, else the best of the search.
         comparisons: per held-out split that several runs tested on, the best of their winners against the others.
         notes: what to mind when reading the table.
+        transfers: a row per run and other dataset that its tested models were read on (`fer-tune test --on`),
+            `TRANSFER_COLUMNS`; shares in [0, 1].
+        aggregates: over the seeds of all tests on the same datasets; None where there are too few.
+        scored: what the aggregates are of and between whom, or why there are none, in a sentence.
     """
 
     table: pd.DataFrame
     comparisons: list[Comparison]
     notes: list[str]
+    transfers: pd.DataFrame
+    aggregates: Aggregates | None
+    scored: str
 
     def plot(self) -> Figure:
         """Draw the held-out accuracy of every row, or on validation where it was not tested."""
@@ -69,6 +96,16 @@ class Across:
             elif entry["search_accuracy"] == entry["search_accuracy"]:
                 rows.append(bars.Bar(f"{name}, validation, one seed", entry["search_accuracy"], kind="reported"))
         return bars.bars(rows, "Several runs", "accuracy (%, 95 % intervals where held-out)")
+
+    def plot_profiles(self) -> Figure:
+        """Draw the performance profile of every contender.
+
+        Raises:
+            UserError: there are too few seeds or tests for one, with what is lacking.
+        """
+        if self.aggregates is None:
+            raise UserError(self.scored)
+        return profiles(self.aggregates)
 
 
 def compare(runs: Sequence[RunRecord | str | Path]) -> Across:
@@ -93,7 +130,46 @@ def compare(runs: Sequence[RunRecord | str | Path]) -> Across:
     for run, name, test in tested:
         splits.setdefault(test.split_hash, []).append((run, name, test))
     comparisons = [found for own in splits.values() if (found := _paired(own)) is not None]
-    return Across(table, comparisons, _notes(opened, splits))
+    transfers = [_transfer_row(name, each) for run, name in zip(opened, names, strict=True) for each in run.transfers]
+    aggregates, scored = aggregated(_tests(opened, names))
+    return Across(
+        table,
+        comparisons,
+        _notes(opened, splits),
+        pd.DataFrame(transfers, columns=list(TRANSFER_COLUMNS)),
+        aggregates,
+        scored,
+    )
+
+
+def _transfer_row(name: str, each: Transfer) -> dict[str, Any]:
+    own = each.scores
+    return {
+        "run": name,
+        "config": each.config_id,
+        "trained_on": each.trained_on,
+        "tested_on": each.tested_on,
+        "classes": len(each.shared),
+        "images": own.images,
+        "accuracy": own.accuracy.value,
+        "low": own.accuracy.low,
+        "high": own.accuracy.high,
+        "balanced_accuracy": own.balanced_accuracy.value,
+        "every": each.every.value,
+        "every_low": each.every.low,
+        "every_high": each.every.high,
+        "home": None if each.home is None else each.home.accuracy.value,
+    }
+
+
+def _tests(runs: list[RunRecord], names: list[str]) -> list[tuple[str, str, TestResult]]:
+    """Return (run, backbone, test) of what the rows of the table tell of, where it was tested."""
+    found = []
+    for run, name in zip(runs, names, strict=True):
+        for backbone in run.settings.backbones:
+            if (test := _chosen(run, backbone).test) is not None:
+                found.append((name, backbone, test))
+    return sorted(found, key=lambda each: each[2].role != "winner")  # of a run, its winner first
 
 
 def _names(runs: list[RunRecord]) -> list[str]:

@@ -136,10 +136,15 @@ def class_table(result: TestResult) -> Table:
 
 
 def plain_table(table: blocks.Table) -> Table:
-    """Return a table of a report for a terminal."""
+    """Return a table of a report for a terminal; what stands under a cell has a line of its own."""
     shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in table.columns:
         shown.add_column(column.short, justify=column.align)
     for each in table.rows:
-        shown.add_row(*("".join(span.text for span in cell.text) for cell in each.cells))
+        shown.add_row(*map(_cell, each.cells))
     return shown
+
+
+def _cell(cell: blocks.Cell) -> str:
+    lines = ("".join(span.text for span in part) for part in (cell.text, cell.under))
+    return "\n".join(filter(None, lines)).replace(" to ", "–")

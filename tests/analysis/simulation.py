@@ -43,6 +43,7 @@ def main() -> None:
     """Print every figure of coverage, of false claims and of power; the argument is the number of experiments."""
     import sys
 
+    import simulated_aggregates
     import simulated_choices
     import simulated_combining
     import simulated_groups
@@ -50,7 +51,8 @@ def main() -> None:
     import simulated_searches
 
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    for part in (simulated_groups, simulated_choices, simulated_combining, simulated_ranks, simulated_searches):
+    parts = (simulated_groups, simulated_choices, simulated_combining, simulated_ranks, simulated_searches)
+    for part in (*parts, simulated_aggregates):
         part.print_all(count)
 
 

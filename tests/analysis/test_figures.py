@@ -13,11 +13,14 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analysis.figures import bars, curves, heldout, pareto, searched
+from analysis.figures import bars, beyond, curves, heldout, pareto, profiles, searched
 from analysis.figures.style import PALETTE
-from analysis.results import GroupScore
+from analysis.heldout.corruptions import summary
+from analysis.results import Corruptions, GroupScore
 from analysis.run.predictions import Predictions
+from analysis.statistics.aggregates import aggregate
 from analysis.statistics.roc import roc_curves
+from analysis.statistics.sampling import Images
 from analysis.statistics.scores import score
 from analysis.trials.axes import finished, points, search_axes
 from analysis.trials.importance import Importance, Importances
@@ -41,6 +44,9 @@ def drawn(tested) -> dict[str, Figure]:
     found = [Importance(axis.name, 0.5, 0.2, 0.8, 0.01, shown=True) for axis in axes]
     sized = [row | {"parameters": 40_000 * 3**number} for number, row in enumerate(run.rows)]
     groups = [GroupScore(group=LONG, images=1200, accuracy=0.5, low=0.4, high=0.6)] * 2
+    scored = {LONG: np.array([[0.6, 0.61, 0.63]]), "b": np.array([[0.7, 0.7, 0.69]])}
+    right = np.random.default_rng(0).random((3, 60, 6, 5)) < 0.6
+    corrupted = Corruptions.model_construct(**summary(right[..., 0, 0], right, Images(60, 50), 48))
     many = [GroupScore(group=f"person {n}", images=9, accuracy=n / 900, low=n / 1000, high=1.0) for n in range(900)]
     return {
         "importance": searched.importance(Importances("cnn_residual", 20, 12, True, "validation accuracy", found)),
@@ -54,6 +60,8 @@ def drawn(tested) -> dict[str, Figure]:
         "differences": heldout.differences(run.comparison.pairs),
         "groups": heldout.groups(groups),
         "many_groups": heldout.groups(many),
+        "corruptions": beyond.corruptions(corrupted),
+        "profiles": profiles.profiles(aggregate(scored)),
         "history": curves.search_history(run.trials, run.published_names),
         "curves": curves.trial_curves(run.epochs, run.trials),
         "learning": curves.learning_curves(epochs, plan.configs[0].config_id),

@@ -435,5 +435,10 @@ def test_compare_shows_the_runs_and_writes_the_table(made: FakeRun, tmp_path: Pa
     assert Image.open(tmp_path / "figure.png").width == 1280
     with pytest.raises(UserError, match="must end in one of"):
         call("compare", made.path, other.path, "--out", tmp_path / "table.xls")
+    assert "No aggregates: two backbones or runs" in shown  # nothing was tested
+    with pytest.raises(UserError, match="No aggregates"):
+        call("compare", made.path, other.path, "--profiles", tmp_path / "profiles.png")
+    with pytest.raises(UserError, match=r"--profiles .* must end in \.png or \.pdf"):
+        call("compare", made.path, other.path, "--profiles", tmp_path / "profiles.csv")
     with pytest.raises(UserError, match="two runs or more"):
         call("compare", made.path)
