@@ -146,5 +146,5 @@ def plain_table(table: blocks.Table) -> Table:
 
 
 def _cell(cell: blocks.Cell) -> str:
-    lines = ("".join(span.text for span in part) for part in (cell.text, cell.under))
-    return "\n".join(filter(None, lines)).replace(" to ", "–")
+    text, under = ("".join(span.text for span in part) for part in (cell.text, cell.under))
+    return "\n".join(filter(None, (text, under.replace(" to ", "–"))))  # an interval, on a narrow line
