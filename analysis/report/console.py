@@ -138,8 +138,8 @@ def class_table(result: TestResult) -> Table:
 def plain_table(table: blocks.Table) -> Table:
     """Return a table of a report for a terminal; what stands under a cell has a line of its own."""
     shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in table.columns:
-        shown.add_column(column.short, justify=column.align)
+    for number, column in enumerate(table.columns):
+        shown.add_column(column.short, justify=column.align, no_wrap=number == 0)  # the first names its row
     for each in table.rows:
         shown.add_row(*map(_cell, each.cells))
     return shown

@@ -98,8 +98,8 @@ def corruption_table(found: Corruptions) -> Table:
         for each in found.each
     ]
     empty = [""] * len(strengths)
-    rows.append(row("mean of all", *empty, _cell(found.mean), _cell(found.loss), ours=True))
-    rows.append(row("as they are", *empty, _cell(found.clean), ""))
+    rows.append(row("mean", *empty, _cell(found.mean), _cell(found.loss), ours=True))
+    rows.append(row("clean", *empty, _cell(found.clean), ""))
     return Table(columns, rows)
 
 
