@@ -144,7 +144,14 @@ def search(
     storage: Annotated[str | Path, Doc("A folder that every node sees, or an s3:// URI.")] = "runs",
     seed: Annotated[int, Doc("Of the sampler, and of every trial's training."), Ge(0)] = 0,
     cpus_per_trial: Annotated[float | None, Doc("CPUs, and threads, of one worker."), Ge(0.1)] = None,
-    gpus_per_trial: Annotated[float | None, Doc("GPUs of one worker, such as 0.25."), Ge(0)] = None,
+    gpus_per_trial: Annotated[
+        float | None,
+        Doc(
+            "GPUs of one worker, such as 0.25. (default: one; on this machine a part of one, "
+            "where a short trial of it shows that several trials pay)"
+        ),
+        Ge(0),
+    ] = None,
     workers_per_trial: Annotated[int, Doc("Data-parallel workers of one trial."), Ge(1)] = 1,
     node_label: Annotated[
         Mapping[str, str] | Sequence[str] | None,

@@ -157,6 +157,7 @@ class SearchSettings(BaseModel):
     random_share: float = 0.0  # of the drawn trials, that are drawn at random and trained to their end
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
+    gpu_sharing: str = ""  # why so many, where that was measured when the search began
     workers_per_trial: int = 1
     node_labels: dict[str, str] = {}  # of the nodes that trials may use
     concurrent: int | None = 1  # trials side by side; None: as many as fit on a cluster

@@ -62,57 +62,79 @@ class Probe:
     features: Features = NO_FEATURES
 
 
-def probe(config: TrialConfig, data: PreparedDataset, workers: int, device: torch.device) -> Probe:
-    """Time some steps of training and some of validation, as one worker of a trial does them.
+class Rehearsal:
+    """What one worker of a trial computes, for who takes its time or its memory.
 
     Args:
         config: of the trial; where it would start from weights, random ones do.
         data: that it would read.
         workers: of the trial.
         device: of the worker.
+
+    Attributes:
+        built: see `assemble`.
+        features: what fixed features take, which are others from then on, that no image gave.
+        looks_an_epoch: batches of an evaluation.
     """
-    built = assemble(config, data, device)
-    model, training, validation = built.model, built.training, built.validation
-    plan = plan_for(config, model, data.card, device, training.steps(config.batch_size), workers)
-    plan.apply(model)
-    source = source_of(config, built, data.card, plan.dtype, device, workers)
-    frozen = freeze_to(model, frozen_stages(config, 1))
-    source.model.train()
-    for module in frozen:
-        module.eval()
-    step = Step(source.model, built.optimizer, built.objective, config, device, plan.dtype)
 
-    watch, meter = Stopwatch(device), Meter(len(data.card.classes), device, len(training) + config.batch_size)
-    run = WholeStep(source.training, step, None, meter, watch).as_it_runs(built.optimizer, device, workers)
-    features = _features(source, device)
+    def __init__(self, config: TrialConfig, data: PreparedDataset, workers: int, device: torch.device) -> None:
+        self.built = assemble(config, data, device)
+        model, training = self.built.model, self.built.training
+        plan = plan_for(config, model, data.card, device, training.steps(config.batch_size), workers)
+        plan.apply(model)
+        source = source_of(config, self.built, data.card, plan.dtype, device, workers)
+        frozen = freeze_to(model, frozen_stages(config, 1))
+        source.model.train()
+        for module in frozen:
+            module.eval()
+        step = Step(source.model, self.built.optimizer, self.built.objective, config, device, plan.dtype)
+        classes = len(data.card.classes)
+        self._config, self._workers, self._source = config, workers, source
+        self._meter = Meter(classes, device, len(training) + config.batch_size)
+        whole = WholeStep(source.training, step, None, self._meter, Stopwatch(device))
+        self._run = whole.as_it_runs(self.built.optimizer, device, workers)
+        self._evaluation = Evaluation(source.model, source.validation, classes, config, device)
+        self.features = _features(source, device)
+        self.looks_an_epoch = math.ceil(len(source.validation) / workers / self._evaluation.size)
 
-    def steps() -> Iterator[None]:
+    def steps(self) -> Iterator[None]:
+        """Train on a batch with each ``next``, without an end."""
+        config = self._config
+        self._source.model.train()
         for epoch in itertools.count(1):
-            meter.clear()
-            for drawn in source.training.drawn(config.batch_size, config.augmentation, 0, epoch, 0, workers):
-                run(*drawn)
+            self._meter.clear()
+            drawn = self._source.training.drawn(config.batch_size, config.augmentation, 0, epoch, 0, self._workers)
+            for one in drawn:
+                self._run(*one)
                 yield
 
-    evaluation = Evaluation(source.model, source.validation, len(data.card.classes), config, device)
-
-    def looks() -> Iterator[None]:
+    def looks(self) -> Iterator[None]:
+        """Evaluate a batch with each ``next``, without an end; after it steps need a new rehearsal."""
         while True:
-            yield from evaluation.batches()
+            yield from self._evaluation.batches()
 
-    step_seconds = _lap(steps(), device)
-    run.release()
-    looks_an_epoch = math.ceil(len(validation) / workers / evaluation.size)
-    seconds = training.steps(config.batch_size) * step_seconds + looks_an_epoch * _lap(looks(), device)
-    evaluation.release()
-    forget()
-    state: dict[str, Any] = {"optimizer": built.optimizer.state_dict(), "history": []}
+    def release(self) -> None:
+        """Give up what is captured, and what the process would keep for its next trial."""
+        self._run.release()
+        self._evaluation.release()
+        forget()
+
+
+def probe(config: TrialConfig, data: PreparedDataset, workers: int, device: torch.device) -> Probe:
+    """Time some steps of training and some of validation, as one worker of a trial does them; see `Rehearsal`."""
+    rehearsal = Rehearsal(config, data, workers, device)
+    model, training = rehearsal.built.model, rehearsal.built.training
+    seconds = training.steps(config.batch_size) * _lap(rehearsal.steps(), device)
+    seconds += rehearsal.looks_an_epoch * _lap(rehearsal.looks(), device)
+    rehearsal.release()
+    state: dict[str, Any] = {"optimizer": rehearsal.built.optimizer.state_dict(), "history": []}
     if config.ema_decay:
         state["average"] = model.state_dict()
     with tempfile.TemporaryDirectory() as folder:
         checkpoint.save(Path(folder), 1, model, state, best=model)
         sizes = {file.name: file.stat().st_size for file in Path(folder).iterdir()}
     size = config.image_size or data.card.height
-    return Probe(config.batch_size, size, seconds, sizes[BEST], sum(sizes.values()), features)
+    return Probe(config.batch_size, size, seconds, sizes[BEST], sum(sizes.values()), rehearsal.features)
 
 
 def _features(source: Source, device: torch.device) -> Features:

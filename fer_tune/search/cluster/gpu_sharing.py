@@ -37,8 +37,13 @@ sys.exit(
 _log = logging.getLogger(__name__)
 
 
+def served() -> bool:
+    """Whether a service runs already, of the user or the machine."""
+    return bool(os.environ.get(_PIPE)) or (_USUAL / "control").exists()
+
+
 @contextmanager
-def gpu_sharing(gpus: float | None) -> Iterator[dict[str, str]]:
+def gpu_sharing(gpus: float | None, *, quiet: bool = False) -> Iterator[dict[str, str]]:
     """Serve the GPUs of this machine to several processes at a time, for the length of the block.
 
     A service that runs already, of the user or the machine, is used and left as it is.  Where none can be started it
@@ -46,24 +51,26 @@ def gpu_sharing(gpus: float | None) -> Iterator[dict[str, str]]:
 
     Args:
         gpus: of one trial; a service is needed where that is a part of one.
+        quiet: whether to keep to oneself that none can be started.
 
     Yields:
         Environment variables for the processes that train.
     """
-    if gpus is None or not 0 < gpus < 1 or os.environ.get(_PIPE) or (_USUAL / "control").exists():
+    if gpus is None or not 0 < gpus < 1 or served():
         yield {}
         return
+    warn, tell = (logging.DEBUG, logging.DEBUG) if quiet else (logging.WARNING, logging.INFO)
     if shutil.which(_CONTROL) is None:
-        _log.warning("trials that share a GPU take turns: %s is not installed here", _CONTROL)
+        _log.log(warn, "trials that share a GPU take turns: %s is not installed here", _CONTROL)
         yield {}
         return
     with tempfile.TemporaryDirectory(prefix="fer-tune-mps-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         environment = {_PIPE: folder, _LOG: folder}  # /tmp, for the paths of sockets are short
         refused = _started({**os.environ, **environment})
         if refused:
-            _log.warning("trials that share a GPU take turns: NVIDIA's MPS cannot be used here: %s", refused)
+            _log.log(warn, "trials that share a GPU take turns: NVIDIA's MPS cannot be used here: %s", refused)
         else:
-            _log.info("trials share GPUs through NVIDIA's MPS")
+            _log.log(tell, "trials share GPUs through NVIDIA's MPS")
         try:
             yield {} if refused else environment
         finally:

@@ -25,6 +25,7 @@ from fer_tune.search.running.clock import note_seconds, seconds_spent
 from fer_tune.search.running.ending import ALIKE, ask_to_stop, failing_alike, interruptible
 from fer_tune.search.running.extending import ended, extended, with_resources
 from fer_tune.search.running.plan import Plan, make_plan
+from fer_tune.search.running.sharing import Sharing, chosen_sharing
 from fer_tune.search.running.tuner import new_tuner, restored_tuner, trial_setup
 from fer_tune.search.watching.output import output
 from fer_tune.storage.moved import moved_to
@@ -57,8 +58,13 @@ def search(options: SearchOptions) -> Ended:
     run = _new_run_folder(options, plan.data)
     if output() == "text" and plan.told:
         print(*plan.told, sep="\n", file=sys.stderr)
-    with ray_session(dashboard=options.workers_per_trial > 1, gpus=options.gpus_per_trial) as joined:
-        settings = _settings(run.name, plan, plan.resources(joined=joined), wandb)
+    sharing = chosen_sharing(plan)
+    gpus = sharing.gpus if options.gpus_per_trial is None else options.gpus_per_trial
+    if output() == "text" and sharing.told:
+        print(f"GPUs of a trial: {sharing.told}", file=sys.stderr)
+    with ray_session(dashboard=options.workers_per_trial > 1, gpus=gpus) as joined:
+        resources = plan.resources(joined=joined, share=sharing.gpus)
+        settings = _settings(run.name, plan, resources, sharing, wandb)
         _look_for_room(run, settings, joined=joined)
         check_shared(run, settings.node_labels)
         run.path.mkdir(parents=True)
@@ -67,7 +73,7 @@ def search(options: SearchOptions) -> Ended:
             return _fit(new_tuner(run, settings, trial_setup(settings)), run, settings)
 
 
-def _settings(name: str, plan: Plan, resources: Resources, wandb: Mode) -> SearchSettings:
+def _settings(name: str, plan: Plan, resources: Resources, sharing: Sharing, wandb: Mode) -> SearchSettings:
     """Return what ``search.yaml`` keeps of a search."""
     options, data = plan.options, plan.data
     return SearchSettings(
@@ -95,6 +101,7 @@ def _settings(name: str, plan: Plan, resources: Resources, wandb: Mode) -> Searc
         random_share=options.random_share,
         cpus_per_trial=resources.cpus,
         gpus_per_trial=resources.gpus,
+        gpu_sharing=sharing.told,
         workers_per_trial=resources.workers,
         node_labels=options.node_labels,
         concurrent=resources.concurrent,

@@ -14,7 +14,7 @@ from fer_tune.errors import UserError
 from fer_tune.models import check_image_size, check_square
 from fer_tune.objectives import aim_of
 from fer_tune.run_folder import Candidate, Published, tried_first
-from fer_tune.search.cluster.hardware import Resources
+from fer_tune.search.cluster.hardware import Resources, nodes
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.proposing.objectives import check_objectives, check_target
 from fer_tune.search.proposing.samplers import check_sampler
@@ -44,15 +44,22 @@ class Plan:
         first = tried_first(self.published, self.warm_start)
         return planned_trials(self.spaces, first, self.options.trials, self.options.sampler)
 
-    def resources(self, *, joined: bool) -> Resources:
+    def resources(self, *, joined: bool, share: float | None = None) -> Resources:
         """Return what a trial gets of the connected Ray, which was ``joined`` or started here.
+
+        Args:
+            joined: whether it was there before.
+            share: of a GPU, for each trial, where the user leaves that open and Ray has one.
 
         Raises:
             UserError: more is asked for than there is, where that will not change.
         """
+        gpus = self.options.gpus_per_trial
+        if gpus is None and any(node.get("GPU") for node in nodes(self.options.node_labels)):
+            gpus = share
         return Resources.choose(
             self.options.cpus_per_trial,
-            self.options.gpus_per_trial,
+            gpus,
             self.options.workers_per_trial,
             self.options.concurrent,
             joined=joined,

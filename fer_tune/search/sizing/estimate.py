@@ -25,6 +25,7 @@ from fer_tune.search.cluster.hardware import Resources, nodes
 from fer_tune.search.cluster.ray_session import ray_session
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.running.plan import make_plan
+from fer_tune.search.running.sharing import NOT_ASKED, Sharing, chosen_sharing
 from fer_tune.search.stopping_early.asha import BackboneASHA
 from fer_tune.training.background import AT_ONCE
 from fer_tune.training.probe import Probe, probe
@@ -87,6 +88,7 @@ class Estimate:
     epochs: float  # expected per trial
     costs: tuple[BackboneCost, ...]
     told: tuple[str, ...] = ()  # what a search would say before it begins, see `Plan`
+    sharing: Sharing = NOT_ASKED  # of a GPU by several trials, where that was measured
 
     @property
     def trials(self) -> int:
@@ -107,9 +109,9 @@ class Estimate:
     def seconds(self) -> float:
         """Wall time: trials side by side, but no less than one trial that runs all its epochs; at most the budget.
 
-        Trials that share a GPU are taken to share its speed too.
+        Trials that share a GPU are taken to share its speed too, and what they gain by it where that was measured.
         """
-        share = self.resources.gpus if 0 < self.resources.gpus < 1 else 1.0
+        share = self.resources.gpus * self.sharing.gain if 0 < self.resources.gpus < 1 else 1.0
         side_by_side = self.trial_seconds / (min(self.resources.at_once, self.trials) * share)
         longest = max(cost.longest_seconds(self.options.epochs) for cost in self.costs)
         found = max(side_by_side, longest)
@@ -117,10 +119,13 @@ class Estimate:
 
     @property
     def gpu_hours(self) -> float:
-        """GPU hours of all trials; a trial that has a share of a GPU is taken to need all of it, for its own time."""
+        """GPU hours of all trials; a trial that has a share of a GPU is taken to need all of it, for its own time.
+
+        Less where trials were measured to gain by sharing.
+        """
         if not self.resources.gpus:
             return 0.0
-        gpus = max(1.0, self.resources.gpus) * self.resources.workers
+        gpus = max(1.0, self.resources.gpus) * self.resources.workers / self.sharing.gain
         hours = self.trial_seconds * gpus / 3600
         if self.options.time_budget_seconds is not None:
             in_use = self.resources.at_once * self.resources.gpus * self.resources.workers
@@ -185,9 +190,9 @@ def estimate(options: SearchOptions) -> Estimate:
         UserError: what a search with these options would raise before its first trial.
     """
     plan = make_plan(options)
-    data = plan.data
+    data, sharing = plan.data, chosen_sharing(plan)
     with ray_session(dashboard=options.workers_per_trial > 1) as joined:
-        resources = plan.resources(joined=joined)
+        resources = plan.resources(joined=joined, share=sharing.gpus)
         there = nodes(options.node_labels)
     device = torch.device("cuda" if resources.gpus and torch.cuda.is_available() else "cpu")
     threads = torch.get_num_threads()
@@ -210,6 +215,7 @@ def estimate(options: SearchOptions) -> Estimate:
         expected_epochs(options),
         costs,
         tuple(plan.told),
+        sharing,
     )
 
 

@@ -81,6 +81,8 @@ def _why_so_much(estimate: Estimate) -> str:
         cpus = "so that at most four trials run side by side" + (" on a node" if resources.concurrent is None else "")
     if options.gpus_per_trial is not None:
         gpus = "as asked"
+    elif estimate.sharing.told and resources.gpus:
+        gpus = estimate.sharing.told
     elif resources.gpus:
         gpus = "one, since Ray has GPUs" if estimate.gpus else "one, of the type asked for"
     else:
