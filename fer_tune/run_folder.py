@@ -69,17 +69,17 @@ EPOCH_COLUMNS: dict[str, pa.DataType] = {
     "epoch": pa.int32(),  # 1-based
     **{name: pa.float64() for name in METRICS},
     **{name: pa.list_(pa.float64()) for name in RECALLS},
-    "parts": pa.int32(),  # that each batch was split into to fit into memory; batch norm's statistics come from them
+    "parts": pa.int32(),  # of each batch, to fit into memory
     "computed_in": pa.string(),  # see `fer_tune.training.computing.plan`
 }
 
 TRIAL_COLUMNS: dict[str, pa.DataType] = {
     "trial_id": pa.string(),
     "backbone": pa.string(),
-    "origin": pa.string(),  # `SEARCHED`, `RANDOM`, or the name of the configuration that was tried first
+    "origin": pa.string(),  # `SEARCHED`, `RANDOM`, or the name of what was tried first
     "status": pa.string(),  # a `Status`
     "epochs": pa.int32(),  # epochs trained
-    "best_epoch": pa.int32(),  # 1-based, by what the search is for; the metrics below are those of this epoch
+    "best_epoch": pa.int32(),  # 1-based, by what the search is for; its metrics are below
     "val_accuracy": pa.float64(),  # in [0, 1]
     **{name: pa.float64() for name in METRICS if name.startswith("train_") or name.startswith("val_macro")},
     "val_loss": pa.float64(),
@@ -87,11 +87,11 @@ TRIAL_COLUMNS: dict[str, pa.DataType] = {
     "learning_rate": pa.float64(),
     "peak_memory_mib": pa.float64(),
     "seconds": pa.float64(),  # wall time of all its epochs
-    "epoch_seconds": pa.float64(),  # median wall time of an epoch
-    # what is measured where a search is for it, else null
+    "epoch_seconds": pa.float64(),  # median of an epoch
+    # measured where a search is for it, else null
     **{aim.column: pa.int64() if aim.whole else pa.float64() for aim in OBJECTIVES.values() if aim.measured},
     "images_per_second": pa.float64(),  # mean over its epochs
-    "parts": pa.int32(),  # that each batch was split into in its last epoch
+    "parts": pa.int32(),  # in its last epoch
     "computed_in": pa.string(),
     "error": pa.string(),  # null, or why it failed or is too large
 }
@@ -157,7 +157,7 @@ class SearchSettings(BaseModel):
     random_share: float = 0.0  # of the drawn trials, that are drawn at random and trained to their end
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
-    gpu_sharing: str = ""  # why so many, where that was measured when the search began
+    gpu_sharing: str = ""  # why so many, where it was measured
     workers_per_trial: int = 1
     node_labels: dict[str, str] = {}  # of the nodes that trials may use
     concurrent: int | None = 1  # trials side by side; None: as many as fit on a cluster
