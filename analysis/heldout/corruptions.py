@@ -65,7 +65,7 @@ def run_corruptions(
     dataset = open_dataset(run, data)
     models = TestedModels(run, test, Predictor(dataset.card, device, load, predict))
     models.check(run, test, dataset.val())
-    reading = FurtherReading(run, dataset, "corruptions", why)
+    reading = FurtherReading(run, dataset, "corruptions", why, str(data or ""))
     split = reading.open({"what": test.config_id, "of_opening": test.opening, "seeds": test.seeds, "seed": seed})
     clean, right = _right(models, split, seed)
     if np.abs(clean.mean(1) - test.accuracy.per_seed).max() > SAME + 1 / len(split):

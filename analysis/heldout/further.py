@@ -30,6 +30,7 @@ class FurtherReading:
         dataset: whose held-out split they read.
         kind: what it is.
         why: the reason to note.
+        location: where the run's own dataset is, if it was moved.
 
     Attributes:
         when: ISO 8601, UTC.
@@ -38,9 +39,14 @@ class FurtherReading:
     when: str
 
     def __init__(
-        self, run: RunRecord, dataset: PreparedDataset, kind: Literal["corruptions", "transfer"], why: str | None
+        self,
+        run: RunRecord,
+        dataset: PreparedDataset,
+        kind: Literal["corruptions", "transfer"],
+        why: str | None,
+        location: str,
     ) -> None:
-        self._run, self._dataset, self._kind, self._why = run, dataset, kind, why
+        self._run, self._dataset, self._kind, self._why, self._location = run, dataset, kind, why, location
         self._split = SplitLedger.of(dataset.card.split_hashes["test"], dataset.location or str(dataset.path))
         self._entry: dict[str, Any] = {}
 
@@ -61,7 +67,7 @@ class FurtherReading:
         run, card, file = self._run, self._dataset.card, self._run.folder.ledger_file
         with ledger.locked(file, *self._split.files):
             refreshed(run.folder, file.parent)
-            if faults := openings_of(run, split_ledger(run)).faults:
+            if faults := openings_of(run, split_ledger(run, self._location)).faults:
                 raise UserError(
                     f"{run.place}: the records of openings do not hold: {'; '.join(faults)}. Nothing was opened; "
                     f"`fer-tune test {run.place} --again` tests once more, on record"

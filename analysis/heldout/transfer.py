@@ -76,7 +76,7 @@ def run_transfer(
             f"{', '.join(matched.shared) or 'none'}: {card.name} has {', '.join(card.classes)}, the models know "
             f"{', '.join(dataset.card.classes)}; prepare it with --classes old=new where names differ"
         )
-    reading = FurtherReading(run, other, "transfer", why)
+    reading = FurtherReading(run, other, "transfer", why, str(data or ""))
     before = len(reading.before())
     if before and not again:
         raise UserError(

@@ -128,11 +128,11 @@ def transfer_table(found: list[Transfer]) -> Table:
     """Return a row for each other dataset."""
     columns = [
         Column("tested on"),
-        Column("shared classes", "right"),
+        Column("shared classes", "right", label="shared"),
         Column("balanced, shared classes", "right", label="balanced"),
         Column("all", "right"),
         Column("at home", "right"),
-        Column("balanced, at home", "right"),
+        Column("balanced, at home", "right", label="balanced"),
         Column("images", "right"),
     ]
     rows = []
@@ -147,7 +147,7 @@ def transfer_table(found: list[Transfer]) -> Table:
                 _cell(each.scores.balanced_accuracy),
                 _cell(each.every),
                 *home,
-                f"{each.scores.images:,} of {each.images:,}",
+                stacked(f"{each.scores.images:,}", f"of {each.images:,}"),
             )
         )
     return Table(columns, rows)
