@@ -69,7 +69,7 @@ EPOCH_COLUMNS: dict[str, pa.DataType] = {
     "epoch": pa.int32(),  # 1-based
     **{name: pa.float64() for name in METRICS},
     **{name: pa.list_(pa.float64()) for name in RECALLS},
-    "parts": pa.int32(),  # of each batch, to fit into memory
+    "parts": pa.int32(),  # of each batch, for memory
     "computed_in": pa.string(),  # see `fer_tune.training.computing.plan`
 }
 
