@@ -258,7 +258,7 @@ class RefitResult(BaseModel):
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths inside one run folder, and typed access to the files in it.
+    """Paths inside one run folder, and typed access to its files.
 
     Attributes:
         path: the folder on this machine.

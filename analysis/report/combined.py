@@ -63,9 +63,8 @@ def _tested(tested: TestedChoice, aim: Aim) -> list[str]:
     if tested.scores is None or tested.gain is None:
         return []
     own, scores = tested.choice.combination, tested.scores
-    right = (
-        f"classifies {percent(scores.accuracy.value)} % of the {scores.images:,} correctly ({span(scores.accuracy)})"
-    )
+    right = f"classifies {percent(scores.accuracy.value)} % of the {scores.images:,} correctly"
+    right += f" (95 % interval {span(scores.accuracy)})"
     cost = f"It takes {own.passes} forward passes for an image" if own.passes > 1 else "It takes one forward pass"
     if tested.parameters is not None and tested.times_slower is not None:
         cost += f", {tested.parameters:,} parameters and {tested.times_slower:.1f} times as long as the single model"

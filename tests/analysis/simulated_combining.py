@@ -114,6 +114,26 @@ def outcome(world: World, count: int, rng: np.random.Generator) -> Outcome:
     return Outcome(*(float(value) for value in np.mean(rows, axis=0)))
 
 
+def covered(kind: str, images: int, count: int, rng: np.random.Generator) -> float:
+    """Return how often the interval of a gain over the single model holds what is gained on average.
+
+    Args:
+        kind: ``ensemble`` of the seeds, or ``flip``, the single model with mirror images.
+        images: that are tested.
+        count: experiments.
+        rng: the source of randomness.
+    """
+    found = []
+    for _ in range(count):
+        labels, predicted = WORLDS[0].draw(images, rng)
+        single = predicted["none"][:SEEDS]
+        own = single.mean(0, keepdims=True) if kind == "ensemble" else predicted["flip"][:SEEDS]
+        told = gain(ACCURACY, labels, own, single, resamples=400)
+        found.append((told.low, told.value, told.high))
+    low, value, high = np.array(found).T
+    return float(((low <= value.mean()) & (value.mean() <= high)).mean())
+
+
 def print_all(count: int) -> None:
     rng = np.random.default_rng(0)
     for world in WORLDS:
@@ -124,3 +144,6 @@ def print_all(count: int) -> None:
             f"{100 * found.nested:+.2f}; loses 0.2 points or more in {100 * found.lost:.1f} %, covered in "
             f"{100 * found.held:.1f} %, wrong claims {100 * found.claimed:.1f} %"
         )
+    for kind in ("ensemble", "flip"):
+        held = covered(kind, 800, max(100, count // 5), rng)
+        print(f"the gain of {kind} over the single model: covered in {100 * held:.1f} %")

@@ -8,23 +8,33 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from fake_run import guesses
+from safetensors.torch import load_file, save_file
 
+from analysis.combining import averaging
+from analysis.combining.averaging import Soup
+from analysis.combining.judging import Judge
 from analysis.combining.validation import validation_file
 from analysis.heldout.opening import run_test
 from analysis.refits.final_plan import plan_final
+from analysis.refits.predictor import Predictor
 from analysis.report.combined import combined
 from analysis.report.facts import gather
 from analysis.report.findings import standing
 from analysis.report.latex import tables
 from analysis.report.rendering import as_markdown
 from analysis.report.sections.whole import describe
-from analysis.run.combinations import chosen_folder, latest_choice
+from analysis.run.combinations import averaged_folder, chosen_folder, latest_choice, result_file
 from analysis.run.predictions import read_predictions
 from analysis.use.predicting import used
+from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.files import write_json
+from fer_tune.models import create_model
+from fer_tune.objectives import ACCURACY
+from fer_tune.training.evaluation import predict
 
 _VIEWS = ("flip", "ten_crop")
 
@@ -196,6 +206,73 @@ def test_a_mirrored_single_model_has_the_scores_of_each_seed(made, models) -> No
     assert 0.4 < tested.gain.low < tested.gain.value
     found = used(made.run, "chosen")
     assert (len(found.seeds), found.mirrored) == (1, True)
+
+
+def test_averaged_weights_are_tried_where_the_seeds_began_at_the_same_ones(made, monkeypatch) -> None:
+    monkeypatch.setattr(averaging, "_retake_statistics", lambda *_: None)  # random networks fare worse with new ones
+    plan = made.refit([[0.5, 0.5, 0.5]])
+    [config] = plan.configs
+    config.config["weights"] = "the same for all"
+    write_json(plan, made.run.folder.refit_file)
+    torch.manual_seed(0)
+    model = create_model(config.backbone, num_classes=7, in_chans=1).eval()
+    data = PreparedDataset.open(made.data)
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for place, seed in enumerate(plan.seeds):
+        moved = {
+            n: w + 1e-3 * place * w.std() if w.is_floating_point() and w.dim() > 1 else w for n, w in weights.items()
+        }
+        folder = made.run.folder.refit_seed(config.config_id, seed)
+        save_file({name: tensor.contiguous() for name, tensor in moved.items()}, folder / "best.safetensors")
+        model.load_state_dict(moved)
+        accuracy = float((predict(model, data.val(), data.card, "cpu").argmax(1) == data.val().labels).mean())
+        ended = made.run.refit_result(config.config_id, seed)
+        write_json(ended.model_copy(update={"val_accuracy": accuracy - 0.02}), folder / "result.json")
+    run_test(made.run, device="cpu", views=("flip",), resamples=50)
+    result = latest_choice(made.run)
+    kinds = [way.kind for way in result.choice.combinations]
+    folder = averaged_folder(made.run, config.config_id)
+    soup = kinds.index("soup")
+    assert result.choice.combinations[soup].passes == 1
+    write_json(
+        result.model_copy(update={"choice": result.choice.model_copy(update={"chosen": soup})}),
+        result_file(chosen_folder(made.run, 1)),
+    )
+    models = used(made.run, "chosen")
+    assert models.files == [folder / "best.safetensors"]
+    assert models.words.startswith("averaged weights of ")
+
+
+def test_a_soup_is_the_mean_of_the_weights_with_statistics_of_its_own_and_is_made_once(tmp_path, data) -> None:
+    prepared = PreparedDataset.open(data[0])
+    settings = TrialConfig(backbone="cnn_separable", epochs=1)
+    torch.manual_seed(0)
+    weights = create_model("cnn_separable", num_classes=7, in_chans=1).state_dict()
+    files = []
+    for place in range(2):
+        moved = {n: w + 0.01 * place if n.endswith("weight") else w for n, w in weights.items()}
+        files.append(tmp_path / f"{place}.safetensors")
+        save_file({name: tensor.contiguous().clone() for name, tensor in moved.items()}, files[-1])
+    predictor, val = Predictor(prepared.card, "cpu"), prepared.val()
+    judge = Judge(ACCURACY, val.labels, None)
+    soup = Soup(tmp_path / "averaged", [settings] * 2, files, [1, 2])
+    taken, found = soup.predictions(predictor, prepared.train(), val, judge, [0.0, 0.0], ("none", "flip"))
+    assert taken == [1, 2]  # it cannot be worse than no image right
+    made = load_file(tmp_path / "averaged" / "best.safetensors")
+    each = [load_file(file) for file in files]
+    for name, tensor in made.items():
+        if "running" not in name and "num_batches" not in name:
+            assert torch.allclose(tensor, (each[0][name] + each[1][name]) / 2, atol=1e-6), name
+    variances = [name for name in made if name.endswith("running_var")]
+    assert variances
+    assert not any(torch.equal(made[name], each[0][name]) for name in variances)
+    model = predictor.load(settings, tmp_path / "averaged" / "best.safetensors")
+    assert found["flip"] == pytest.approx(predictor.predict(model, settings, val, "flip"), abs=1e-6)
+    for file in files:
+        file.unlink()
+    again = soup.predictions(predictor, prepared.train(), val, judge, [0.0, 0.0], ("none", "flip"))
+    assert again[0] == taken
+    assert (again[1]["none"] == found["none"]).all()
 
 
 def test_the_files_of_the_choice_are_on_record(together) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from simulated_combining import SEEDS, WORLDS, outcome
+from simulated_combining import SEEDS, WORLDS, covered, outcome
 
 from analysis.combining.averaging import averaged
 from analysis.combining.choosing import Library, choose
@@ -150,11 +150,16 @@ def test_weights_are_averaged_and_counters_are_kept() -> None:
     assert found["n"].item() == 4
 
 
+@pytest.mark.parametrize("kind", ["ensemble", "flip"])
+def test_the_interval_of_a_gain_holds_it(kind: str) -> None:
+    assert covered(kind, 400, 80, np.random.default_rng(5)) >= 0.9
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
 def test_choosing_does_not_lose(world) -> None:
     found = outcome(world, 40, np.random.default_rng(2))
     assert found.gained >= -0.001
-    assert found.held >= 0.93
+    assert found.held >= 0.85  # of 40; the test of the interval above is closer
     assert found.claimed <= 0.03
     assert found.nested == pytest.approx(found.gained, abs=0.006)
