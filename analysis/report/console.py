@@ -139,7 +139,8 @@ def plain_table(table: blocks.Table) -> Table:
     """Return a table of a report for a terminal; what stands under a cell has a line of its own."""
     shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for number, column in enumerate(table.columns):
-        shown.add_column(column.short, justify=column.align, no_wrap=number == 0)  # the first names its row
+        names = number == 0  # the first cell names its row
+        shown.add_column(column.short, justify=column.align, no_wrap=names, overflow="fold")
     for each in table.rows:
         shown.add_row(*map(_cell, each.cells))
     return shown

@@ -323,6 +323,7 @@ def test_test_under_corruptions_with_the_test_and_after_it(refitted: FakeRun) ->
     assert "winner:" in shown
     assert "occlusion" in shown
     assert "Under 6 common corruptions at five strengths" in shown
+    assert "…" not in shown
     assert str(run(refitted).folder.corruptions_file(run(refitted).tests[0].config_id, 1)) in shown
     call("test", refitted.path, "--again", "--no-tta")
     assert run(refitted).corruptions is None  # of the latest test
@@ -341,7 +342,8 @@ def test_test_on_another_dataset(refitted: FakeRun, tmp_path: Path) -> None:
     shown = call("test", refitted.path, "--on", tmp_path / "other")
     assert "tested on" in shown
     assert "of 70" in shown
-    assert "tiny: shared classes angry, disgust" in shown
+    assert f"tiny, read by {run(refitted).tests[0].config_id}: shared classes angry, disgust" in shown
+    assert "…" not in shown
     assert run(refitted).transfers[0].images == 70
     with pytest.raises(UserError, match="--again"):
         call("test", refitted.path, "--on", tmp_path / "other")

@@ -91,7 +91,7 @@ def _lost(loss: Estimate) -> str:
 def corruption_table(found: Corruptions) -> Table:
     """Return a row for each corruption: its accuracy at each strength, their mean, and what is lost."""
     strengths = [str(at.strength) for at in found.each[0].at]
-    columns = [Column("corruption"), *(Column(f"strength {name}", "right", label=name) for name in strengths)]
+    columns = [Column("corruption"), *(Column(f"strength {name}", "right") for name in strengths)]
     columns += [Column("mean", "right"), Column("points lost", "right", label="lost")]
     rows = [
         row(each.name, *(_cell(at.accuracy) for at in each.at), _cell(each.mean), _cell(each.loss))
@@ -104,7 +104,7 @@ def corruption_table(found: Corruptions) -> Table:
 
 
 def _cell(estimate: Estimate) -> Cell:
-    return stacked(percent(estimate.value), span(estimate))
+    return stacked(percent(estimate.value).replace("-", "−"), span(estimate).replace("-", "−"))
 
 
 def elsewhere(facts: Facts) -> list[Section]:
@@ -132,7 +132,7 @@ def transfer_table(found: list[Transfer]) -> Table:
         Column("balanced, shared classes", "right", label="balanced"),
         Column("all", "right"),
         Column("at home", "right"),
-        Column("balanced, at home", "right", label="balanced"),
+        Column("balanced, at home", "right", label="home, balanced"),
         Column("images", "right"),
     ]
     rows = []
@@ -142,7 +142,7 @@ def transfer_table(found: list[Transfer]) -> Table:
             home = [_cell(each.home.accuracy), _cell(each.home.balanced_accuracy)]
         rows.append(
             row(
-                stacked(each.tested_on, each.config_id),
+                each.tested_on,
                 _cell(each.scores.accuracy),
                 _cell(each.scores.balanced_accuracy),
                 _cell(each.every),
@@ -155,7 +155,7 @@ def transfer_table(found: list[Transfer]) -> Table:
 
 def transfer_sentence(each: Transfer) -> str:
     """Return which classes were compared, what was left out and how images were brought, in words."""
-    parts = [f"{each.tested_on}: shared classes {listed(each.shared)}"]
+    parts = [f"{each.tested_on}, read by {each.config_id}: shared classes {listed(each.shared)}"]
     if each.only_trained:
         parts.append(f"only {each.trained_on} has {listed(each.only_trained)}")
     if each.only_tested:
