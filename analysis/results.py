@@ -31,6 +31,7 @@ class ClassScores(BaseModel):
     f1: Estimate
     specificity: Estimate
     auc: Estimate | None = None  # None where the class has no images, or all
+    calibration: Estimate | None = None  # error of the probabilities of this class, see `statistics.calibration`
 
 
 class EnsembleScores(BaseModel):
@@ -60,9 +61,16 @@ MORE: dict[str, str] = {
     "weighted_auc": "AUC, one against the rest, weighted by images",
     "log_loss": "log loss (nats)",
     "brier": "Brier score (0 to 2)",
-    "calibration_error": "expected calibration error",
+    "brier_reliability": "its reliability (less is better)",
+    "brier_resolution": "its resolution (more is better)",
+    "brier_uncertainty": "its uncertainty (of the labels alone)",
+    "calibration_error": "calibration error of the answer (root mean square)",
+    "classwise_calibration_error": "calibration error of each class (root mean square)",
 }
 """Metrics beyond the three that every table opens with: name in the file -> name for people."""
+
+CALIBRATED = tuple(name for name in MORE if name.startswith(("log_loss", "brier")) or "calibration" in name)
+"""Those of `MORE` that probabilities change, where the answers stay."""
 
 VIEW_NAMES = {"flip": "with its mirror image", "ten_crop": "ten crops"}
 """Kinds of `fer_tune.data.batching.views` for people; their predictions are averaged."""
@@ -135,6 +143,16 @@ class GroupGap(BaseModel):
     by_chance: float  # the gap that equal groups of these sizes would show on average
 
 
+class Scaling(BaseModel):
+    """What temperature scaling does on the held-out split: see `analysis.heldout.scaling`."""
+
+    model_config = ConfigDict(extra="forbid")
+    temperatures: list[float]  # of each seed, fitted on validation and never on the held-out split
+    images: int  # of validation, on which they were fitted
+    after: dict[str, Estimate]  # the names of `CALIBRATED`
+    gain: Estimate  # by how much the log loss falls, in nats
+
+
 class TestResult(Scores):
     """What ``metrics.json`` holds: the scores, and what they are about."""
 
@@ -157,6 +175,7 @@ class TestResult(Scores):
     fer_tune: str  # version
     commit: str = ""  # of the code that tested, where it was a checkout
     cost: Cost | None = None
+    scaling: Scaling | None = None  # None for models that were trained on validation too
     groups: list[GroupScore] = Field(default_factory=list)  # empty where the dataset has none
     group_gap: GroupGap | None = None  # None without two groups of enough images
     views: dict[str, Scores] = Field(default_factory=dict)  # "flip", "ten_crop": the same models with these views
@@ -236,14 +255,13 @@ class Trained(BaseModel):
     only_first: int
     only_second: int
     by_group: bool = False
-    p: float
-    p_corrected: float
+    p: float  # corrected for the number of comparisons
 
 
 class Versus(BaseModel):
     """The winner (first) against another configuration (second) on the same images; differences are first - second.
 
-    Intervals and corrected p values hold for all comparisons at once.
+    Intervals and p values are corrected together: they hold for all comparisons, of both metrics, at once.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -254,12 +272,11 @@ class Versus(BaseModel):
     difference: float  # of the accuracies, means over seeds
     low: float
     high: float
+    p: float
     macro_f1_difference: float
     macro_f1_low: float
     macro_f1_high: float
-    probability: float  # that the first is more accurate
-    p: float
-    p_corrected: float
+    macro_f1_p: float
     trained: Trained
     words: str
 

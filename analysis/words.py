@@ -103,10 +103,10 @@ def p_text(p: float) -> str:
 
 
 def kept_text(name: str, value: float | None) -> str:
-    """Return a metric for people: log loss in nats and the Brier score with three decimals, all else in per cent."""
+    """Return a metric for people: log loss in nats and the Brier score, with its parts, with three decimals, else %."""
     if value is None or value != value:
         return "–"
-    return f"{value:.3f}" if name in ("log_loss", "brier") else percent(value)
+    return f"{value:.3f}".replace("-", "−") if name.startswith(("log_loss", "brier")) else percent(value)
 
 
 def listed(items: list[str]) -> str:

@@ -36,6 +36,10 @@ def predict(
     config: Annotated[str | None, Doc("A refitted configuration. (default: the winner)")] = None,
     seed: Annotated[int | None, Doc("One of its seeds. (default: the mean of all)")] = None,
     views: Annotated[Literal["none", "flip", "ten_crop"], Doc("Average over views of each image.")] = "none",
+    temperature: Annotated[
+        Literal["fitted", "none"],
+        Doc("Scale probabilities as `fer-tune test` fitted it on validation (the image alone), or leave them."),
+    ] = "fitted",
     split: Annotated[str, Doc("Of a prepared dataset: train or val.")] = "val",
     device: Annotated[str | None, Doc("cpu or cuda. (default: a GPU if there is one)")] = None,
     out: Annotated[
@@ -72,6 +76,7 @@ def predict(
     growing = None if out is None else Growing(Path(out))
     with kept(run.folder):
         models = used(run, use, config, seed, views)
+    scaled = temperature == "fitted" and views == "none" and models.temperatures is not None
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     classes = models.card.classes
     is_path = isinstance(source, str | Path)
@@ -80,7 +85,7 @@ def predict(
     frames: list[pd.DataFrame] = []
     with growing or contextlib.nullcontext(), Progress(images.total) as progress:
         try:
-            for part, probabilities in models.predict(images, chosen, views):
+            for part, probabilities in models.predict(images, chosen, views, scaled=scaled):
                 labels = [classes[label] for label in part.labels] if labelled else None
                 frames.append(prediction_table(part, probabilities, classes, min(top_k, len(classes)), labels=labels))
                 if growing is not None:
@@ -93,6 +98,8 @@ def predict(
         listed = "".join(f"\n  {fault.source}: {fault.reason}" for fault in images.faults[:_LISTED])
         raise UserError(f"{source}: cannot be read as an image: nothing in it can; {kinds()}{listed}")
     frame = pd.concat(frames, ignore_index=True)
-    frame.attrs["models"] = models.words
+    fitted = ", ".join(f"{each:.2f}" for each in models.temperatures or []) if scaled else ""
+    fitted = f"; probabilities scaled with the temperature {fitted}, fitted on validation" if fitted else ""
+    frame.attrs["models"] = f"{models.words}{fitted}"
     frame.attrs["unreadable"] = {fault.source: fault.reason for fault in images.faults}
     return frame

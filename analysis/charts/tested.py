@@ -16,8 +16,8 @@ from analysis.charts.look import PALETTE, QUIET, Chart, chart, plain, rounded
 from analysis.figures.bars import Bar
 from analysis.figures.heldout import MOST_NAMED
 from analysis.results import ClassScores, GroupScore, Versus
-from analysis.run.predictions import Predictions
-from analysis.statistics.probabilistic import BINS, confidence_gaps
+from analysis.statistics.probabilistic import BINS
+from analysis.statistics.reliability import Reliability
 from analysis.statistics.roc import Roc
 from fer_tune.run_folder import DRAWN
 
@@ -101,40 +101,40 @@ def roc(curves: list[Roc]) -> Chart:
     return chart(figure, height=520)
 
 
-def reliability(predictions: Predictions) -> Chart:
-    """Draw accuracy against confidence in bins, all seeds together; on the diagonal confidence is what it says."""
+def reliability(curves: list[Reliability]) -> Chart:
+    """Draw accuracy against confidence in bins, all seeds together; on the diagonal confidence is what it says.
+
+    Args:
+        curves: the probabilities as they are, then after temperature scaling where there is one.
+    """
     figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.14)
-    gaps, bins = confidence_gaps(predictions.labels, predictions.probabilities)
-    right = predictions.probabilities.argmax(-1) == predictions.labels
-    counts = np.bincount(bins.ravel(), minlength=BINS)
-    filled = counts > 0
-    accuracy = np.bincount(bins.ravel(), right.ravel(), BINS)[filled] / counts[filled]
-    centre = np.bincount(bins.ravel(), (gaps + right).ravel(), BINS)[filled] / counts[filled]
     diagonal = {"color": QUIET, "dash": "dash", "width": 1}
-    figure.add_scatter(x=[0, 100], y=[0, 100], mode="lines", line=diagonal, hoverinfo="skip", row=1, col=1)
-    figure.add_scatter(
-        x=rounded(100 * centre),
-        y=rounded(100 * accuracy),
-        mode="lines+markers",
-        line={"color": PALETTE[0]},
-        text=[f"{number:,} predictions" for number in counts[filled]],
-        hovertemplate="confidence %{x:.1f} %, right %{y:.1f} %<br>%{text}<extra></extra>",
-        row=1,
-        col=1,
-    )
-    figure.add_bar(
-        x=rounded(100 * (np.arange(BINS) + 0.5) / BINS),
-        y=rounded(100 * counts / counts.sum()),
-        width=100 / BINS,
-        marker={"color": PALETTE[0]},
-        hovertemplate="%{y:.1f} % of the predictions<extra></extra>",
-        row=1,
-        col=2,
-    )
+    whole = {"mode": "lines", "line": diagonal, "hoverinfo": "skip", "showlegend": False}
+    figure.add_scatter(x=[0, 100], y=[0, 100], **whole, row=1, col=1)
+    for own, colour in zip(curves, PALETTE, strict=False):
+        figure.add_scatter(
+            x=rounded(100 * own.confidence),
+            y=rounded(100 * own.accuracy),
+            mode="lines+markers",
+            line={"color": colour},
+            name=own.label,
+            text=[f"{number:,} predictions" for number in own.counts],
+            hovertemplate="confidence %{x:.1f} %, right %{y:.1f} %<br>%{text}<extra></extra>",
+            row=1,
+            col=1,
+        )
+        figure.add_bar(
+            x=rounded(100 * (np.arange(BINS) + 0.5) / BINS),
+            y=rounded(100 * own.shares),
+            marker={"color": colour},
+            hovertemplate="%{y:.1f} % of the predictions<extra>" + own.label + "</extra>",
+            showlegend=False,
+            row=1,
+            col=2,
+        )
     figure.update_xaxes(title="confidence (%)", range=[0, 101])
     figure.update_yaxes(title="accuracy (%)", range=[0, 101], row=1, col=1)
     figure.update_yaxes(title="predictions (%)", row=1, col=2)
-    figure.update_layout(showlegend=False)
     return chart(figure, least=560)
 
 

@@ -39,8 +39,8 @@ class Validation:
     def __init__(self, split: Split, predictor: Predictor) -> None:
         self.split, self._predictor = split, predictor
 
-    def checked(self, model: Any, settings: TrialConfig, file: Path, result: RefitResult) -> None:
-        """Predict with a model that was trained on train alone, and see that it does what it did then; keep that.
+    def checked(self, model: Any, settings: TrialConfig, file: Path, result: RefitResult) -> NDArray[Any]:
+        """Return the (N, C) probabilities of a model that was trained on train alone; see that it does as it did; keep.
 
         Another version of the code may build another network that takes the same weights: that must not go unseen.
 
@@ -57,6 +57,7 @@ class Validation:
                 f"remove {file.parent} and refit"
             )
         self._keep(file.parent, "none", predicted, result.seed)
+        return predicted
 
     def predictions(
         self, settings: TrialConfig, file: Path, result: RefitResult, views: tuple[str, ...]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from analysis.figures.base import headline, new
 from analysis.figures.style import INK, PALE, PALETTE, QUIET, style
 from analysis.results import ClassScores, GroupScore, Versus
-from analysis.run.predictions import Predictions
-from analysis.statistics.probabilistic import BINS, confidence_gaps
+from analysis.statistics.probabilistic import BINS
+from analysis.statistics.reliability import Reliability
 from analysis.statistics.roc import Roc
 from fer_tune.run_folder import DRAWN
 
@@ -94,29 +94,24 @@ def roc(curves: list[Roc]) -> Figure:
         return figure
 
 
-def reliability(predictions: Predictions, error: float) -> Figure:
+def reliability(curves: list[Reliability]) -> Figure:
     """Draw accuracy against confidence in bins, all seeds together; on the diagonal confidence is what it says.
 
     Args:
-        predictions: of one configuration.
-        error: its expected calibration error, a share in [0, 1].
+        curves: of one configuration: its probabilities as they are, then after temperature scaling where there is one.
     """
     with style():
         figure, [curve, histogram] = new(4.4, columns=2)
-        gaps, bins = confidence_gaps(predictions.labels, predictions.probabilities)
-        right = predictions.probabilities.argmax(-1) == predictions.labels
-        confidence = gaps + right
-        counts = np.bincount(bins.ravel(), minlength=BINS)
-        filled = counts > 0
-        accuracy = np.bincount(bins.ravel(), right.ravel(), BINS)[filled] / counts[filled]
-        centre = np.bincount(bins.ravel(), confidence.ravel(), BINS)[filled] / counts[filled]
         curve.plot([0, 100], [0, 100], color=QUIET, linewidth=1, linestyle="--")
-        curve.plot(100 * centre, 100 * accuracy, color=PALETTE[0], marker="o")
+        edges = 100 * np.arange(BINS + 1) / BINS
+        for own, colour, marker in zip(curves, PALETTE, "os", strict=False):
+            curve.plot(100 * own.confidence, 100 * own.accuracy, color=colour, marker=marker, label=own.label)
+            histogram.stairs(100 * own.shares, edges, color=colour, linewidth=2)
+            histogram.stairs(100 * own.shares, edges, color=colour, alpha=0.3, fill=True)
         curve.set(xlabel="confidence (%)", ylabel="accuracy (%)", xlim=(0, 101), ylim=(0, 101))
-        edges = 100 * np.arange(BINS) / BINS
-        histogram.bar(edges, 100 * counts / counts.sum(), width=100 / BINS, align="edge", color=PALETTE[0], alpha=0.8)
+        curve.legend(loc="upper left")
         histogram.set(xlabel="confidence (%)", ylabel="predictions (%)", xlim=(0, 100))
-        headline(figure, f"Calibration: expected error {100 * error:.1f} %")
+        headline(figure, "Calibration: how often an answer is right, by how sure it is")
         return figure
 
 

@@ -10,6 +10,7 @@ from analysis.figures import curves, heldout, searched
 from analysis.figures import pareto as pareto_figure
 from analysis.results import TestResult
 from analysis.run import RunRecord
+from analysis.statistics.reliability import reliability_curves
 from analysis.statistics.roc import roc_curves
 from analysis.trials.axes import FEWEST_OF_SURFACE, Point, SearchAxis, finished, points, search_axes
 from analysis.trials.importance import FEWEST, importances, untold
@@ -108,8 +109,9 @@ def roc(run: RunRecord, config_id: str | None) -> Figure:
 def reliability(run: RunRecord, config_id: str | None) -> Figure:
     """Draw accuracy against confidence; see `Run.plot_reliability`."""
     test = _tested(run, config_id)
-    error = test.more["calibration_error"].value if "calibration_error" in test.more else float("nan")
-    return heldout.reliability(run.predictions(test.config_id), error)
+    own, fitted = run.predictions(test.config_id), test.scaling
+    temperatures = None if fitted is None else fitted.temperatures
+    return heldout.reliability(reliability_curves(own.labels, own.probabilities, temperatures))
 
 
 def _backbone(run: RunRecord, backbone: str | None) -> str:

@@ -16,10 +16,11 @@ from analysis.heldout.examples import keep_examples
 from analysis.heldout.gradcam import heat
 from analysis.heldout.image_list import ImageList
 from analysis.heldout.on_record import OnRecord, check_not_opened
+from analysis.heldout.scaling import scaling
 from analysis.refits.plan import seed_config
 from analysis.refits.predictor import Load, Predict, Predictor
 from analysis.refits.selection import Chosen, select_models
-from analysis.results import TestResult
+from analysis.results import Scaling, TestResult
 from analysis.run import RunRecord
 from analysis.run.cards import keep_card, sampled_groups
 from analysis.run.predictions import predictions_file, write_predictions
@@ -27,6 +28,7 @@ from analysis.statistics.gaps import group_gap
 from analysis.statistics.paired import Contender, compare
 from analysis.statistics.sampling import RESAMPLES
 from analysis.statistics.scores import score
+from analysis.statistics.temperature import fit_temperature
 from analysis.statistics.within_groups import group_scores
 from fer_tune.data.prepared.store import PreparedDataset, Split
 from fer_tune.errors import UserError
@@ -148,6 +150,8 @@ class _Models:
         self._card, self._device = predictor.card, predictor.device
         config_id = chosen.refit.config.config_id
         self.seeds = [result.seed for result in chosen.refit.completed]
+        self._temperatures: list[float] = []  # of the seeds, from `check`; none where they were trained on validation
+        self._validated = 0  # images that these are fitted on
         self._settings = [seed_config(run, chosen.refit, seed, chosen.trained_on) for seed in self.seeds]
         self._files = [
             needed(run.folder, run.folder.refit_seed(config_id, seed, chosen.trained_on) / BEST) for seed in self.seeds
@@ -155,6 +159,8 @@ class _Models:
 
     def check(self, validation: Validation) -> None:
         """Load every model, and see that one trained on train alone does on validation what it did then.
+
+        Its temperature is fitted there: see `analysis.statistics.temperature`.
 
         Raises:
             UserError: a file is missing, or see `Validation.checked`.
@@ -164,7 +170,16 @@ class _Models:
                 raise UserError(f"{file}: missing; remove {file.parent} and train it again with `fer-tune refit`")
             model = self._predictor.load(settings, file)
             if self._chosen.trained_on == "train":
-                validation.checked(model, settings, file, result)
+                predicted = validation.checked(model, settings, file, result)
+                self._temperatures.append(fit_temperature(validation.split.labels, predicted))
+                self._validated = len(predicted)
+
+    def _scaled(self, labels: NDArray[Any], probabilities: NDArray[Any], groups: list[str] | None) -> Scaling | None:
+        """Return what temperature scaling does to (S, N, C) probabilities; None where none could be fitted."""
+        if len(self._temperatures) != len(self.seeds):
+            return None
+        fitted, images = self._temperatures, self._validated
+        return scaling(labels, probabilities, fitted, images, groups=groups, resamples=self._resamples)
 
     def _look(self, images: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any] | None:
         """Return where the first seed's network looked when it chose ``predicted``; None where it cannot tell."""
@@ -226,6 +241,7 @@ class _Models:
             fer_tune=__version__,
             commit=commit(),
             cost=cost,
+            scaling=self._scaled(split.labels, probabilities["none"], groups),
             groups=group_scores(split.labels, probabilities["none"], split.groups),
             group_gap=group_gap(split.labels, probabilities["none"], split.groups),
             views={kind: scored[kind] for kind in views},

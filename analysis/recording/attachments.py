@@ -108,8 +108,9 @@ def _class_row(scores: ClassScores) -> Row:
 
 
 def _pair_row(pair: dict[str, Any]) -> Row:
-    kept = ("second", "second_origin", "difference", "low", "high", "macro_f1_difference", "probability", "p_corrected")
-    return {name: pair[name] for name in (*kept, "words")}
+    of_accuracy = ("difference", "low", "high", "p")
+    of_f1 = ("macro_f1_difference", "macro_f1_low", "macro_f1_high", "macro_f1_p")
+    return {name: pair[name] for name in ("second", "second_origin", *of_accuracy, *of_f1, "words")}
 
 
 def _predictions(predictions: Predictions) -> list[Row]:

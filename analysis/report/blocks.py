@@ -17,6 +17,7 @@ Place = Literal[
     "held-out",
     "groups",
     "corruptions",
+    "calibration",
     "errors",
     "refits",
     "search",

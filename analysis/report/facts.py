@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from analysis.portable import portable
+from analysis.report.calibration import calibration_rows, scaled_words
 from analysis.report.combined import Combined, combined
 from analysis.report.errors import Examples, examples
 from analysis.report.exported import exported
-from analysis.report.findings import Standing, answer, chosen, found_as, limits
+from analysis.report.findings import Standing, answer, chosen, footing, found_as
+from analysis.report.limits import limits
 from analysis.report.luck import luck
 from analysis.report.openings import openings_sentences
-from analysis.report.own_budget import own_budgets, unlike_budgets
+from analysis.report.own_budget import unlike_budgets
 from analysis.report.rows import Compared, compared, cost_rows, leader_rows, open_settings, refit_rows, versus_rows
 from analysis.results import MORE, VIEW_NAMES, Corruptions, Scores, TestResult, Transfer
 from analysis.run import RunRecord
@@ -60,6 +62,8 @@ class Facts:
     views: list[dict[str, str]]
     combined: Combined | None
     confusion: list[tuple[str, list[int]]]  # each true class, and its counts
+    calibration: list[dict[str, str]]  # of the winner: each measure before and after temperature scaling
+    scaled: str  # what that does, in words
     costs: list[dict[str, str]]
     examples: Examples | None
     backbones: list[str]
@@ -106,9 +110,7 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
         judged_head="" if run.aim == ACCURACY else run.aim.meaning.removeprefix("validation "),
         classes=settings.dataset.classes,
         place=_place(run),
-        answer=" ".join(
-            filter(None, (answer(run, stand), own_budgets(run, stand.comparison.pairs if stand.comparison else [])))
-        ),
+        answer=" ".join(filter(None, (answer(run, stand), footing(run, stand)))),
         luck=luck(run, stand),
         next_command=stand.next_command,
         found_as="" if test is None else found_as(run, test.origin),
@@ -118,7 +120,7 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
         savings=savings_sentences(run) if run.ranked else [],
         compared=compared(run, stand),
         versus=versus_rows(stand.comparison.pairs) if stand.comparison else [],
-        versus_method=stand.comparison.method if stand.comparison else "",
+        versus_method=f"{stand.comparison.method} {footing(run, stand)}".strip() if stand.comparison else "",
         pareto=_front(run),
         open_settings=open_settings(run),
         test=test,
@@ -126,6 +128,8 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
         views=[] if test is None else view_rows(test),
         combined=combined(run),
         confusion=[] if test is None else _confusion(test),
+        calibration=[] if test is None else calibration_rows(test),
+        scaled="" if test is None else scaled_words(test),
         costs=cost_rows(stand),
         examples=None if test is None else examples(run, test),
         backbones=settings.backbones,

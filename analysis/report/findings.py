@@ -1,18 +1,17 @@
-"""What a run shows, in words: how far it is, the answer, what was luck, and what the figures do not show."""
+"""What a run shows, in words: how far it is, and the answer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from analysis.refits.selection import Selection, select_winner
-from analysis.results import Comparison, Estimate, TestResult
+from analysis.results import Comparison, Estimate, TestResult, Versus
 from analysis.run import ConfigRefit, RunRecord
 from analysis.statistics.intervals import mean_interval
-from analysis.trials.pareto import MEANINGS
-from analysis.words import count, full, mean_sd, percent, points, span, told, unit
+from analysis.words import count, full, percent, points, signed, span, told
 from fer_tune.errors import UserError
 from fer_tune.objectives import ACCURACY, Aim
-from fer_tune.run_folder import DRAWN, SEARCHED, RefitResult
+from fer_tune.run_folder import DRAWN, SEARCHED
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def standing(run: RunRecord) -> Standing:
 
 
 def answer(run: RunRecord, stand: Standing) -> str:
-    """Return the run's answer in one sentence (two where a warning belongs to it), with its interval."""
+    """Return the run's answer in a sentence with its interval, or two where published ones had two budgets."""
     data, aim = run.settings.dataset.name, run.aim
     if stand.test is not None:
         test = stand.test
@@ -73,11 +72,12 @@ def answer(run: RunRecord, stand: Standing) -> str:
             own = _held_out(test, aim)
             interval = f"95 % interval {told(own.low, aim)} to {told(own.high, aim)}"
             first = f"has {reached(own.value, aim)} ({interval}) and "
+        against, further = _against(run, test, stand)
         return (
             f"A {_named(run, test)} {first}classifies {percent(test.accuracy.value)} % of the "
             f"{test.images:,} held-out images of {data} correctly (95 % interval {span(test.accuracy)}"
             f"{_of_groups(test)}; {seeds})"
-            f"{_against(run, test, stand)}."
+            f"{against}.{further}"
         )
     if stand.winner is not None:
         values = stand.winner.values
@@ -113,10 +113,6 @@ def _held_out(test: TestResult, aim: Aim) -> Estimate:
     return found
 
 
-FEW_GROUPS = 10
-"""Groups of which an interval is told to be wide: Student's t with up to 9 degrees of freedom is 15 % wider or more."""
-
-
 def _of_groups(test: TestResult) -> str:
     """Return what the interval is for, where the split goes by group; empty where images are the sample."""
     if test.groups_sampled > 1:
@@ -138,112 +134,64 @@ def _named(run: RunRecord, test: TestResult) -> str:
     return f"{known} {test.backbone}" if known == SEARCHED else f"{test.backbone} {known}"
 
 
-def _against(run: RunRecord, test: TestResult, stand: Standing) -> str:
-    """Return how far the winner is from its closest rival on the same images, in words; empty where none was tested."""
-    if stand.comparison is None or not stand.comparison.pairs:
-        return ""
-    own = {refit.config.config_id for refit in stand.refits if refit.config.epochs}  # of another budget
-    pairs, by_f1 = [each for each in stand.comparison.pairs if each.second not in own], run.aim.column == "val_macro_f1"
-    if not pairs:
-        return ""
-    pair = min(pairs, key=lambda each: each.macro_f1_difference if by_f1 else each.difference)
-    found, low, high, shown = pair.difference, pair.low, pair.high, pair.shown
-    if by_f1:
-        found, low, high = pair.macro_f1_difference, pair.macro_f1_low, pair.macro_f1_high
-        shown = not low <= 0 <= high
-    of = "" if run.aim == ACCURACY else " of macro F1" if by_f1 else " of accuracy"
-    rival = "the best searched configuration"
-    if pair.second_origin in run.published_names:
-        rival = f"the {'best ' if len(pairs) > 1 else ''}published configuration, {pair.second_origin},"
+def _against(run: RunRecord, test: TestResult, stand: Standing) -> tuple[str, str]:
+    """Return how the winner stands against its closest rival on the same images, and another sentence.
+
+    A published configuration that had the epochs of its paper is named first: so its authors would train it.  The
+    other sentence then tells of the search's own budget; both are empty where nothing was compared.
+    """
+    pairs = stand.comparison.pairs if stand.comparison else []
+    own = {refit.config.config_id: refit.config.epochs for refit in stand.refits if refit.config.epochs}
+    with_own = [each for each in pairs if each.second in own]
+    same = [each for each in pairs if each.second not in own]
+    told: list[tuple[bool, str]] = []
+    for group in (with_own, same):
+        if not group:
+            continue
+        pair = min(group, key=lambda each: _difference(run, each)[0])
+        rival = "the best searched configuration"
+        if pair.second_origin in run.published_names:
+            rival = f"the {'best ' if len(group) > 1 else ''}published configuration, {pair.second_origin},"
+        budget = f"for the {own[pair.second]} epochs of its paper" if pair.second in own else "at the same budget"
+        told.append(_clause(run, pair, f"{rival} trained here {budget}"))
+    if not told:
+        return "", ""
+    [(shown, text), *more] = told
+    further = [f" It has {each}." if clear else f" {each[0].upper()}{each[1:]}." for clear, each in more]
+    return f"{',' if shown else ';'} {text}", "".join(further)
+
+
+def _difference(run: RunRecord, pair: Versus) -> tuple[float, float, float]:
+    """Return by how much the winner is ahead in what a sentence tells, with its bounds."""
+    if run.aim.column == "val_macro_f1":
+        return pair.macro_f1_difference, pair.macro_f1_low, pair.macro_f1_high
+    return pair.difference, pair.low, pair.high
+
+
+def _clause(run: RunRecord, pair: Versus, rival: str) -> tuple[bool, str]:
+    """Return whether there is a difference from ``rival``, and what is told of it."""
+    found, low, high = _difference(run, pair)
+    of = "" if run.aim == ACCURACY else " of macro F1" if run.aim.column == "val_macro_f1" else " of accuracy"
     interval = f"95 % interval {points(low)} to {points(high)}"
-    if not shown:
-        return f"; no difference{of} from {rival} trained here at the same budget is shown ({interval} points)"
+    if low <= 0 <= high:
+        return False, f"no difference{of} from {rival} is shown ({interval} points)"
     more = "more" if found > 0 else "fewer"
-    return f", {abs(100 * found):.1f} points{of} {more} than {rival} trained here at the same budget ({interval})"
+    return True, f"{signed(100 * abs(found))[1:]} points{of} {more} than {rival} ({interval})"
 
 
-def limits(run: RunRecord, stand: Standing) -> list[str]:
-    """Return what the figures do not show, so that nobody has to find out."""
-    found = []
-    if stand.test is not None:
-        data = run.settings.dataset.name
-        found.append(f"The interval is for images like {data}'s; nothing here tells how images of another origin fare.")
-        if stand.test.views or stand.test.ensemble:
-            found.append(
-                "The answer is that of single models and the image alone, as was fixed before the test; ensembles and "
-                "several views are further readings of the same images, and none was chosen for its figure."
-            )
-        if 1 < stand.test.groups_sampled < FEW_GROUPS:
-            found.append(
-                f"The held-out images are of {stand.test.groups_sampled} groups (people, characters, videos): so few "
-                "tell little about others, whatever the number of images, and the intervals are as wide as that makes "
-                "them."
-            )
-        reads = len(run.openings)
-        if reads > 1:
-            found.append(
-                f"The held-out split was read {reads} times in this run, so the later figures are no longer those of a "
-                "split that nothing had read."
-            )
-        rival = _overtaking(stand)
-        if rival is not None:
-            found.append(
-                f"The refits have changed since the test: {rival.config.config_id} now has the best mean "
-                f"{run.aim.meaning}, {mean_sd(rival.values, run.aim)} {unit(run.aim)}. The figure is that of the "
-                "configuration chosen before the test."
-            )
-    else:
-        found.append("The held-out split has not been read: every figure is of images that played a part in choosing.")
-    if run.ranked:
-        found.append(
-            "Figures on validation are those of the best epoch, which was chosen on the same images, and so flatter "
-            "a little; they serve to choose, not to report."
-        )
-    refitted = {refit.config.origin for refit in stand.refits}
-    left = [entry.published.name for entry in run.published if entry.published.name not in refitted]
-    if stand.refits and left:
-        found.append(
-            f"Not refitted, and so not compared on the held-out split: {', '.join(left)}; "
-            f"`fer-tune refit {run.place} --published` does."
-        )
-    if stand.test is not None and stand.test.trained_on == "train+val":
-        found.append(
-            "The tested models were trained on train and validation together, so nothing on validation is known "
-            "of them; they were chosen by that of models trained on train alone."
-        )
-    split = [row for row in run.rows if (row["parts"] or 1) > 1]
-    if split:
-        most = max(row["parts"] for row in split)
-        found.append(
-            f"{count(len(split), 'trial')} did not fit into memory with the whole batch and had it in up to {most} "
-            "parts: the same step, but for batch norm, whose statistics are those of a part."
-        )
-    failed = [result for refit in (*stand.refits, *run.finals) for result in refit.failed]
-    if failed:
-        words = f"{count(len(failed), 'refit')} failed, also when tried again, and are missing from the means"
-        found.append(f"{words}: {_names(failed)}.")
-    diverged = [result for refit in stand.refits for result in refit.completed if result.error]
-    if diverged:
-        words = f"{count(len(diverged), 'refit')} diverged and count with what they had reached"
-        found.append(f"{words}: {_names(diverged)}.")
-    if any(entry.trial is not None for entry in run.published):
-        found.append(
-            "A published configuration ran here with this run's data, epochs and training code, and where its paper "
-            "leaves a setting open, ours fills it: this does not rank the published systems as a whole."
-        )
-    if any(entry.published.reported for entry in run.published):
-        found.append(
-            "A paper's reported figure is not like for like: papers differ in splits, duplicates and budget, and many "
-            "keep the epoch that did best on the test split."
-        )
-    if len(run.settings.objectives) > 1:
-        costs = MEANINGS[run.settings.objectives[1]]
-        chosen = f"what is refitted and tested was chosen by {run.aim.meaning} alone"
-        found.append(f"The search was also to keep the {costs} low; {chosen}.")
-    if run.settings.trials < 30:
-        trials = count(run.settings.trials, "trial")
-        found.append(f"With {trials} per backbone the space is explored thinly; better settings may exist.")
-    return found
+def footing(run: RunRecord, stand: Standing) -> str:
+    """Return what it means that one setting is compared with the best of many; empty where none such is compared."""
+    if stand.test is None or stand.comparison is None:
+        return ""
+    origins = [stand.test.origin, *(pair.second_origin for pair in stand.comparison.pairs)]
+    published = [origin in run.published_names for origin in origins]
+    if all(published) or not any(published):
+        return ""
+    tried = sum(row["origin"] not in run.published_names for row in run.ranked)
+    return (
+        f"The searched configuration was chosen from {count(tried, 'trial')} on this data, a published one is a single "
+        "setting: the difference is what so much searching gains here, and ranks neither networks nor papers."
+    )
 
 
 def chosen(stand: Standing) -> str:
@@ -251,18 +199,14 @@ def chosen(stand: Standing) -> str:
     if stand.test is None:
         return ""
     words = stand.test.selection
-    rival = _overtaking(stand)
+    rival = overtaking(stand)
     if rival is None and (stand.now is None or stand.now.words == words):
         return words
     return f"{words}; that was before the test, and {'it still' if rival is None else 'another'} would be chosen now"
 
 
-def _overtaking(stand: Standing) -> ConfigRefit | None:
+def overtaking(stand: Standing) -> ConfigRefit | None:
     """Return the configuration that would be chosen now in place of the tested one, if another would be."""
     if stand.test is None or stand.now is None or stand.now.winner.config.config_id == stand.test.config_id:
         return None
     return stand.now.winner
-
-
-def _names(results: list[RefitResult]) -> str:
-    return ", ".join(f"{result.config_id} seed {result.seed}" for result in results)

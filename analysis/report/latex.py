@@ -75,12 +75,12 @@ def tables(facts: Facts) -> str:
         columns = [
             ("against", r"p{0.24\textwidth}"),
             ("accuracy", "r"),
+            ("p", "r"),
             ("macro F1", "r"),
-            ("P(better)", "r"),
             ("p", "r"),
         ]
         columns += [("trained models p", "r")]
-        compared = ("against", "difference", "macro_f1", "probability", "p", "trained")
+        compared = ("against", "difference", "p", "macro_f1", "macro_f1_p", "trained")
         rows = [[row[n] for n in compared] for row in facts.versus]
         found.append(table(columns, rows, f"Differences in points. {facts.versus_method}", "differences"))
     test = facts.test

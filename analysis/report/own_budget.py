@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from analysis.refits.own_budget import prescribed, price
 from analysis.report.findings import Standing
-from analysis.results import Versus
 from analysis.run import ConfigRefit, PublishedTrial, RunRecord
-from analysis.words import points
 
 
 def own_budget_of(stand: Standing, entry: PublishedTrial) -> ConfigRefit | None:
@@ -16,21 +14,6 @@ def own_budget_of(stand: Standing, entry: PublishedTrial) -> ConfigRefit | None:
         if config.epochs and (config.origin, config.backbone) == (entry.published.name, entry.backbone):
             return refit
     return None
-
-
-def own_budgets(run: RunRecord, pairs: list[Versus]) -> str:
-    """Return how the winner stands against those that had their papers' epochs, in a sentence; empty without any."""
-    own = {refit.config.config_id: refit.config.epochs for refit in run.refits if refit.config.epochs}
-    told = []
-    for pair in pairs:
-        if pair.second in own:
-            interval = f"95 % interval {points(pair.low)} to {points(pair.high)}"
-            found = f"no difference is shown ({interval} points)"
-            if pair.shown:
-                more = "more" if pair.difference > 0 else "fewer"
-                found = f"the winner has {abs(100 * pair.difference):.1f} points {more} ({interval})"
-            told.append(f"Against {pair.second_origin} for the {own[pair.second]} epochs of its paper {found}.")
-    return " ".join(told)
 
 
 def unlike_budgets(run: RunRecord) -> list[str]:

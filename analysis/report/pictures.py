@@ -20,6 +20,7 @@ from analysis.report.rows import by_mean
 from analysis.results import TestResult
 from analysis.run import RunRecord
 from analysis.run.predictions import predictions_file
+from analysis.statistics.reliability import reliability_curves
 from analysis.statistics.roc import roc_curves
 from analysis.trials.axes import FEWEST_OF_SURFACE, drawn_whole, finished, points, search_axes
 from analysis.trials.importance import Importances
@@ -146,10 +147,12 @@ def _held_out(run: RunRecord, stand: Standing, test: TestResult) -> Iterator[Dra
         words = "ROC curve of each class against the rest, mean over the seeds; its area is the AUC in the table."
         found = roc_curves(own.labels, own.probabilities, own.classes)
         yield Drawn("held-out", "roc", words, heldout.roc(found), tested.roc(found))
-        if "calibration_error" in test.more:
-            words = "Accuracy against confidence, and how often each confidence occurs; all seeds together."
-            figure = heldout.reliability(own, test.more["calibration_error"].value)
-            yield Drawn("held-out", "reliability", words, figure, tested.reliability(own))
+        temperatures = None if test.scaling is None else test.scaling.temperatures
+        scaled = reliability_curves(own.labels, own.probabilities, temperatures)
+        words = "Accuracy against confidence, and how often each confidence occurs; all seeds together"
+        words += ", before and after temperature scaling." if len(scaled) > 1 else "."
+        figure = heldout.reliability(scaled)
+        yield Drawn("calibration", "reliability", words, figure, tested.reliability(scaled))
     if test.groups:
         words = "Accuracy in each group of images, all seeds together."
         yield Drawn("groups", "groups", words, heldout.groups(test.groups), tested.groups(test.groups))

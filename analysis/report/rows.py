@@ -149,10 +149,10 @@ def versus_rows(pairs: list[Versus]) -> list[dict[str, str]]:
         {
             "against": f"{pair.second_origin}: {pair.second}",
             "difference": _change(pair.difference, pair.low, pair.high),
+            "p": p_text(pair.p),
             "macro_f1": _change(pair.macro_f1_difference, pair.macro_f1_low, pair.macro_f1_high),
-            "probability": f"{100 * pair.probability:.0f} %",
-            "p": p_text(pair.p_corrected),
-            "trained": f"{p_text(pair.trained.p_corrected)} ({pair.trained.only_first} : {pair.trained.only_second})",
+            "macro_f1_p": p_text(pair.macro_f1_p),
+            "trained": f"{p_text(pair.trained.p)} ({pair.trained.only_first} : {pair.trained.only_second})",
             "words": pair.words,
         }
         for pair in pairs

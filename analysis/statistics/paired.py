@@ -5,9 +5,10 @@ anew with other seeds and used on other images of the same kind?  So the differe
 metric is (`analysis.statistics.sampling`): the same resamples for both, and each one's spread between seeds added
 on its own.  McNemar's test stands beside it; it asks less, whether these two trained classifiers differ on new images.
 
-With several comparisons the intervals are simultaneous (Bonferroni): all of them hold the truth in 95 % of the cases,
-and one leaves out zero exactly where its corrected p value is below 0.05.  Holm's p values would be smaller, but no
-interval goes with them.
+Differences of accuracy and of macro F1 from all others are one family: their intervals hold at once in 95 % of the
+cases, and one leaves out zero exactly where its corrected p value is below 0.05 (`analysis.statistics.family`).  Holm's
+p values would be smaller, but no interval goes with them.  The tests of the trained models answer another question,
+without intervals, and are a family of their own.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.results import ALPHA, Comparison, Trained, Versus
+from analysis.results import Comparison, Trained, Versus
 from analysis.statistics import metrics
+from analysis.statistics.family import Family, together
 from analysis.statistics.sampling import Groups, Sampling, resampled_confusions, sampling_of
+from analysis.statistics.spread import Drawn, Spread
+from analysis.words import p_text, points, signed
 
 Array = NDArray[np.float64]
 
@@ -29,8 +33,9 @@ _FLIPS_DRAWN = 9999  # sign flips at most, so all of them with up to 13 groups; 
 
 _METHOD = (
     "Winner against each other tested configuration on the same {images:,} images: {resampled}, two-sided; {trained}. "
-    "p values are corrected for {count} comparison{s}, and the intervals with them: all hold at once in 95 % of the "
-    "cases (Bonferroni)."
+    "Accuracy and macro F1 of {count} comparison{s} are one family: its p values are corrected, and the intervals with "
+    "them, so that all hold at once in 95 % of the cases ({rule}). The tests of the trained models are corrected for "
+    "{count} comparison{s} too (Bonferroni)."
 )
 _BOOTSTRAP = (
     "{resamples:,} paired bootstrap resamples of the images, plus what the seeds of each vary beyond that (Student's t)"
@@ -123,57 +128,83 @@ def compare(
     """
     sampling = sampling_of(groups, len(labels), resamples, rng_seed)
     count = comparisons or len(others)
-    level = 1 - ALPHA / max(1, count)
     own = _resampled(labels, winner, sampling)
-    joint = winner.probabilities.mean(0).argmax(-1)
-    pairs = []
-    for other in others:
-        theirs = _resampled(labels, other, sampling)
-        accuracy, macro = (
-            sampling.difference((metric(own[0]), metric(own[1])), (metric(theirs[0]), metric(theirs[1])))
-            for metric in (metrics.accuracy, metrics.macro_f1)
-        )
-        low, high = (float(np.clip(bound, -1, 1)) for bound in accuracy.interval(level))
-        macro_low, macro_high = (float(np.clip(bound, -1, 1)) for bound in macro.interval(level))
-        together = other.probabilities.mean(0).argmax(-1)
-        only_first, only_second, p = mcnemar(labels, joint, together)
-        if isinstance(sampling, Groups):
-            p = flipped(labels, joint, together, sampling.codes)
-        p_accuracy = float(accuracy.p())
-        pairs.append(
-            Versus(
-                first=winner.config_id,
-                second=other.config_id,
-                second_origin=other.origin,
-                seeds=(len(winner.probabilities), len(other.probabilities)),
-                difference=float(accuracy.value),
-                low=low,
-                high=high,
-                macro_f1_difference=float(macro.value),
-                macro_f1_low=macro_low,
-                macro_f1_high=macro_high,
-                probability=float(accuracy.probability()),
-                p=p_accuracy,
-                p_corrected=corrected(p_accuracy, count),
-                trained=Trained(
-                    only_first=only_first,
-                    only_second=only_second,
-                    by_group=isinstance(sampling, Groups),
-                    p=p,
-                    p_corrected=corrected(p, count),
-                ),
-                words=_words(float(accuracy.value), low, high, corrected(p_accuracy, count)),
-            )
-        )
+    found = [_differences(sampling, own, _resampled(labels, other, sampling), n) for n, other in enumerate(others)]
+    family = _family([each for pair in found for each in pair], None if count == len(others) else count)
+    pairs = [
+        _versus(labels, winner, other, sampling, family, count, *both)
+        for other, both in zip(others, found, strict=True)
+    ]
     return Comparison(
         opening=opening,
         images=len(labels),
-        method=_method(len(labels), [winner, *others], count, sampling),
+        method=_method(len(labels), [winner, *others], count, sampling, family),
         pairs=pairs,
     )
 
 
-def _method(images: int, contenders: list[Contender], count: int, sampling: Sampling) -> str:
+Resampled = tuple[NDArray[Any], NDArray[Any]]
+"""The confusions of each seed, (S, C, C), and on the resamples, (R, S, C, C)."""
+
+
+def _differences(sampling: Sampling, first: Resampled, second: Resampled, rival: int) -> tuple[Spread, Spread]:
+    """Return what is known of the differences of accuracy and of macro F1."""
+    accuracy, macro = (
+        sampling.difference((metric(first[0]), metric(first[1])), (metric(second[0]), metric(second[1])), rival=rival)
+        for metric in (metrics.accuracy, metrics.macro_f1)
+    )
+    return accuracy, macro
+
+
+def _family(spreads: list[Spread], comparisons: int | None) -> Family:
+    """Return the family of all differences; with ``comparisons`` more might have been told than there are draws of."""
+    drawn = [each.draws for each in spreads if isinstance(each, Drawn)]
+    if comparisons is None and len(drawn) == len(spreads) and drawn:
+        return together(drawn)
+    return Family(2 * comparisons if comparisons else len(spreads))
+
+
+def _versus(
+    labels: NDArray[Any],
+    winner: Contender,
+    other: Contender,
+    sampling: Sampling,
+    family: Family,
+    count: int,
+    accuracy: Spread,
+    macro: Spread,
+) -> Versus:
+    low, high = (float(np.clip(bound, -1, 1)) for bound in accuracy.interval(family.level))
+    macro_low, macro_high = (float(np.clip(bound, -1, 1)) for bound in macro.interval(family.level))
+    p_accuracy, p_macro = (family.corrected(float(each.p())) for each in (accuracy, macro))
+    joint, theirs = (each.probabilities.mean(0).argmax(-1) for each in (winner, other))
+    only_first, only_second, p = mcnemar(labels, joint, theirs)
+    if isinstance(sampling, Groups):
+        p = flipped(labels, joint, theirs, sampling.codes)
+    return Versus(
+        first=winner.config_id,
+        second=other.config_id,
+        second_origin=other.origin,
+        seeds=(len(winner.probabilities), len(other.probabilities)),
+        difference=float(accuracy.value),
+        low=low,
+        high=high,
+        p=p_accuracy,
+        macro_f1_difference=float(macro.value),
+        macro_f1_low=macro_low,
+        macro_f1_high=macro_high,
+        macro_f1_p=p_macro,
+        trained=Trained(
+            only_first=only_first,
+            only_second=only_second,
+            by_group=isinstance(sampling, Groups),
+            p=corrected(p, count),
+        ),
+        words=_words(float(accuracy.value), low, high, p_accuracy),
+    )
+
+
+def _method(images: int, contenders: list[Contender], count: int, sampling: Sampling, family: Family) -> str:
     single = all(len(each.probabilities) == 1 for each in contenders)
     if isinstance(sampling, Groups):
         resampled, trained = _GROUPS.format(groups=sampling.names), _FLIPS
@@ -185,10 +216,11 @@ def _method(images: int, contenders: list[Contender], count: int, sampling: Samp
         trained=trained.format(classifiers="the two models" if single else "the ensembles of their seeds"),
         count=count,
         s="" if count == 1 else "s",
+        rule="Bonferroni" if family.smallest is None else "Westfall and Young's smallest p",
     )
 
 
-def _resampled(labels: NDArray[Any], contender: Contender, sampling: Sampling) -> tuple[NDArray[Any], NDArray[Any]]:
+def _resampled(labels: NDArray[Any], contender: Contender, sampling: Sampling) -> Resampled:
     """Return the confusions of each seed, (S, C, C), and on resamples that are the same for every contender."""
     predicted = contender.probabilities.argmax(-1)
     classes = contender.probabilities.shape[-1]
@@ -197,9 +229,9 @@ def _resampled(labels: NDArray[Any], contender: Contender, sampling: Sampling) -
 
 
 def _words(value: float, low: float, high: float, p: float) -> str:
-    bounds = f"{abs(100 * value):.1f} points {'more' if value >= 0 else 'less'} accurate"
-    interval = f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
-    told = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    bounds = f"{signed(100 * abs(value))[1:]} points {'more' if value >= 0 else 'less'} accurate"
+    interval = f"95 % interval {points(low)} to {points(high)}"
+    told = f"p {p_text(p)}" if p < 0.001 else f"p = {p_text(p)}"
     if low <= 0 <= high:
         return f"no difference shown: {bounds}, {interval}, corrected {told}"
     return f"{bounds}: {interval}, corrected {told}"

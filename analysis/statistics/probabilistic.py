@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.statistics.sampling import Sampling
+from analysis.statistics.spread import Spread
+
 Array = NDArray[np.float64]
 
 BINS = 15
-"""Of the calibration error: as in Guo et al., On Calibration of Modern Neural Networks, ICML 2017."""
+"""Of equal width, where confidence is drawn: as in Guo et al., On Calibration of Modern Neural Networks, ICML 2017."""
 
 
 def probability_metrics(labels: NDArray[Any], probabilities: NDArray[Any], weights: NDArray[Any]) -> dict[str, Array]:
@@ -26,8 +29,7 @@ def probability_metrics(labels: NDArray[Any], probabilities: NDArray[Any], weigh
         class, or no other.  ``macro_auc`` and ``weighted_auc`` (B, S): over the classes that occur in ``labels``
         beside others, alike or by their images.  ``log_loss`` (B, S) in nats.  ``brier`` (B, S): the mean
         squared distance of the probabilities from the truth, in [0, 2] (Brier, Mon. Weather Rev. 78, 1950); at its
-        least, and in its mean over images without bias, where they are right.  ``calibration_error`` (B, S): the
-        expected calibration error of the predicted class in `BINS` bins of equal width.
+        least, and in its mean over images without bias, where they are right.
     """
     seeds, _, classes = probabilities.shape
     support = np.bincount(labels, minlength=classes)
@@ -43,8 +45,7 @@ def probability_metrics(labels: NDArray[Any], probabilities: NDArray[Any], weigh
         "macro_auc": auc[:, :, scored].mean(-1) if scored.any() else np.full((len(weights), seeds), 0.5),
         "weighted_auc": auc @ shares,
         "log_loss": weights @ losses(labels, probabilities).T / total,
-        "brier": weights @ _squares(labels, probabilities).T / total,
-        "calibration_error": _calibration_errors(labels, probabilities, weights) / total,
+        "brier": weights @ squares(labels, probabilities).T / total,
     }
 
 
@@ -73,23 +74,17 @@ def losses(labels: NDArray[Any], probabilities: NDArray[Any]) -> NDArray[Any]:
     return -np.log(np.clip(own[..., 0].astype(np.float64), limit, 1 - limit))
 
 
-def _squares(labels: NDArray[Any], probabilities: NDArray[Any]) -> NDArray[Any]:
+def squares(labels: NDArray[Any], probabilities: NDArray[Any]) -> NDArray[Any]:
     """Return the (S, N) squared distances from the truth, summed over classes."""
     truth = np.eye(probabilities.shape[-1])[labels]
     found: NDArray[Any] = ((probabilities - truth) ** 2).sum(-1)
     return found
 
 
-def _calibration_errors(labels: NDArray[Any], probabilities: NDArray[Any], weights: NDArray[Any]) -> Array:
-    """Return (B, S): the summed distances between confidence and accuracy over the bins, not yet divided."""
-    seeds, images, _ = probabilities.shape
-    gaps, bins = confidence_gaps(labels, probabilities)
-    member = np.zeros((images, seeds * BINS), dtype=np.float32)
-    columns = np.arange(seeds)[:, None] * BINS + bins
-    member[np.arange(images), columns] = gaps
-    summed = (weights @ member).reshape(len(weights), seeds, BINS)
-    distances: Array = np.abs(summed).sum(-1).astype(np.float64)
-    return distances
+def mean_spread(values: NDArray[Any], sampling: Sampling) -> Spread:
+    """Return what is known of the mean of (S, N) values of the images, a row per seed, such as their losses."""
+    blocks = [weights @ values.T / weights.sum(1, keepdims=True) for weights in sampling.weights()]
+    return sampling.spread(values.mean(1), np.concatenate(blocks))
 
 
 def confidence_gaps(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:

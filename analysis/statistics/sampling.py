@@ -55,11 +55,19 @@ class Images:
         return Drawn(observed.mean(0), _draws(observed, resampled, np.random.default_rng(self.rng_seed)))
 
     def difference(
-        self, first: tuple[Array, Array], second: tuple[Array, Array], share: NDArray[Any] | None = None
+        self,
+        first: tuple[Array, Array],
+        second: tuple[Array, Array],
+        share: NDArray[Any] | None = None,
+        rival: int = 0,
     ) -> Drawn:
-        """Return what is known of the difference of two configurations' means; each as `spread` takes it."""
-        rng = np.random.default_rng(self.rng_seed + 1)
-        return Drawn(first[0].mean(0) - second[0].mean(0), _draws(*first, rng) - _draws(*second, rng))
+        """Return what is known of the difference of two configurations' means; each as `spread` takes it.
+
+        ``rival`` numbers the second where several are compared with the first: the seeds of each are drawn by
+        themselves, those of the first alike each time, so that draws of several differences belong together.
+        """
+        mine, theirs = (np.random.default_rng([self.rng_seed, number]) for number in (0, 1 + rival))
+        return Drawn(first[0].mean(0) - second[0].mean(0), _draws(*first, mine) - _draws(*second, theirs))
 
     def in_groups(self, amounts: NDArray[Any]) -> None:
         """Return None: there are no groups."""
@@ -119,7 +127,11 @@ class Groups:
         return Varying(value, [self._groups_part(value, resampled.mean(1), share), *_seeds_part(observed)])
 
     def difference(
-        self, first: tuple[Array, Array], second: tuple[Array, Array], share: NDArray[Any] | None = None
+        self,
+        first: tuple[Array, Array],
+        second: tuple[Array, Array],
+        share: NDArray[Any] | None = None,
+        rival: int = 0,
     ) -> Varying:
         """Return what is known of the difference of two configurations' means; each as `spread` takes it."""
         value = first[0].mean(0) - second[0].mean(0)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.results import ClassScores, EnsembleScores, Estimate, Scores
 from analysis.statistics import metrics
+from analysis.statistics.calibration import calibration, calibration_errors
 from analysis.statistics.intervals import wilson
 from analysis.statistics.probabilistic import probability_metrics
 from analysis.statistics.sampling import RESAMPLES, Groups, Sampling, metric_spread, resampled_confusions, sampling_of
@@ -77,8 +78,9 @@ def score(
     more = {name: estimate(metric)[0] for name, metric in metrics.AVERAGED.items()}
     fewer = sampling_of(groups, len(labels), min(resamples, FEWER_RESAMPLES), rng_seed)
     observed, drawn = _probability_draws(labels, probabilities, fewer)
-    for name in ("macro_auc", "weighted_auc", "log_loss", "brier", "calibration_error"):
+    for name in ("macro_auc", "weighted_auc", "log_loss", "brier"):
         [more[name]] = _probability_estimates(name, observed[name], drawn[name], fewer)
+    more |= calibration(labels, probabilities, sampling)
     ensemble = None
     if len(seeds) > 1:
         ensemble = ensemble_scores(labels, probabilities, sampling)
@@ -92,6 +94,7 @@ def score(
     f1 = [_f1_widened(*three) for three in zip(estimate(metrics.f1, of_class), precision, recall, strict=True)]
     others = _widened(estimate(metrics.specificity, of_others), len(labels) - support, of_others)
     areas = _probability_estimates("auc", observed["auc"], drawn["auc"], fewer, of_class)
+    calibrations = calibration_errors(labels, probabilities, sampling)
     return Scores(
         images=len(labels),
         classes=classes,
@@ -112,6 +115,7 @@ def score(
                 f1=f1[i],
                 specificity=others[i],
                 auc=areas[i] if 0 < support[i] < len(labels) else None,
+                calibration=calibrations[i],
             )
             for i, name in enumerate(classes)
         ],
@@ -163,9 +167,6 @@ def _probability_draws(
 def _probability_estimates(
     name: str, observed: Array, resampled: Array, sampling: Sampling, share: NDArray[Any] | None = None
 ) -> list[Estimate]:
-    if name == "calibration_error" and not isinstance(sampling, Groups):
-        # distances: resampling adds noise to each bin, and so to the error itself
-        resampled = resampled - (resampled.mean((0, 1)) - observed.mean(0))
     found = _estimates(
         sampling.spread(observed, resampled, share), observed, {"log_loss": None, "brier": 2.0}.get(name, 1.0)
     )
@@ -189,6 +190,7 @@ def ensemble_scores(labels: NDArray[Any], probabilities: NDArray[Any], sampling:
     of_probabilities = probability_metrics(labels, joint, np.ones((1, len(labels)), dtype=np.float32))
     more = {name: float(metric(confusion)) for name, metric in metrics.AVERAGED.items()}
     more |= {name: float(of_probabilities[name].item()) for name in of_probabilities if name != "auc"}
+    more |= {name: each.value for name, each in calibration(labels, joint, sampling).items()}
     return EnsembleScores(
         accuracy=float(metrics.accuracy(confusion)),
         low=low,
@@ -215,7 +217,7 @@ def _widened(estimates: list[Estimate], images: NDArray[Any], in_groups: NDArray
         elif count == 0:  # never predicted, or no image of the class
             found.append(estimate.model_copy(update={"low": 0.0, "high": 1.0}))
         else:
-            alone = wilson(round(estimate.value * int(count)), int(count))
+            alone = wilson(estimate.value * int(count), int(count))
             found.append(estimate.model_copy(update={"low": alone.low, "high": alone.high}))
     return found
 

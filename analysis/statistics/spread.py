@@ -1,4 +1,4 @@
-"""How far a value may be from the truth: bounds at any level, a p value, and the probability that it is above zero.
+"""How far a value may be from the truth: bounds at any level, and the p value of zero.
 
 Two kinds, with the same methods: draws, where a bootstrap gives the whole distribution, and variances with few degrees
 of freedom, where it cannot.  In both the interval leaves out zero exactly where the p value is below 1 - level, so that
@@ -28,7 +28,9 @@ class Drawn:
     def interval(self, level: float = 0.95) -> tuple[Array, Array]:
         """Return the percentiles of the draws, the order statistics that agree with `p`."""
         count = len(self.draws)
-        place = max(0, math.ceil((1 - level) / 2 * (count + 1) - 1) - 1)
+        place = math.ceil((1 - level) / 2 * (count + 1) - 1 - 1e-9) - 1  # a hair less: levels are no exact numbers
+        if place < 0:  # so few draws show nothing at that level
+            return np.full_like(self.value, -np.inf), np.full_like(self.value, np.inf)
         ordered = np.sort(self.draws, axis=0)
         return ordered[place], ordered[count - 1 - place]
 
@@ -36,11 +38,6 @@ class Drawn:
         """Return the two-sided p value of zero."""
         below, above = (self.draws <= 0).sum(0), (self.draws >= 0).sum(0)
         found: Array = np.minimum(1.0, 2 * (np.minimum(below, above) + 1) / (len(self.draws) + 1))
-        return found
-
-    def probability(self) -> Array:
-        """Return how probable a value above zero is, given the data and a flat prior."""
-        found: Array = ((self.draws > 0).sum(0) + 0.5 * (self.draws == 0).sum(0)) / len(self.draws)
         return found
 
 
@@ -77,11 +74,6 @@ class Varying:
                 ratio = np.nan_to_num(np.abs(self.value) / scale, nan=0.0, posinf=np.inf)  # 0 of 0 is no difference
             found = np.maximum(found, np.where(freedom > 0, 2 * stdtr(np.maximum(freedom, 1), -ratio), 1.0))
         return found
-
-    def probability(self) -> Array:
-        """Return the side that the least certain part leaves."""
-        beyond = self.p() / 2
-        return np.where(self.value > 0, 1 - beyond, np.where(self.value < 0, beyond, 0.5))
 
     def _scales(self) -> list[tuple[Array, Array]]:
         """Return (standard error, degrees of freedom) of the sum and of each part."""

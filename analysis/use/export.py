@@ -73,6 +73,11 @@ def export(models: Network, target: Path, kind: str) -> float:
 def preprocessing(models: Network, shape: tuple[int, int, int]) -> dict[str, Any]:
     """Return what a program needs to feed the model: (C, H, W) of its input, and how to get there."""
     card = models.card
+    # Several give the logarithm of their mean, which no seed's temperature is for.
+    temperature = models.temperatures[0] if models.temperatures and len(models.seeds) == 1 else None
+    last = "softmax of the logits gives probabilities"
+    if temperature is not None:
+        last = f"divide the logits by the temperature {temperature:.6g}, then softmax gives probabilities"
     return {
         "format_version": 1,
         "input": {"name": "images", "shape": ["batch", *shape], "type": "float32"},
@@ -88,10 +93,11 @@ def preprocessing(models: Network, shape: tuple[int, int, int]) -> dict[str, Any
                 else []
             ),
             "subtract mean, divide by std, per channel",
-            "softmax of the logits gives probabilities",
+            last,
         ],
         "mean": card.pixel_mean,
         "std": card.pixel_std,
+        "temperature": temperature,  # fitted on validation by `fer-tune test`; null: none for these models
         "use": models.use,
         "about": models.words,
         "mirrored": models.mirrored,

@@ -18,6 +18,7 @@ from analysis.refits.selection import Chosen, select_models
 from analysis.run import RunRecord
 from analysis.run.cards import dataset_card
 from analysis.run.combinations import averaged_folder, latest_choice
+from analysis.statistics.temperature import scaled_seeds
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.card import CARD_FILE, DatasetCard
 from fer_tune.errors import UserError, nearest
@@ -45,6 +46,7 @@ class Network:
     seeds: list[int]
     validation: list[float]  # what each seed is judged by, more is better; minus infinity for those trained on val too
     shares: list[float] = field(default_factory=list)  # of the mean, which sum to 1; all alike where there are none
+    temperatures: list[float] | None = None  # of the models, where `fer-tune test` has fitted them on validation
     mirrored: bool = False  # whether the mean is over the mirror image of each image too
     name: str = ""  # of what validation chose
 
@@ -66,6 +68,7 @@ class Network:
             files=[self.files[number]],
             seeds=[self.seeds[number]],
             validation=[self.validation[number]],
+            temperatures=None if self.temperatures is None else [self.temperatures[number]],
             shares=[],
         )
 
@@ -82,9 +85,12 @@ class Network:
         return Predictor(self.card, device).load(self.settings[number], self.files[number])
 
     def predict(
-        self, parts: Iterable[ImageList], device: str, views: str = "none"
+        self, parts: Iterable[ImageList], device: str, views: str = "none", *, scaled: bool = False
     ) -> Iterator[tuple[ImageList, NDArray[np.float32]]]:
-        """Yield each part with the (N, C) probabilities that the models have together."""
+        """Yield each part with the (N, C) probabilities that the models have together.
+
+        ``scaled``: each model's with its temperature, where these are known.
+        """
         views = "flip" if self.mirrored else views
         predictor = Predictor(self.card, device)
         models: list[Any] = []
@@ -92,6 +98,8 @@ class Network:
             models = models or [self.load(number, device) for number in range(len(self.seeds))]
             both = zip(models, self.settings, strict=True)
             each = np.stack([predictor.predict(model, own, images, views) for model, own in both])
+            if scaled and self.temperatures is not None:
+                each = scaled_seeds(each, self.temperatures)
             yield images, np.tensordot(self.weights(), each, 1).astype(np.float32)
 
 
@@ -133,7 +141,17 @@ def network(
         files,
         [result.seed for result in results],
         [run.aim.key(getattr(result, run.aim.column)) for result in results],
+        temperatures=_temperatures(run, name, found.trained_on, [result.seed for result in results]),
     )
+
+
+def _temperatures(run: RunRecord, config_id: str, trained_on: str, seeds: list[int]) -> list[float] | None:
+    """Return the temperatures of these models, as the latest test has fitted them; None where it has not."""
+    test = next((each for each in run.tests if each.config_id == config_id and each.trained_on == trained_on), None)
+    if test is None or test.scaling is None:
+        return None
+    known = dict(zip(test.seeds, test.scaling.temperatures, strict=True))
+    return [known[seed] for seed in seeds] if all(seed in known for seed in seeds) else None
 
 
 def used(
@@ -189,7 +207,7 @@ def chosen(run: RunRecord) -> Network:
             validation=[one.validation[0] for one in each],
             shares=[member.share for member in used.members],
         )
-    return replace(found, use="chosen", mirrored=used.views == "flip", name=used.name)
+    return replace(found, use="chosen", temperatures=None, mirrored=used.views == "flip", name=used.name)
 
 
 def _chosen(run: RunRecord, config_id: str | None, on: TrainedOn | None) -> Chosen:

@@ -50,6 +50,7 @@ def _one(run: Run, given: dict[str, Any], console: Console) -> None:
         return _corrupted(run, console)
     from analysis.report.combined import combined
     from analysis.report.console import class_table, plain_table, score_table
+    from analysis.report.findings import footing, standing
     from analysis.report.openings import openings_sentences
     from analysis.report.sections.beyond import gap_sentence
     from analysis.report.sections.combined import combined_table
@@ -70,6 +71,8 @@ def _one(run: Run, given: dict[str, Any], console: Console) -> None:
     if comparison is not None:
         for pair in comparison.pairs:
             console.print(f"against {pair.second_origin}: {pair.words}", markup=False)
+        if told := footing(run, standing(run)):
+            console.print(told, markup=False)
     chosen = combined(run)
     if chosen is not None:
         console.print("\none model or several, on validation")

@@ -44,15 +44,17 @@ def main() -> None:
     import sys
 
     import simulated_aggregates
+    import simulated_calibration
     import simulated_choices
     import simulated_combining
+    import simulated_families
     import simulated_groups
     import simulated_ranks
     import simulated_searches
 
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    parts = (simulated_groups, simulated_choices, simulated_combining, simulated_ranks, simulated_searches)
-    for part in (*parts, simulated_aggregates):
+    told = (simulated_families, simulated_choices, simulated_combining, simulated_ranks, simulated_calibration)
+    for part in (simulated_groups, *told, simulated_searches, simulated_aggregates):
         part.print_all(count)
 
 

@@ -17,8 +17,8 @@ from analysis.figures import bars, beyond, curves, heldout, pareto, profiles, se
 from analysis.figures.style import PALETTE
 from analysis.heldout.corruptions import summary
 from analysis.results import Corruptions, GroupScore
-from analysis.run.predictions import Predictions
 from analysis.statistics.aggregates import aggregate
+from analysis.statistics.reliability import reliability_curves
 from analysis.statistics.roc import roc_curves
 from analysis.statistics.sampling import Images
 from analysis.statistics.scores import score
@@ -39,7 +39,6 @@ def drawn(tested) -> dict[str, Figure]:
         bars.Bar("a", 0.61, points=(0.6, 0.62)),
     ]
     joint = np.stack([guesses(labels, 0.6, 7, s) for s in (1, 2)])
-    predictions = Predictions([""] * 300, [""] * 300, labels, CLASSES, [1, 2], joint)
     trials, axes = points(run, "cnn_residual"), search_axes(run, "cnn_residual")
     found = [Importance(axis.name, 0.5, 0.2, 0.8, 0.01, shown=True) for axis in axes]
     sized = [row | {"parameters": 40_000 * 3**number} for number, row in enumerate(run.rows)]
@@ -56,7 +55,7 @@ def drawn(tested) -> dict[str, Figure]:
         "budget": searched.budget(run.trials, run.published_names),
         "pareto": pareto.pareto(sized, "parameters", run.published_names),
         "roc": heldout.roc(roc_curves(labels, joint, CLASSES)),
-        "reliability": heldout.reliability(predictions, 0.04),
+        "reliability": heldout.reliability(reliability_curves(labels, joint, [1.5, 0.7])),
         "differences": heldout.differences(run.comparison.pairs),
         "groups": heldout.groups(groups),
         "many_groups": heldout.groups(many),

@@ -7,7 +7,7 @@ import pytest
 from fake_run import guesses
 from sklearn import metrics as sk
 
-from analysis.statistics.probabilistic import BINS, probability_metrics
+from analysis.statistics.probabilistic import BINS, confidence_gaps, probability_metrics
 from analysis.statistics.sampling import Images
 
 
@@ -56,23 +56,16 @@ def test_a_class_without_images_does_not_count() -> None:
     assert found["auc"][0, 0, 2] == 0.5
 
 
-def test_calibration_error_by_hand() -> None:
-    # nine images at 0.8, six of them right; one image at 0.55, right: the bins lie apart
-    labels = np.array([0] * 6 + [1] * 3 + [0])
-    first = np.array([0.8] * 9 + [0.55], dtype=np.float32)
-    probabilities = np.stack([first, 1 - first], axis=1)[None]
-    found = probability_metrics(labels, probabilities, np.ones((1, 10), dtype=np.float32))["calibration_error"]
-    assert found[0, 0] == pytest.approx((9 * abs(0.8 - 6 / 9) + abs(0.55 - 1)) / 10, abs=1e-6)
-
-
-def test_perfect_confidence_is_calibrated_and_bins_reach_one() -> None:
+def test_perfect_confidence_has_the_best_of_all_and_bins_reach_one() -> None:
     labels = np.array([0, 1, 2])
     probabilities = np.eye(3, dtype=np.float32)[None]
     found = probability_metrics(labels, probabilities, np.ones((1, 3), dtype=np.float32))
-    assert found["calibration_error"][0, 0] == 0
+    assert found["brier"][0, 0] == 0
     assert found["log_loss"][0, 0] == pytest.approx(0, abs=1e-6)
     assert found["macro_auc"][0, 0] == 1
-    assert BINS == 15
+    gaps, bins = confidence_gaps(labels, probabilities)
+    assert (gaps == 0).all()
+    assert (bins == BINS - 1).all()
 
 
 def test_a_weight_is_the_same_as_a_copy(data) -> None:
@@ -81,5 +74,5 @@ def test_a_weight_is_the_same_as_a_copy(data) -> None:
     copies = np.repeat(np.arange(300), row.astype(int))
     one = probability_metrics(labels, probabilities, row[None])
     other = probability_metrics(labels[copies], probabilities[:, copies], np.ones((1, 300), dtype=np.float32))
-    for name in ("log_loss", "calibration_error", "auc"):
+    for name in ("log_loss", "brier", "auc"):
         assert one[name] == pytest.approx(other[name], abs=1e-5)

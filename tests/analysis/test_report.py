@@ -29,7 +29,7 @@ from analysis.report.writing import what_mattered, write_report
 from analysis.saving import save_figure
 from analysis.trials.axes import points
 from analysis.trials.pareto import pareto_front
-from analysis.words import percent
+from analysis.words import kept_text, percent
 from fer_tune.errors import UserError
 from fer_tune.files import write_json
 from fer_tune.run_folder import TRIAL_COLUMNS, Resumed
@@ -127,8 +127,10 @@ def test_after_the_test_it_opens_with_the_answer_and_its_interval(final) -> None
             assert pair.second_origin in text
         for kind in result.views.values():
             assert f"{percent(kind.accuracy.value)} ({percent(kind.accuracy.low)}" in text
-        for estimate in result.more.values():
-            assert percent(estimate.low) in text or f"{estimate.low:.3f}" in text
+        for name, estimate in result.more.items():
+            assert kept_text(name, estimate.low) in text
+        after = result.scaling.after["log_loss"]
+        assert f"{after.value:.3f} ({after.low:.3f} to {after.high:.3f})" in text
         assert f"{result.images:,} may be wrong themselves" in text
         assert "Settings that the papers leave open" not in text  # the made-up papers leave none open
         for entry in run.published:

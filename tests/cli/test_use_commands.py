@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,18 @@ import pytest
 import torch
 import typer
 from drawing import tiny_dataset
-from fake_run import FakeRun
+from fake_run import FakeRun, guesses
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 from wild import Pen, table, turned
 
 from analysis import load_run
+from analysis.heldout.scaling import scaling
 from analysis.refits.plan import plan_refits
+from analysis.results import TestResult as Scored
+from analysis.statistics.scores import score
+from analysis.statistics.temperature import with_temperature
 from analysis.use import sources
 from analysis.use.averaged import built
 from analysis.use.export import export as write
@@ -287,6 +293,70 @@ def test_use_says_which_models_predict(made: FakeRun, faces: Path, tmp_path: Pat
     assert (found[0] == found[1]).all()  # the better on validation
     assert (found[2] == found[3]).all()
     assert np.abs(found[0] - found[2]).max() > 1e-6
+
+
+@pytest.fixture
+def tempered(made: FakeRun) -> Iterator[list[float]]:
+    """Let the run have a test that fitted a temperature for each seed."""
+    run = load_run(made.path)
+    [config] = run.refit_plan.configs
+    labels = np.arange(14) % 7
+    probabilities = np.stack([guesses(labels, 0.6, 7, seed) for seed in run.refit_plan.seeds])
+    temperatures = [2.0, 4.0]
+    result = Scored(
+        **dict(score(labels, probabilities, made.classes, run.refit_plan.seeds, resamples=60)),
+        config_id=config.config_id,
+        backbone=config.backbone,
+        origin=config.origin,
+        config=config.config,
+        when="2026-01-01T00:00:00+00:00",
+        opening=1,
+        selection="the only one",
+        dataset="tiny",
+        content_hash=made.content_hash,
+        split_hash="0",
+        fer_tune="0",
+        scaling=scaling(labels, probabilities, temperatures, 21, resamples=60),
+    )
+    file = run.folder.test(config.config_id, 1) / "metrics.json"
+    write_json(result, file)
+    yield temperatures
+    shutil.rmtree(file.parent)
+
+
+def test_probabilities_are_scaled_as_the_test_fitted_it_unless_asked_not_to(
+    made: FakeRun, faces: Path, tmp_path: Path, tempered: list[float]
+) -> None:
+    found, told = {}, {}
+    for name, options in (
+        ("fitted", ()),
+        ("none", ("--temperature", "none")),
+        ("views", ("--views", "flip")),
+        ("plain views", ("--views", "flip", "--temperature", "none")),
+    ):
+        out = tmp_path / f"{name}.csv"
+        seed = load_run(made.path).refit_plan.seeds[0]
+        told[name] = call("predict", made.path, faces / "a.png", "--out", out, "--seed", seed, *options)
+        found[name] = pd.read_csv(out)[[f"p_{name}" for name in made.classes]].to_numpy()
+    assert found["fitted"] == pytest.approx(with_temperature(found["none"], tempered[0]), abs=1e-5)
+    assert np.abs(found["fitted"] - found["none"]).max() > 1e-4
+    assert (found["views"] == found["plain views"]).all()  # it was fitted for the image alone
+    assert "scaled with the temperature 2.00, fitted on validation" in told["fitted"]
+    assert "temperature" not in told["none"]
+
+
+def test_what_is_exported_names_its_temperature(made: FakeRun, tmp_path: Path, tempered: list[float]) -> None:
+    call("export", made.path, "--out", tmp_path / "with")
+    held = json.loads((tmp_path / "with" / "preprocessing.json").read_text())
+    assert held["temperature"] == tempered[1]  # of the best seed on validation
+    assert held["steps"][-1] == "divide the logits by the temperature 4, then softmax gives probabilities"
+
+
+def test_without_a_test_there_is_no_temperature(made: FakeRun, tmp_path: Path) -> None:
+    call("export", made.path, "--out", tmp_path / "without")
+    held = json.loads((tmp_path / "without" / "preprocessing.json").read_text())
+    assert held["temperature"] is None
+    assert held["steps"][-1] == "softmax of the logits gives probabilities"
 
 
 @pytest.mark.parametrize(

@@ -57,12 +57,12 @@ def against(facts: Facts, pictures: list[Picture]) -> list[Section]:
     columns = [
         Column("against"),
         Column("accuracy", "right"),
+        Column("p of accuracy", "right", label="p"),
         Column("macro F1", "right"),
-        Column("P(winner better)", "right"),
-        Column("p", "right"),
+        Column("p of macro F1", "right", label="p"),
         Column("p of these trained models (only winner right : only other)", "right", label="trained models"),
     ]
-    cells = ("against", "difference", "macro_f1", "probability", "p", "trained")
+    cells = ("against", "difference", "p", "macro_f1", "macro_f1_p", "trained")
     words = f"Differences in points, winner less the other, with 95 % intervals. {facts.versus_method}"
     blocks: list[Block] = [
         quiet(words),

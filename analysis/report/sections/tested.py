@@ -90,6 +90,35 @@ def _confusion(facts: Facts, test: TestResult) -> Table:
     return Table(columns, [row(name, *(f"{number:,}" for number in counts)) for name, counts in facts.confusion])
 
 
+def calibration(facts: Facts, pictures: list[Picture]) -> list[Section]:
+    """Return how far the winner's probabilities are what they say, and what scaling does; nothing before the test."""
+    test = facts.test
+    if test is None or not facts.calibration:
+        return []
+    words = (
+        "Mean over seeds (95 % interval). The Brier score is its reliability less its resolution plus its uncertainty. "
+        "A calibration error is the root mean square of how far probabilities lie from how often they come true, in "
+        "bins of equal numbers of images; what few images add to it by chance is taken out, so that a reliability may "
+        "come out below zero."
+    )
+    scaled = [Column("after", "right")] if test.scaling is not None else []
+    columns = [Column("metric"), Column("before" if scaled else "value", "right"), *scaled]
+    cells = ("name", "before", "after") if scaled else ("name", "before")
+    each = [Column("class"), Column("calibration error (%)", "right"), Column("images", "right")]
+    classes = [
+        row(one.name, _estimate(one.calibration), f"{one.support:,}") for one in test.per_class if one.calibration
+    ]
+    blocks: list[Block] = [
+        Paragraph(text(facts.scaled)),
+        Table(columns, [row(*(found[name] for name in cells)) for found in facts.calibration]),
+        quiet(words),
+        *pictures_at(pictures, "calibration"),
+        quiet("The probabilities of each class, as the models say."),
+        Table(each, classes),
+    ]
+    return [Section("Calibration", blocks)]
+
+
 def costs(facts: Facts) -> list[Section]:
     """Return size and speed of the tested configurations; nothing where none was measured."""
     if not facts.costs:

@@ -20,7 +20,7 @@ from analysis.report.sections.beyond import corrupted, elsewhere, groups
 from analysis.report.sections.combined import combined
 from analysis.report.sections.compared import against, open_settings, published
 from analysis.report.sections.searched import leaderboard, mattered, pareto, refits
-from analysis.report.sections.tested import costs, errors, held_out
+from analysis.report.sections.tested import calibration, costs, errors, held_out
 
 
 def describe(facts: Facts, pictures: list[Picture]) -> Report:
@@ -38,6 +38,7 @@ def describe(facts: Facts, pictures: list[Picture]) -> Report:
         *combined(facts.combined),
         *corrupted(facts, pictures),
         *elsewhere(facts),
+        *calibration(facts, pictures),
         *costs(facts),
         *errors(facts, pictures),
         *refits(facts, pictures),
