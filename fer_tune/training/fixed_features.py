@@ -101,7 +101,7 @@ def forget() -> None:
 
 def _reason_against(config: TrialConfig, model: nn.Module, world: int) -> str | None:
     """Return why features change from epoch to epoch; empty where that goes without saying, None where they do not."""
-    if config.freeze_depth < len(stages(model)):
+    if not config.freeze_depth or config.freeze_depth < len(stages(model)):
         return ""
     asked = [name for name in ("unfreeze_epoch", "mixup", "cutmix") if getattr(config, name)]
     if config.augmentation > 0 and config.augmented_views is None:
