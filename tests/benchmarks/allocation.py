@@ -25,8 +25,9 @@ from typing import Any
 
 import numpy as np
 import optuna
-from efficiency import AT_ONCE, drive, interval
+from efficiency import interval
 from optuna.storages import InMemoryStorage
+from replaying import AT_ONCE, drive
 from surrogate import EPOCHS, Surrogate
 
 import fer_tune.search.proposing.searcher as searcher_module

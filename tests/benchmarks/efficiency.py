@@ -1,50 +1,53 @@
-"""Epochs that a search needs to find a good setting: random search, Ray's stock Optuna with ASHA, and ours.
+"""Epochs that a search needs to find a good setting: rules without a model, Ray's stock Optuna with ASHA, and ours.
 
-`python tests/benchmarks/efficiency.py [seeds]` (30) replays searches on a surrogate of real learning curves; no network
-is trained.  The surrogate (`surrogate.py`) is smooth, so a replay leaves out the noise between seeds, and its search is
-somewhat easier than a real one.
+    python tests/benchmarks/efficiency.py [--table fer2013] [--noise] [--seeds 30] [WAY ...]
 
-A replay drives the searcher and the scheduler as Tune does, with :data:`AT_ONCE` trials side by side whose epochs take
-the same time but for a few per cent.  All ways have the same budget of epochs; a search that has not reached the
-target when it is spent goes on until it has, or what it needs would count as less than it is.
+replays searches on a surrogate of real learning curves (`surrogate.py`); no network is trained.  The surrogate is
+smooth; ``--noise`` adds to what a search sees of a trial what recorded trials lie apart by.
+
+The target is what half of the random searches have found at the end of their budget.  A search that has not reached it
+when that is spent goes on until it has, or what it needs would count as less than it is.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
+import argparse
+import copy
 import logging
 import statistics
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import InMemoryStorage
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from optuna.trial import FrozenTrial, TrialState
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
-from surrogate import EPOCHS, Surrogate
+from replaying import AT_ONCE, Halving, Promotion, drive
+from surrogate import EPOCHS, TABLES, Surrogate, space_of
 
 import fer_tune.search.proposing.searcher as searchers
 from fer_tune.objectives import ACCURACY
 from fer_tune.run_folder import Candidate, RunFolder
+from fer_tune.search.proposing.optuna_internals import LearnsFromDrawn
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.spaces.loading import load_space
 from fer_tune.search.spaces.space import SearchSpace
 from fer_tune.search.stopping_early.asha import BackboneASHA
+from fer_tune.search.stopping_early.median import BackboneMedian
 
-AT_ONCE = 4
 BUDGET = 60 * EPOCHS  # epochs of one replayed search: 60 trials that are never stopped
 LIMIT = 3 * BUDGET  # of one that goes on
-PARTS = {"a third of the budget": BUDGET // 3, "all of it": BUDGET}
 SEEDS = 30
+BACKBONES = [space_of(table).backbone for table in TABLES]
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class Way:
     """A searcher and a scheduler, made anew for each seed."""
 
     searcher: Callable[[SearchSpace, int, Path], Searcher]
-    scheduler: Callable[[], TrialScheduler]
+    scheduler: Callable[[], Any]
+    model: bool = True  # whether it learns which settings are good
 
 
 def ours(
@@ -103,96 +107,107 @@ class ToldComplete(StudySearcher):
         super().on_trial_complete(trial_id, {**(result or {}), "finished": True}, error)
 
 
-def asha() -> TrialScheduler:
-    """As `fer-tune search` sets it up by default."""
-    scheduler = BackboneASHA(["cnn_simpler"], EPOCHS, grace_period=2, reduction_factor=3)
+class _SoFar(LearnsFromDrawn):
+    """TPE in which a trial counts with its best value so far, whether it has ended, was stopped or goes on.
+
+    By itself it takes each trial that ran to its end for better than any that was stopped, and one that runs for poor.
+    """
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return super().sample_independent(_SoFarStudy(study), trial, param_name, param_distribution)  # type: ignore[arg-type]
+
+
+class _SoFarStudy:
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def _get_trials(self, *args: Any, **options: Any) -> list[FrozenTrial]:
+        return [_so_far(trial) for trial in self._study._get_trials(*args, **options)]
+
+
+def _so_far(trial: FrozenTrial) -> FrozenTrial:
+    if trial.state not in (TrialState.PRUNED, TrialState.RUNNING) or not trial.intermediate_values:
+        return trial
+    ended = copy.copy(trial)
+    ended.state, ended.value = TrialState.COMPLETE, trial.intermediate_values[max(trial.intermediate_values)]
+    return ended
+
+
+class SoFar(StudySearcher):
+    """Ours, but TPE is told what each trial has so far, see `_SoFar`."""
+
+    def _open_studies(self) -> dict[str, optuna.Study]:
+        studies = super()._open_studies()
+        for study in studies.values():
+            study.sampler = _SoFar(multivariate=False, constant_liar=True, n_startup_trials=8, seed=self._seed)
+        return studies
+
+
+def asha(first: int, factor: int, brackets: int = 1) -> Any:
+    """ASHA as the engine has it: it stops trials."""
+    scheduler = BackboneASHA(BACKBONES, EPOCHS, first, factor, brackets)
     scheduler.set_search_properties(ACCURACY.best, "max")
     return scheduler
 
 
-def stock_asha() -> TrialScheduler:
+def median(first: int) -> Any:
+    """The median rule."""
+    scheduler = BackboneMedian(first)
+    scheduler.set_search_properties(ACCURACY.best, "max")
+    return scheduler
+
+
+def stock_asha() -> Any:
     """With Ray's defaults but for the most epochs."""
     return ASHAScheduler(metric="val_accuracy", mode="max", max_t=EPOCHS)
 
 
-STOCK = "stock OptunaSearch + ASHA"
-WAYS: dict[str, Way] = {
-    "random": Way(ours("random", known=False), FIFOScheduler),
-    "random + ASHA": Way(ours("random", known=False), asha),
-    STOCK: Way(stock, stock_asha),
-    "stock, told what is known": Way(stock_known, stock_asha),
-    "ours": Way(ours(), asha),
-    "ours, nothing known": Way(ours(known=False), asha),
-    "ours, all settings together": Way(ours(known=False, made=AllTogether), asha),
-    "ours, stopped told complete": Way(ours(known=False, made=ToldComplete), asha),
-    "ours without ASHA": Way(ours(known=False), FIFOScheduler),
+def one_epoch(trials: int, best: int) -> Halving:
+    """The rule of one epoch."""
+    return Halving([(trials, 1), (best, EPOCHS)])
+
+
+RANDOM = "random"
+SIMPLE = {  # rules without a model
+    RANDOM: FIFOScheduler,
+    "one epoch, the best 2 of 20": partial(one_epoch, 20, 2),
+    "one epoch, the best of 20": partial(one_epoch, 20, 1),
+    "ASHA 2, 3": partial(asha, 2, 3),
+    "ASHA 1, 3": partial(asha, 1, 3),
+    "ASHA 1, 9": partial(asha, 1, 9),
+    "ASHA 1, 20": partial(asha, 1, 20),
+    "promotion 1, 9": partial(Promotion, 1, 9, EPOCHS),
+    "promotion 1, 20": partial(Promotion, 1, 20, EPOCHS),
+    "successive halving 1, 3": partial(Halving, [(27, 1), (9, 3), (3, EPOCHS)]),
+    "Hyperband": partial(Halving, [(9, 1), (3, 3), (1, EPOCHS)], [(5, 3), (1, EPOCHS)], [(3, EPOCHS)]),
+    "median rule from 1": partial(median, 1),
+    "median rule from 2": partial(median, 2),
 }
-
-
-def drive(
-    searcher: Searcher,
-    scheduler: Any,
-    curve: Callable[[dict[str, Any]], np.ndarray],
-    seed: int,
-    budget: int,
-    target: float = 0.0,
-) -> np.ndarray:
-    """Return (epochs,) the best accuracy seen after each epoch spent.
-
-    Args:
-        searcher: suggests settings.
-        scheduler: stops trials.
-        curve: settings, with their ``backbone`` -> (epochs,) accuracies.
-        seed: of the order in which epochs end.
-        budget: epochs of all trials together.
-        target: accuracy; a search that has not reached it goes on beyond its budget, to ``LIMIT`` at most.
-    """
-    rng = np.random.default_rng(seed)
-    numbers = itertools.count()
-    events: list[tuple[float, int]] = []
-    running: dict[int, tuple[Any, np.ndarray, list[float]]] = {}
-
-    def start(now: float) -> None:
-        number = next(numbers)
-        settings = searcher.suggest(f"{number:08d}")
-        assert isinstance(settings, dict)
-        trial = SimpleNamespace(trial_id=f"{number:08d}", config={"backbone": "cnn_simpler", **settings})
-        scheduler.on_trial_add(None, trial)
-        running[number] = (trial, curve(trial.config), [])
-        heapq.heappush(events, (now + rng.uniform(0.95, 1.05), number))
-
-    for _ in range(AT_ONCE):
-        start(0.0)
-    best: list[float] = []
-    while len(best) < budget or (best[-1] < target and len(best) < LIMIT):
-        now, number = heapq.heappop(events)
-        trial, values, seen = running[number]
-        seen.append(float(values[len(seen)]))
-        best.append(max(seen[-1], best[-1] if best else 0.0))
-        done = len(seen) == EPOCHS
-        result = {
-            "epoch": len(seen),
-            "training_iteration": len(seen),
-            "val_accuracy": seen[-1],
-            ACCURACY.best: max(seen),
-        }
-        result["finished"] = done
-        if done or scheduler.on_trial_result(None, trial, result) == TrialScheduler.STOP:
-            scheduler.on_trial_complete(None, trial, result)
-            searcher.on_trial_complete(trial.trial_id, result=result)  # Tune passes a trial's last result here alone
-            del running[number]
-            start(now)
-        else:
-            searcher.on_trial_result(trial.trial_id, result)
-            heapq.heappush(events, (now + rng.uniform(0.95, 1.05), number))
-    return np.array(best)
-
-
-def replay(
-    way: Way, surrogate: Surrogate, space: SearchSpace, seed: int, folder: Path, target: float = 0.0
-) -> np.ndarray:
-    """Return (epochs,) the best accuracy seen after each epoch spent."""
-    return drive(way.searcher(space, seed, folder), way.scheduler(), surrogate.curve, seed, BUDGET, target)
+ALONE = ours("random", known=False)
+WAYS: dict[str, Way] = {
+    **{name: Way(ALONE, scheduler, model=False) for name, scheduler in SIMPLE.items()},
+    "stock OptunaSearch + ASHA": Way(stock, stock_asha),
+    "stock, told what is known": Way(stock_known, stock_asha),
+    "ours, told what is known": Way(ours(), partial(asha, 2, 3)),
+    "TPE, ASHA 2, 3": Way(ours(known=False), partial(asha, 2, 3)),
+    "TPE, ASHA 1, 3": Way(ours(known=False), partial(asha, 1, 3)),
+    "TPE, ASHA 1, 9": Way(ours(known=False), partial(asha, 1, 9)),
+    "TPE, one epoch, the best 2 of 20": Way(ours(known=False), partial(one_epoch, 20, 2)),
+    "TPE, promotion 1, 9": Way(ours(known=False), partial(Promotion, 1, 9, EPOCHS)),
+    "TPE, median rule from 2": Way(ours(known=False), partial(median, 2)),
+    "TPE, never stopped": Way(ours(known=False), FIFOScheduler),
+    "TPE, all settings together, ASHA 2, 3": Way(ours(known=False, made=AllTogether), partial(asha, 2, 3)),
+    "TPE, stopped told complete, ASHA 2, 3": Way(ours(known=False, made=ToldComplete), partial(asha, 2, 3)),
+    "TPE told so far, ASHA 2, 3": Way(ours(known=False, made=SoFar), partial(asha, 2, 3)),
+    "TPE told so far, ASHA 1, 9": Way(ours(known=False, made=SoFar), partial(asha, 1, 9)),
+    "TPE told so far, one epoch, the best 2 of 20": Way(ours(known=False, made=SoFar), partial(one_epoch, 20, 2)),
+    "TPE told so far, promotion 1, 9": Way(ours(known=False, made=SoFar), partial(Promotion, 1, 9, EPOCHS)),
+}
 
 
 def new_folder(inside: str) -> Path:
@@ -209,52 +224,78 @@ def interval(values: np.ndarray, statistic: Callable[[np.ndarray], float], draws
 
 
 def main() -> None:
-    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else SEEDS
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("ways", nargs="*", metavar="WAY", help="; ".join(WAYS))
+    asked.add_argument("--table", choices=TABLES, default="drawn")
+    asked.add_argument("--noise", action="store_true")
+    asked.add_argument("--seeds", type=int, default=SEEDS)
+    given = asked.parse_args()
+    if unknown := sorted({*given.ways} - WAYS.keys()):
+        asked.error(f"{', '.join(unknown)}: not one of {'; '.join(WAYS)}")
+    quietly()
+    surrogate = Surrogate(given.table)
+    print(
+        f"{given.table}: {surrogate.trials} recorded trials of {EPOCHS} epochs, best {surrogate.best_recorded:.1%}, "
+        f"median {surrogate.median_recorded:.1%}; cross-validated R2 of the surrogate {surrogate.r2[0]:.2f} after "
+        f"epoch 1, {surrogate.r2[-1]:.2f} after epoch {EPOCHS}"
+    )
+    if given.noise:
+        print(
+            f"noise from {surrogate.noise_from}: {surrogate.noise[0]:.1%} after epoch 1 and {surrogate.noise[1]:.1%} "
+            f"after epoch {EPOCHS} in the better half"
+        )
+    noise = surrogate.noisy if given.noise else None
+    with tempfile.TemporaryDirectory() as folder:
+
+        def replay(name: str, seed: int, least: int = 1, target: float = 0.0) -> np.ndarray:
+            searcher = WAYS[name].searcher(surrogate.space, seed, new_folder(folder))
+            how = {"target": target, "limit": LIMIT, "noise": noise}
+            return drive(searcher, WAYS[name].scheduler(), surrogate.curve, seed, least, **how)
+
+        seeds = range(given.seeds)
+        at_random = [replay(RANDOM, seed, BUDGET) for seed in seeds]
+        target = float(np.median([best[-1] for best in at_random]))
+        print(f"target: {target:.2%} validation accuracy, random search's median after {BUDGET} epochs")
+        print(f"{given.seeds} seeds, {AT_ONCE} trials at once, searches of {LIMIT} epochs at most\n")
+        needed = {}
+        for name in dict.fromkeys([RANDOM, *(given.ways or WAYS)]):
+            known = at_random if name == RANDOM else [np.zeros(1)] * given.seeds
+            found = [known[seed] if known[seed][-1] >= target else replay(name, seed, 1, target) for seed in seeds]
+            needed[name] = np.array([epochs_to(best, target) for best in found])
+            shown(name, needed[name])
+    print_ratios(needed)
+
+
+def quietly() -> None:
+    """Have nobody but the benchmark speak, and nothing written that a resume would need."""
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray").setLevel(logging.ERROR)
-    searchers.JournalStorage = lambda backend: InMemoryStorage()  # type: ignore[misc,assignment]  # nothing resumes
-    surrogate = Surrogate("drawn")
-    space = surrogate.space
+    searchers.JournalStorage = lambda backend: InMemoryStorage()  # type: ignore[misc,assignment]
+
+
+def epochs_to(best: np.ndarray, target: float) -> int:
+    """Return the epochs after which a search had the target; one that never got there counts as all it had."""
+    return int(np.argmax(best >= target)) + 1 if best[-1] >= target else len(best)
+
+
+def shown(name: str, epochs: np.ndarray) -> None:
+    """Print what one way needed, as soon as it is known."""
+    low, high = interval(epochs, lambda values: float(values.mean()))
     print(
-        f"{surrogate.trials} recorded trials of {EPOCHS} epochs, best {surrogate.best_recorded:.1%}, median "
-        f"{surrogate.median_recorded:.1%}; cross-validated R2 of the surrogate {surrogate.r2[0]:.2f} after epoch 1, "
-        f"{surrogate.r2[-1]:.2f} after epoch {EPOCHS}"
+        f"{name:46} median {statistics.median(epochs):4.0f}, mean {epochs.mean():4.0f} ({low:.0f} to {high:.0f}), "
+        f"{(epochs > BUDGET).sum()} after {BUDGET}, {(epochs >= LIMIT).sum()} never",
+        flush=True,
     )
-    with tempfile.TemporaryDirectory() as folder:
-
-        def replays(name: str, target: float = 0.0) -> list[np.ndarray]:
-            return [replay(WAYS[name], surrogate, space, n, new_folder(folder), target) for n in range(seeds)]
-
-        at_random = np.array(replays("random"))
-        goals = {part: float(np.median(at_random[:, spent - 1])) for part, spent in PARTS.items()}
-        found = {name: replays(name, max(goals.values())) for name in WAYS}
-    print(f"{seeds} seeds, {BUDGET} epochs each, {AT_ONCE} trials at once")
-    for part, target in goals.items():
-        print_needed(found, target, part)
 
 
-def print_needed(found: dict[str, list[np.ndarray]], target: float, part: str) -> None:
-    """Print how many epochs each way needed to reach what random search finds with ``part`` of the budget."""
-    needed = {  # one that never got there counts as all it had
-        name: np.array([int(np.argmax(best >= target)) + 1 if best[-1] >= target else len(best) for best in searches])
-        for name, searches in found.items()
-    }
-    print(f"\ntarget: {target:.2%} validation accuracy, random search's median after {part}\n")
-    heads = ("epochs to the target", "random / it", "stock / it")
-    print(f"{'':28} {heads[0]:>24} {'mean':>5} missed {heads[1]:>20} {heads[2]:>20}  best at a third")
+def print_ratios(needed: dict[str, np.ndarray]) -> None:
+    """Print how many times fewer epochs each way needed than random search and than the best rule without a model."""
+    strongest = min((name for name in needed if not WAYS[name].model), key=lambda name: needed[name].mean())
+    print(f"\nthe strongest rule without a model: {strongest}\n")
+    print(f"{'':46} {'random / it':>20} {'strongest / it':>20}")
     for name, epochs in needed.items():
-        low, high = interval(epochs, lambda values: float(np.median(values)))
-        third = np.array([best[BUDGET // 3 - 1] for best in found[name]])
-        lower, upper = interval(third, lambda values: float(values.mean()))
-        print(
-            f"{name:28} {statistics.median(epochs):9.0f} ({low:4.0f} to {high:4.0f}) {epochs.mean():5.0f}"
-            f" {(epochs > BUDGET).sum():6}"
-            f" {ratio(needed['random'], epochs):>20} {ratio(needed[STOCK], epochs):>20}"
-            f" {third.mean():8.2%} ({lower:.2%} to {upper:.2%})"
-        )
-    never = {name: sum(best[-1] < target for best in searches) for name, searches in found.items()}
-    print(f"not within {LIMIT} epochs either: " + (", ".join(f"{n} of {k}" for k, n in never.items() if n) or "none"))
+        print(f"{name:46} {ratio(needed[RANDOM], epochs):>20} {ratio(needed[strongest], epochs):>20}")
 
 
 def ratio(base: np.ndarray, epochs: np.ndarray) -> str:

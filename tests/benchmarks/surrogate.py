@@ -61,28 +61,50 @@ def space_of(name: str) -> SearchSpace:
 class Surrogate:
     """Validation accuracy after each epoch of a setting, regressed on the recorded trials.
 
-    A trial whose training diverged has too few epochs; its missing ones count as its last.
+    A trial whose training diverged has too few epochs; its missing ones count as its last.  What was trained again with
+    other seeds is left to :meth:`noisy`.
     """
 
     def __init__(self, name: str = "drawn") -> None:
-        table = pd.read_parquet(HERE / f"{name}.parquet")
+        recorded = pd.read_parquet(HERE / f"{name}.parquet")
         self.space = space_of(name)
+        table = recorded[recorded["trial"] == recorded["seed"]] if "seed" in recorded else recorded
         rows = np.array([self._encode(row) for row in table.to_dict("records")])
-        curves = np.array([list(curve) + [curve[-1]] * (EPOCHS - len(curve)) for curve in table["val_accuracy"]])
+        curves = _whole(table["val_accuracy"])
         model = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0)
         guessed = cross_val_predict(model, rows, curves, cv=10)
         residual, spread = ((guessed - curves) ** 2).sum(axis=0), ((curves - curves.mean(axis=0)) ** 2).sum(axis=0)
         self.trials, self.r2 = len(table), 1 - residual / spread  # per epoch
         self.best_recorded, self.median_recorded = curves.max(), float(np.median(curves.max(axis=1)))
-        self._model = model.fit(rows, curves)
+        self._trees = [tree.tree_ for tree in model.fit(rows, curves).estimators_]
         self._known: dict[tuple[float, ...], np.ndarray] = {}
+        self.noise_from = "recorded repeats" if len(table) < len(recorded) else "cross-validation"
+        around, deviations = (guessed, curves - guessed) if len(table) == len(recorded) else _of_seeds(recorded)
+        order = np.argsort(around[:, -1])
+        self._around, self._deviations = around[order, -1], deviations[order]
 
     def curve(self, settings: dict[str, Any]) -> np.ndarray:
         """Return (epochs,) float64 accuracies in [0, 1]."""
         row = tuple(self._encode(settings))
         if row not in self._known:
-            self._known[row] = self._model.predict([row])[0]
+            given = np.array([row], np.float32)
+            self._known[row] = np.mean([tree.predict(given)[0].ravel() for tree in self._trees], axis=0)
         return self._known[row]
+
+    def noisy(self, curve: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return (epochs,) a curve as one training might show it.
+
+        What is added, for all its epochs together, is how one recorded curve lay apart: from the mean over its seeds
+        where settings were recorded with several; else from what cross-validation made of it, which is more than seeds
+        change, since it holds the regression's own error.  It is drawn from the 20 recorded curves that end nearest.
+        """
+        first = int(np.clip(np.searchsorted(self._around, curve[-1]) - 10, 0, max(len(self._around) - 20, 0)))
+        return np.clip(curve + self._deviations[first + rng.integers(min(20, len(self._around)))], 0.0, 1.0)
+
+    @property
+    def noise(self) -> np.ndarray:
+        """(2,) standard deviation of the noise after the first and the last epoch, of the best half of the curves."""
+        return self._deviations[len(self._deviations) // 2 :, [0, -1]].std(axis=0)
 
     def _encode(self, settings: dict[str, Any]) -> list[float]:
         row = []
@@ -95,6 +117,21 @@ class Surrogate:
             else:
                 row.append(float(np.log(value)) if name in ("learning_rate", "weight_decay", "batch_size") else value)
         return row
+
+
+def _whole(curves: pd.Series) -> np.ndarray:
+    return np.array([list(curve) + [curve[-1]] * (EPOCHS - len(curve)) for curve in curves])
+
+
+def _of_seeds(recorded: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the means over seeds, a row for each curve, and how the curve lies apart, unbiased for so few seeds."""
+    around, deviations = [], []
+    for _, rows in recorded.groupby("trial"):
+        if (seeds := len(rows)) > 1:
+            curves = _whole(rows["val_accuracy"])
+            around.append(np.repeat(curves.mean(axis=0, keepdims=True), seeds, axis=0))
+            deviations.append((curves - curves.mean(axis=0)) * np.sqrt(seeds / (seeds - 1)))
+    return np.concatenate(around), np.concatenate(deviations)
 
 
 def record(name: str, data: str, results: Path, weights: str | None) -> None:
