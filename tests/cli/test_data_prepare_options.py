@@ -41,7 +41,7 @@ def test_dry_run_tells_all_and_writes_nothing(tmp_path):
     for told in (
         "ckplus: 48x48 grey",
         "source: ck48",
-        "the test is the character S01",
+        "the test is S01",
         "people: each stands on one side; they are told by the file names",
         "ignored: folder extras (3 images); Thumbs.db (1)",
         "near-duplicates",
@@ -108,4 +108,4 @@ def test_split_by_character_divides_anew(tmp_path):
     root = draw_tree(tmp_path / "faces", folders)
     with pytest.raises(UserError, match="--split character puts the published parts together"):
         run("prepare", root, "--dry-run")
-    assert "the test is the character P00" in run("prepare", root, "--dry-run", "--split", "character")
+    assert "the test is P00" in run("prepare", root, "--dry-run", "--split", "character")

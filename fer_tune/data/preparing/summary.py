@@ -67,7 +67,7 @@ def _test(card: DatasetCard) -> str:
         return f"; the test is a stratified {about['test_fraction']:.0%} of all"
     if about.get("split") == "character":
         fold = "fold {} of {}: ".format(*about["fold"]) if "fold" in about else ""
-        return f"; {fold}the test is {_characters(about['test_characters'])}, left out of the rest"
+        return f"; {fold}the test is {_groups(about['test_characters'])}, left out of the rest"
     return ""
 
 
@@ -76,12 +76,12 @@ def _validation(card: DatasetCard) -> str:
     if "val_fraction" not in about:
         return ""
     if about.get("split") == "character":
-        return f", and validation {_characters(about['val_characters'])}, seed {about['seed']}"
+        return f", and validation {_groups(about['val_characters'])}, seed {about['seed']}"
     rest = "the rest" if about.get("split") == "random" else "train"
     if about["validation"].startswith("whole groups"):
         return f"; validation is about {about['val_fraction']:.0%} of {rest} in whole groups, seed {about['seed']}"
     return f"; validation is a stratified {about['val_fraction']:.0%} of {rest}, seed {about['seed']}"
 
 
-def _characters(named: list[str] | int) -> str:
-    return f"{named:,} characters" if isinstance(named, int) else f"the character {', '.join(named)}"
+def _groups(named: list[str] | int) -> str:
+    return f"{named:,} groups" if isinstance(named, int) else ", ".join(named)  # people, or characters of a film
