@@ -1,4 +1,4 @@
-"""The benchmarks are run by hand; what they import is looked up here, as the house they measure is changed meanwhile."""
+"""Benchmarks are run by hand: what they import is looked up here, as the house they measure changes meanwhile."""
 
 from __future__ import annotations
 

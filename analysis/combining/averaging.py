@@ -79,7 +79,7 @@ class Soup:
         """Write the weights of the soup; return the seeds in it."""
         from safetensors.torch import save_file
 
-        from fer_tune.models.tensors_file import read_tensors
+        from fer_tune.models.weights.tensors import read_tensors
 
         order = sorted(range(len(values)), key=lambda place: -values[place])
         taken, best = [order[0]], values[order[0]]

@@ -123,7 +123,7 @@ def _safetensors(models: Network, model: Any, file: Path, images: Any) -> NDArra
     import torch
     from safetensors.torch import save_file
 
-    from fer_tune.models.tensors_file import read_tensors
+    from fer_tune.models.weights.tensors import read_tensors
 
     state = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     about = {

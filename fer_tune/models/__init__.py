@@ -5,9 +5,9 @@ from fer_tune.models.freezing import freeze
 from fer_tune.models.head_alone import HeadAlone, head_alone
 from fer_tune.models.heads import head_parameters
 from fer_tune.models.image_sizes import check_image_size, check_square
-from fer_tune.models.load_report import LoadReport
 from fer_tune.models.stages import Stage, backbone_stages, stage_count, stage_of, stages
-from fer_tune.models.weights import load_weights
+from fer_tune.models.weights.load_report import LoadReport
+from fer_tune.models.weights.loading import load_weights
 
 __all__ = [
     "OURS",

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from fer_tune.errors import UserError, nearest
-from fer_tune.models import cnns, vgg
 from fer_tune.models.heads import drops_itself, replace_head
 from fer_tune.models.image_sizes import check_image_size, patch_size, takes_image_size
-from fer_tune.models.weights import load_weights
+from fer_tune.models.networks import cnns, vgg
+from fer_tune.models.weights.loading import load_weights
 
 OURS: tuple[str, ...] = (*cnns.NAMES, *vgg.NAMES)
 """The backbones that timm lacks; importing this module registers them with it."""
@@ -59,7 +59,7 @@ def create_model(
         pretrained: start from timm's ImageNet weights (downloaded once, by timm); not read where ``weights`` is given.
         weights: start from this instead: safetensors, or a state dict saved by torch (read with
             ``weights_only=True``), or a run folder. What fits is copied, the rest stays as
-            initialised; :func:`~fer_tune.models.weights.load_weights` reports it.
+            initialised; :func:`~fer_tune.models.weights.loading.load_weights` reports it.
         drop_rate: dropout (Srivastava et al. 2014) before the classifier, for backbones that have it, or after the
             head's first layer.
         drop_path_rate: largest share of images that skip a residual block (Huang et al. 2016), for backbones that

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
-from fer_tune.models.cnns import Classifier
+from fer_tune.models.networks.cnns import Classifier
 
 _CLOSE = 0.05  # of the largest feature: rounding of half precision is a tenth of that, another dropout far more
 

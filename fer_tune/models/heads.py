@@ -14,7 +14,7 @@ from itertools import pairwise
 from torch import nn
 
 from fer_tune.errors import UserError
-from fer_tune.models.cnns import Classifier
+from fer_tune.models.networks.cnns import Classifier
 
 OWN, LINEAR = "own", "linear"
 

@@ -27,9 +27,9 @@ import torch
 from timm.models import group_parameters
 from torch import nn
 
-from fer_tune.models.cnns import Classifier
 from fer_tune.models.factory import create_model
 from fer_tune.models.heads import head_parameters
+from fer_tune.models.networks.cnns import Classifier
 
 _CAIT = {
     "stem": r"^cls_token|pos_embed|patch_embed",

@@ -20,7 +20,7 @@ from torch import nn
 from fer_tune.errors import UserError
 from fer_tune.files import replacing
 from fer_tune.layout import BEST, STATE
-from fer_tune.models.tensors_file import read_tensors
+from fer_tune.models.weights.tensors import read_tensors
 
 KEPT = 2  # checkpoints of a trial that Ray keeps: a death while the newest is copied leaves the one before
 

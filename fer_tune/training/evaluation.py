@@ -21,7 +21,7 @@ from fer_tune.data.batching.views import views as make_views
 from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.prepared.store import Split
 from fer_tune.models import check_square, create_model
-from fer_tune.models.tensors_file import read_tensors
+from fer_tune.models.weights.tensors import read_tensors
 from fer_tune.training.metrics import Meter
 from fer_tune.training.starting_weights import on_this_machine
 from fer_tune.training.steps.captured import Captured, reason_against

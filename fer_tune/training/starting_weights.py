@@ -1,7 +1,7 @@
 """Where a run's starting weights lie: the setting ``weights``, a path or a URI, as a file on this machine.
 
 A URI (``s3://``, ``gs://``, ...) names a file, or a folder that stands for one as a folder on this machine does (see
-:func:`fer_tune.models.run_weights.find_weights`): a refit's, a published run's, a whole run's.
+:func:`fer_tune.models.weights.of_runs.find_weights`): a refit's, a published run's, a whole run's.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fer_tune.data.prepared.remote_files import RemoteFolder, fetched
-from fer_tune.models.run_weights import best_in, find_weights
+from fer_tune.models.weights.of_runs import best_in, find_weights
 from fer_tune.uris import as_uri, local_path, parted
 
 

@@ -26,7 +26,7 @@ from analysis.summary import facts
 from analysis.trials.axes import points
 from fer_tune.cli.leaderboard import print_leaderboard
 from fer_tune.files import write_json
-from fer_tune.models.run_weights import find_weights
+from fer_tune.models.weights.of_runs import find_weights
 from fer_tune.run_folder import EPOCH_COLUMNS, TRIAL_COLUMNS, RefitResult
 from fer_tune.search.watching.board import board
 from fer_tune.search.watching.watched import read_snapshot

@@ -9,8 +9,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from fer_tune.models import tensors_file
-from fer_tune.models.tensors_file import read_tensors
+from fer_tune.models.weights import tensors as reading
+from fer_tune.models.weights.tensors import read_tensors
 
 
 @pytest.mark.parametrize("about", [None, {"classes": '["a", "b"]'}])
@@ -21,7 +21,7 @@ def test_tensors_and_what_is_beside_them(
     tensors = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2], dtype=torch.int64)}
     save_file(tensors, tmp_path / "w.safetensors", about)
     if not mapped:
-        monkeypatch.setattr(tensors_file, "safe_open", refused)
+        monkeypatch.setattr(reading, "safe_open", refused)
     found, beside = read_tensors(tmp_path / "w.safetensors")
     assert beside == (about or {})
     assert found.keys() == tensors.keys()

@@ -14,7 +14,7 @@ from torch import nn
 
 from fer_tune.errors import UserError
 from fer_tune.models import create_model, load_weights
-from fer_tune.models.run_weights import find_weights
+from fer_tune.models.weights.of_runs import find_weights
 from fer_tune.run_folder import TRIAL_COLUMNS
 from fer_tune.tables import write_table
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from fer_tune.errors import UserError
-from fer_tune.models.weights_file import read_weights
+from fer_tune.models.weights.file import read_weights
 from fer_tune.training import checkpoint
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.models import create_model, freeze, head_alone, stages
-from fer_tune.models.cnns import CNNResidual
+from fer_tune.models.networks.cnns import CNNResidual
 from fer_tune.training import fixed_features
 from fer_tune.training.evaluation import load_model, predict
 from fer_tune.training.fixed_features import _TRIED

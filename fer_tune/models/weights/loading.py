@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from fer_tune.errors import UserError
 from fer_tune.models.heads import head_parameters
-from fer_tune.models.load_report import LoadReport
-from fer_tune.models.matching import by_order, reshaped, shared_prefix, under_prefix
-from fer_tune.models.run_weights import find_weights
-from fer_tune.models.weights_file import WeightsFile, read_weights, some
+from fer_tune.models.weights.file import WeightsFile, read_weights, some
+from fer_tune.models.weights.load_report import LoadReport
+from fer_tune.models.weights.matching import by_order, reshaped, shared_prefix, under_prefix
+from fer_tune.models.weights.of_runs import find_weights
 
 _log = logging.getLogger(__name__)
 
@@ -30,12 +30,12 @@ def load_weights(
     Tensors are matched by name and shape: as the file has them, without what stands before all names or before those
     of the backbone, and as timm translates foreign names.  Where less than half of the backbone is found so, the file
     may be of another implementation: then by order and shape, if nothing speaks against it (see
-    :mod:`fer_tune.models.matching`).
+    :mod:`fer_tune.models.weights.matching`).
 
     Args:
         model: the network; tensors that do not fit keep their values.
         source: a safetensors file, a state dict saved by torch (read with ``weights_only=True``), or a folder that
-            a training run left (see :func:`~fer_tune.models.run_weights.find_weights`).
+            a training run left (see :func:`~fer_tune.models.weights.of_runs.find_weights`).
         backbone: which backbone's trials to look at in the folder of a search over several.
         classes: what the model's outputs stand for.  Its classifier is copied only where the file says that it tells
             apart the same, in the same order.

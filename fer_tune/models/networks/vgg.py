@@ -15,7 +15,7 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from timm.models.vgg import cfgs as layer_plans
 from torch import Tensor, nn
 
-from fer_tune.models.cnns import Classifier
+from fer_tune.models.networks.cnns import Classifier
 
 _PLAN_16, _PLAN_19 = layer_plans["vgg16"], layer_plans["vgg19"]  # channels of each convolution, "M" for pooling
 

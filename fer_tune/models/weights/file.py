@@ -25,7 +25,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from fer_tune.errors import UserError
 from fer_tune.layout import SETTINGS
-from fer_tune.models.tensors_file import read_tensors
+from fer_tune.models.weights.tensors import read_tensors
 
 _NESTS = ("state_dict_ema", "model_ema", "state_dict", "model")  # where training code keeps it, the best first
 _DEPTH = 3  # nests within nests that are looked into

@@ -1,0 +1,1 @@
+"""The published networks that timm lacks, registered with it."""
