@@ -123,8 +123,8 @@ def _one(run: FoldsRun, fold: Fold, own: SearchOptions, changes: ResumeOptions, 
 
 def _changed(made: SearchOptions, changes: ResumeOptions) -> SearchOptions:
     """Return what a fold that has not begun is asked for, with what a resume changes."""
-    names = ("trials", "epochs", "time_budget_seconds", "checkpoint_every")
-    names += ("cpus_per_trial", "gpus_per_trial", "concurrent")
+    names = ["trials", "epochs", "time_budget_seconds", "checkpoint_every"]
+    names += ["cpus_per_trial", "gpus_per_trial", "concurrent"]
     given = {name: value for name in names if (value := getattr(changes, name)) is not None}
     return replace(made, **given)
 

@@ -1,0 +1,170 @@
+"""A run folder as the writer (search) and the reader (analysis) see it: its paths, and typed access.
+
+Its layout is told in :mod:`fer_tune.layout`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from fer_tune import layout
+from fer_tune.errors import UserError
+from fer_tune.files import replacing
+from fer_tune.run_folder.records import (
+    FinalPlan,
+    RefitPlan,
+    SearchSettings,
+    TrainedOn,
+)
+from fer_tune.uris import below
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths inside one run folder, and typed access to its files.
+
+    Attributes:
+        path: the folder on this machine.
+        uri: of the run where it lives in an object store and ``path`` is its local copy; else empty.
+    """
+
+    path: Path
+    uri: str = field(default="", compare=False)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def place(self) -> str:
+        """The run as a user names it: its URI, or the path of its folder."""
+        return self.uri or str(self.path)
+
+    def uri_of(self, path: Path) -> str:
+        """Return the URI of ``path``, which lies in the folder; an empty string where the run is in no store."""
+        return below(self.uri, *path.relative_to(self.path).parts) if self.uri else ""
+
+    @property
+    def settings_file(self) -> Path:
+        return self.path / layout.SETTINGS
+
+    @property
+    def study_file(self) -> Path:
+        return self.path / layout.STUDY
+
+    @property
+    def tune(self) -> Path:
+        return self.path / layout.TUNE
+
+    @property
+    def trials_file(self) -> Path:
+        return self.path / layout.TRIALS
+
+    @property
+    def epochs_file(self) -> Path:
+        return self.path / layout.EPOCHS
+
+    @property
+    def clock_file(self) -> Path:
+        return self.path / layout.CLOCK
+
+    @property
+    def wandb(self) -> Path:
+        return self.path / "wandb"
+
+    @property
+    def sweep_file(self) -> Path:
+        return self.path / "sweep.json"
+
+    @property
+    def refit_file(self) -> Path:
+        return self.path / layout.REFITS / "refit.json"
+
+    @property
+    def final_file(self) -> Path:
+        return self.path / layout.REFITS / "final.json"
+
+    def refit_seed(self, config_id: str, seed: int, on: TrainedOn = "train") -> Path:
+        return self.path / layout.REFITS / layout.seed_folder(config_id, seed, on)
+
+    @property
+    def dataset_file(self) -> Path:
+        return self.path / "dataset.json"
+
+    @property
+    def ledger_file(self) -> Path:
+        return self.path / "test" / "ledger.jsonl"
+
+    def opening(self, number: int) -> Path:
+        return self.path / "test" / f"opening_{number}"
+
+    def test(self, config_id: str, opening: int) -> Path:
+        return self.opening(opening) / config_id
+
+    def corruptions_file(self, config_id: str, opening: int) -> Path:
+        return self.test(config_id, opening) / "corruptions.json"
+
+    def transfer_file(self, place: str, reading: int) -> Path:
+        """Return where a reading of another dataset's split is kept; ``place`` stands for that split."""
+        return self.path / "test" / "on" / place / f"reading_{reading}" / "transfer.json"
+
+    def comparison_file(self, opening: int) -> Path:
+        return self.opening(opening) / "comparison.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """Return the run folder at ``path``.
+
+        Raises:
+            UserError: there is none, with what was looked for.
+        """
+        folder = cls(Path(path).expanduser().resolve())
+        if not folder.path.is_dir():
+            raise UserError(f"{path}: no such run folder; `fer-tune search` makes one under runs/")
+        if (folder.path / "folds.json").is_file():
+            raise UserError(
+                f"{path}: a run over folds; name the run of one of them, such as {folder.path / folder.name}-fold_01"
+            )
+        if not folder.settings_file.is_file():
+            raise UserError(f"{path}: not a run folder: no search.yaml in it; name one that `fer-tune search` made")
+        return folder
+
+    def settings(self) -> SearchSettings:
+        """Read ``search.yaml``.
+
+        Raises:
+            UserError: it is not valid, or a newer fer-tune wrote it.
+        """
+        try:
+            return SearchSettings.model_validate(yaml.safe_load(self.settings_file.read_text(encoding="utf-8")))
+        except (ValidationError, yaml.YAMLError) as error:
+            raise UserError(f"{self.settings_file}: not a search.yaml of this version of fer-tune:\n{error}") from None
+
+    def write_settings(self, settings: SearchSettings) -> None:
+        text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+        with replacing(self.settings_file) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def refit_plan(self) -> RefitPlan:
+        """Read ``refit/refit.json``.
+
+        Raises:
+            UserError: there is none yet.
+        """
+        if not self.refit_file.is_file():
+            raise UserError(f"{self.place}: nothing is refitted yet; run `fer-tune refit {self.place}` first")
+        return RefitPlan.model_validate_json(self.refit_file.read_text(encoding="utf-8"))
+
+    def final_plan(self) -> FinalPlan | None:
+        """Read ``refit/final.json``; None when nothing was trained on train and val together."""
+        if not self.final_file.is_file():
+            return None
+        return FinalPlan.model_validate_json(self.final_file.read_text(encoding="utf-8"))
