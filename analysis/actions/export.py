@@ -47,7 +47,7 @@ def export(
     Raises:
         UserError: nothing is refitted, there is no such configuration or seed, or ``onnx`` is not installed.
     """
-    from analysis.report.exported import score_of
+    from analysis.report.telling.exported import score_of
     from analysis.use.export import export as write
     from analysis.use.predicting import used
     from fer_tune.storage.runs import kept

@@ -66,7 +66,7 @@ def refit(
     from rich.console import Console
 
     from analysis.heldout.opening import open_dataset
-    from analysis.report.console import refit_table
+    from analysis.report.form.console import refit_table
     from analysis.run.cards import keep_card
     from fer_tune.run_folder import RefitPlan
     from fer_tune.search.cluster.node_labels import parse_labels
@@ -126,7 +126,7 @@ def again(place: str, on: str) -> str:
 def _frame(run: RunRecord, on: str) -> pd.DataFrame:
     import pandas as pd
 
-    from analysis.report.rows import by_mean
+    from analysis.report.telling.rows import by_mean
 
     rows = []
     for refit in by_mean(run.finals if on == "train+val" else run.refits):
@@ -193,7 +193,7 @@ def _train(
     """Write the plan and train ``tasks`` through Ray, each recorded as it ends; an interrupt says how to go on."""
     from analysis.recording.record import record_refit
     from analysis.refits.training import RayPool, run_refits
-    from analysis.report.console import RefitProgress
+    from analysis.report.form.console import RefitProgress
     from fer_tune.ending_signals import as_ctrl_c
     from fer_tune.files import write_json
     from fer_tune.run_folder import RefitPlan

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from analysis.folds.result import FoldsResult
-from analysis.report.blocks import Block, Column, Note, Paragraph, Report, Section, Table, quiet, row, text
-from analysis.report.rendering import as_html, as_markdown
+from analysis.report.form.blocks import Block, Column, Note, Paragraph, Report, Section, Table, quiet, row, text
+from analysis.report.form.rendering import as_html, as_markdown
 from analysis.report.writing import Written
 from analysis.results import MORE
 from analysis.words import percent, span

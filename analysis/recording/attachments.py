@@ -15,11 +15,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.heldout.examples import MISTAKES, PAIRS, PER_PAIR
-from analysis.report.blocks import Report, Section
-from analysis.report.facts import gather
-from analysis.report.findings import standing
-from analysis.report.rendering import as_html, as_markdown, blocks_as_markdown
+from analysis.report.form.blocks import Report, Section
+from analysis.report.form.rendering import as_html, as_markdown, blocks_as_markdown
 from analysis.report.sections.whole import describe
+from analysis.report.telling.facts import gather
+from analysis.report.telling.findings import standing
 from analysis.report.writing import what_mattered
 from analysis.results import ClassScores, TestResult
 from analysis.run import RunRecord, read_run

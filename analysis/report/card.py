@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import jinja2
 
-from analysis.report.facts import Facts
-from analysis.report.rendering import escape_cell
+from analysis.report.form.rendering import escape_cell
+from analysis.report.telling.facts import Facts
 from analysis.results import Estimate, TestResult
 from analysis.words import count, percent
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analysis.figures.bars import Bar
-from analysis.report.findings import Standing
-from analysis.report.own_budget import own_budget_of
-from analysis.report.rows import compared, refit_of, same_dataset
+from analysis.report.telling.findings import Standing
+from analysis.report.telling.own_budget import own_budget_of
+from analysis.report.telling.rows import compared, refit_of, same_dataset
 from analysis.results import TestResult
 from analysis.run import ConfigRefit, PublishedTrial, RunRecord
 from fer_tune.objectives import ACCURACY

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from analysis.report.combined import HOW
-from analysis.report.facts import Facts
+from analysis.report.telling.combined import HOW
+from analysis.report.telling.facts import Facts
 from analysis.words import percent
 
 _ESCAPES = {
@@ -60,7 +60,7 @@ def table(columns: list[tuple[str, str]], rows: Iterable[Iterable[Any]], caption
 
 
 def tables(facts: Facts) -> str:
-    """Return every table that the run has numbers for; ``facts`` is what `analysis.report.facts.gather` returned."""
+    """Return every table that the run has numbers for; ``facts`` is what `facts.gather` returned."""
     found = [r"% needs \usepackage{booktabs}; written by fer-tune " + facts.version]
     if facts.compared:
         columns = [("configuration", r"p{0.22\textwidth}"), ("backbone", "l"), ("reported", r"p{0.14\textwidth}")]

@@ -13,10 +13,10 @@ from analysis.charts import settings, tested, trials
 from analysis.charts.beyond import corruptions as corrupted
 from analysis.charts.look import Chart
 from analysis.figures import bars, beyond, curves, heldout, pareto, searched, sheets
-from analysis.report.blocks import Place
 from analysis.report.comparison_bars import comparison, refit_bar
-from analysis.report.findings import Standing
-from analysis.report.rows import by_mean
+from analysis.report.form.blocks import Place
+from analysis.report.telling.findings import Standing
+from analysis.report.telling.rows import by_mean
 from analysis.results import TestResult
 from analysis.run import RunRecord
 from analysis.run.predictions import predictions_file

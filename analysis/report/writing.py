@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from analysis.report.blocks import Picture
 from analysis.report.card import model_card
-from analysis.report.facts import gather
-from analysis.report.findings import standing
+from analysis.report.form.blocks import Picture
+from analysis.report.form.rendering import as_html, as_markdown
 from analysis.report.latex import tables
 from analysis.report.pictures import draw
-from analysis.report.rendering import as_html, as_markdown
 from analysis.report.sections.whole import describe
+from analysis.report.telling.facts import gather
+from analysis.report.telling.findings import standing
 from analysis.run import RunRecord
 from analysis.saving import save_figure
 from analysis.trials.importance import Importances, importances

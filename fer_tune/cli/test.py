@@ -32,7 +32,7 @@ def command(given: dict[str, Any]) -> None:
 
 def _over_folds(run: FoldsRun, given: dict[str, Any], console: Console) -> None:
     from analysis.folds.writing import answer_of, folds_table, scores_table
-    from analysis.report.console import plain_table
+    from analysis.report.form.console import plain_table
 
     result = run.test(**given)
     console.print(plain_table(folds_table(result)))
@@ -48,12 +48,12 @@ def _one(run: Run, given: dict[str, Any], console: Console) -> None:
     if not given.get("again") and given.get("corruptions") and run.tests:  # the test was told when it was made
         run.test(**given)
         return _corrupted(run, console)
-    from analysis.report.combined import combined
-    from analysis.report.console import class_table, plain_table, score_table
-    from analysis.report.findings import footing, standing
-    from analysis.report.openings import openings_sentences
+    from analysis.report.form.console import class_table, plain_table, score_table
     from analysis.report.sections.beyond import gap_sentence
     from analysis.report.sections.combined import combined_table
+    from analysis.report.telling.combined import combined
+    from analysis.report.telling.findings import footing, standing
+    from analysis.report.telling.openings import openings_sentences
     from analysis.run.openings import openings_of, split_ledger
     from analysis.words import percent, span
 
@@ -90,7 +90,7 @@ def _one(run: Run, given: dict[str, Any], console: Console) -> None:
 
 
 def _corrupted(run: Run, console: Console) -> None:
-    from analysis.report.console import plain_table
+    from analysis.report.form.console import plain_table
     from analysis.report.sections.beyond import corruption_sentence, corruption_table
 
     found = run.corruptions
@@ -101,7 +101,7 @@ def _corrupted(run: Run, console: Console) -> None:
 
 
 def _elsewhere(run: Run, given: dict[str, Any], console: Console) -> None:
-    from analysis.report.console import plain_table
+    from analysis.report.form.console import plain_table
     from analysis.report.sections.beyond import transfer_sentence, transfer_table
 
     run.test(**given)

@@ -16,10 +16,10 @@ from analysis.heldout.class_matching import match_classes
 from analysis.heldout.corruptions import run_corruptions, summary
 from analysis.heldout.opening import run_test
 from analysis.heldout.transfer import run_transfer
-from analysis.report.facts import gather
-from analysis.report.findings import standing
-from analysis.report.rendering import as_markdown
+from analysis.report.form.rendering import as_markdown
 from analysis.report.sections.whole import describe
+from analysis.report.telling.facts import gather
+from analysis.report.telling.findings import standing
 from analysis.run.openings import openings_of, split_ledger
 from analysis.statistics.means import mean_estimates
 from analysis.statistics.sampling import Groups, Images

@@ -7,9 +7,9 @@ import pytest
 from simulated_calibration import GRID, NAMES, Kind, draw, gain_held, told
 
 from analysis.heldout.scaling import scaling
-from analysis.report.calibration import scaled_words
-from analysis.report.facts import gather
-from analysis.report.findings import standing
+from analysis.report.telling.calibration import scaled_words
+from analysis.report.telling.facts import gather
+from analysis.report.telling.findings import standing
 from analysis.results import Estimate
 from analysis.statistics.calibration import BINS, calibration, calibration_errors
 from analysis.statistics.probabilistic import losses, squares

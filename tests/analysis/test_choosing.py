@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from simulated_choices import KINDS, told_luck
 
-from analysis.report.findings import standing
-from analysis.report.luck import luck
+from analysis.report.telling.findings import standing
+from analysis.report.telling.luck import luck
 from analysis.statistics.choosing import luck_of_choosing
 
 

@@ -19,12 +19,12 @@ from analysis.combining.validation import validation_file
 from analysis.heldout.opening import run_test
 from analysis.refits.final_plan import plan_final
 from analysis.refits.predictor import Predictor
-from analysis.report.combined import combined
-from analysis.report.facts import gather
-from analysis.report.findings import standing
+from analysis.report.form.rendering import as_markdown
 from analysis.report.latex import tables
-from analysis.report.rendering import as_markdown
 from analysis.report.sections.whole import describe
+from analysis.report.telling.combined import combined
+from analysis.report.telling.facts import gather
+from analysis.report.telling.findings import standing
 from analysis.run.combinations import averaged_folder, chosen_folder, latest_choice, result_file
 from analysis.run.predictions import read_predictions
 from analysis.use.predicting import used

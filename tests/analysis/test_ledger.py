@@ -14,10 +14,10 @@ from made_run import Made, make_run
 
 from analysis import load_run
 from analysis.heldout.opening import run_test
-from analysis.report.facts import gather
-from analysis.report.findings import standing
-from analysis.report.rendering import as_markdown
+from analysis.report.form.rendering import as_markdown
 from analysis.report.sections.whole import describe
+from analysis.report.telling.facts import gather
+from analysis.report.telling.findings import standing
 from analysis.run import ledger
 from analysis.run.openings import openings_of, split_ledger
 from analysis.run.split_ledger import FILE, SplitLedger

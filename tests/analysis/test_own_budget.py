@@ -12,9 +12,9 @@ from analysis.refits.plan import plan_refits, seed_config
 from analysis.refits.selection import select_candidates, select_winner
 from analysis.refits.training import pending_final_tasks, pending_tasks
 from analysis.report.comparison_bars import comparison
-from analysis.report.facts import gather
-from analysis.report.findings import standing
-from analysis.report.rows import compared
+from analysis.report.telling.facts import gather
+from analysis.report.telling.findings import standing
+from analysis.report.telling.rows import compared
 from fer_tune.errors import UserError
 from fer_tune.files import write_json
 

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 from markdown_it import MarkdownIt  # as rich has it
 
-from analysis.report.blocks import (
+from analysis.report.form.blocks import (
     Bullets,
     Cell,
     Column,
@@ -31,10 +31,10 @@ from analysis.report.blocks import (
     stacked,
     text,
 )
-from analysis.report.facts import gather
-from analysis.report.findings import standing
-from analysis.report.rendering import as_html, as_markdown
+from analysis.report.form.rendering import as_html, as_markdown
 from analysis.report.sections.whole import describe
+from analysis.report.telling.facts import gather
+from analysis.report.telling.findings import standing
 from analysis.report.writing import what_mattered
 
 ODD = "a|b\n<b>c</b> *d* [e](f) &amp; __g__ \\ `"

@@ -18,13 +18,13 @@ from analysis.refits.final_plan import plan_final
 from analysis.refits.plan import plan_refits
 from analysis.report.card import model_card
 from analysis.report.comparison_bars import comparison
-from analysis.report.exported import exported
-from analysis.report.facts import gather
-from analysis.report.findings import standing
+from analysis.report.form.rendering import as_html, as_markdown
 from analysis.report.latex import tables
 from analysis.report.pictures import draw
-from analysis.report.rendering import as_html, as_markdown
 from analysis.report.sections.whole import describe
+from analysis.report.telling.exported import exported
+from analysis.report.telling.facts import gather
+from analysis.report.telling.findings import standing
 from analysis.report.writing import what_mattered, write_report
 from analysis.saving import save_figure
 from analysis.trials.axes import points

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.report.findings import answer, standing
-from analysis.report.luck import luck
+from analysis.report.telling.findings import answer, standing
+from analysis.report.telling.luck import luck
 from analysis.results import Comparison, Trained, Versus
 from analysis.statistics.paired import Contender, compare
 from analysis.words import p_text, points, signed

@@ -15,13 +15,13 @@ from analysis.refits.plan import plan_refits
 from analysis.refits.selection import select_winner
 from analysis.refits.training import pending_tasks
 from analysis.report.comparison_bars import comparison
-from analysis.report.console import refit_table
-from analysis.report.facts import gather
-from analysis.report.findings import answer, standing
+from analysis.report.form.console import refit_table
+from analysis.report.form.rendering import as_markdown
 from analysis.report.latex import tables
-from analysis.report.luck import luck
-from analysis.report.rendering import as_markdown
 from analysis.report.sections.whole import describe
+from analysis.report.telling.facts import gather
+from analysis.report.telling.findings import answer, standing
+from analysis.report.telling.luck import luck
 from analysis.summary import facts
 from analysis.trials.axes import points
 from fer_tune.cli.leaderboard import print_leaderboard

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.report.blocks import (
+from analysis.report.form.blocks import (
     Block,
     Bullets,
     Cell,
@@ -17,7 +17,7 @@ from analysis.report.blocks import (
     stacked,
     text,
 )
-from analysis.report.facts import Facts
+from analysis.report.telling.facts import Facts
 from analysis.results import Corruptions, Estimate, GroupGap, Transfer
 from analysis.words import count, listed, percent, span
 

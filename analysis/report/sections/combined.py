@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from analysis.report.blocks import Block, Bullets, Column, Section, Table, quiet, row, text
-from analysis.report.combined import HOW, Combined
+from analysis.report.form.blocks import Block, Bullets, Column, Section, Table, quiet, row, text
+from analysis.report.telling.combined import HOW, Combined
 
 
 def combined(facts: Combined | None) -> list[Section]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.report.blocks import (
+from analysis.report.form.blocks import (
     Block,
     Bullets,
     Column,
@@ -15,7 +15,7 @@ from analysis.report.blocks import (
     stacked,
     text,
 )
-from analysis.report.facts import Facts
+from analysis.report.telling.facts import Facts
 
 
 def published(facts: Facts, pictures: list[Picture]) -> list[Section]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.report.blocks import (
+from analysis.report.form.blocks import (
     Block,
     Column,
     Paragraph,
@@ -15,8 +15,8 @@ from analysis.report.blocks import (
     stacked,
     text,
 )
-from analysis.report.facts import Facts
-from analysis.report.rows import LEADERS
+from analysis.report.telling.facts import Facts
+from analysis.report.telling.rows import LEADERS
 
 
 def refits(facts: Facts, pictures: list[Picture]) -> list[Section]:

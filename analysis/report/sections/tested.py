@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.report.blocks import (
+from analysis.report.form.blocks import (
     Block,
     Cell,
     Column,
@@ -18,8 +18,8 @@ from analysis.report.blocks import (
     stacked,
     text,
 )
-from analysis.report.errors import Examples
-from analysis.report.facts import Facts
+from analysis.report.telling.errors import Examples
+from analysis.report.telling.facts import Facts
 from analysis.results import Estimate, TestResult
 from analysis.words import count, percent, span
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.report.blocks import (
+from analysis.report.form.blocks import (
     Block,
     Bullets,
     Definitions,
@@ -15,19 +15,19 @@ from analysis.report.blocks import (
     quiet,
     text,
 )
-from analysis.report.facts import Facts
 from analysis.report.sections.beyond import corrupted, elsewhere, groups
 from analysis.report.sections.combined import combined
 from analysis.report.sections.compared import against, open_settings, published
 from analysis.report.sections.searched import leaderboard, mattered, pareto, refits
 from analysis.report.sections.tested import calibration, costs, errors, held_out
+from analysis.report.telling.facts import Facts
 
 
 def describe(facts: Facts, pictures: list[Picture]) -> Report:
     """Return the report of a run, as far as the run is.
 
     Args:
-        facts: what `analysis.report.facts.gather` found.
+        facts: what `analysis.report.telling.facts.gather` found.
         pictures: the figures, in the order in which they were drawn; empty for a report of words and tables alone.
     """
     sections = [

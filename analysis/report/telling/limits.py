@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.report.findings import Standing, overtaking
+from analysis.report.telling.findings import Standing, overtaking
 from analysis.run import RunRecord
 from analysis.trials.pareto import MEANINGS
 from analysis.words import count, mean_sd, unit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.report.findings import Standing, reached
+from analysis.report.telling.findings import Standing, reached
 from analysis.run import RunRecord
 from analysis.statistics.choosing import luck_of_choosing
 from analysis.statistics.intervals import Interval

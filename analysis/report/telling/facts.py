@@ -9,16 +9,24 @@ from pathlib import Path
 from typing import Any, get_args
 
 from analysis.portable import portable
-from analysis.report.calibration import calibration_rows, scaled_words
-from analysis.report.combined import Combined, combined
-from analysis.report.errors import Examples, examples
-from analysis.report.exported import exported
-from analysis.report.findings import Standing, answer, chosen, footing, found_as
-from analysis.report.limits import limits
-from analysis.report.luck import luck
-from analysis.report.openings import openings_sentences
-from analysis.report.own_budget import unlike_budgets
-from analysis.report.rows import Compared, compared, cost_rows, leader_rows, open_settings, refit_rows, versus_rows
+from analysis.report.telling.calibration import calibration_rows, scaled_words
+from analysis.report.telling.combined import Combined, combined
+from analysis.report.telling.errors import Examples, examples
+from analysis.report.telling.exported import exported
+from analysis.report.telling.findings import Standing, answer, chosen, footing, found_as
+from analysis.report.telling.limits import limits
+from analysis.report.telling.luck import luck
+from analysis.report.telling.openings import openings_sentences
+from analysis.report.telling.own_budget import unlike_budgets
+from analysis.report.telling.rows import (
+    Compared,
+    compared,
+    cost_rows,
+    leader_rows,
+    open_settings,
+    refit_rows,
+    versus_rows,
+)
 from analysis.results import MORE, VIEW_NAMES, Corruptions, Scores, TestResult, Transfer
 from analysis.run import RunRecord
 from analysis.run.cards import dataset_card

@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from analysis.report.blocks import (
+from analysis.report.form.blocks import (
     Block,
     Bullets,
     Cell,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from analysis.report.findings import Standing
-from analysis.report.own_budget import own_budget_of
+from analysis.report.telling.findings import Standing
+from analysis.report.telling.own_budget import own_budget_of
 from analysis.results import Versus
 from analysis.run import ConfigRefit, PublishedTrial, RunRecord
 from analysis.trials.budget import epochs_of

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.heldout.examples import PAIRS
-from analysis.report.blocks import Mistake
-from analysis.report.gallery import gallery
+from analysis.report.form.blocks import Mistake
+from analysis.report.form.gallery import gallery
 from analysis.results import TestResult
 from analysis.run import RunRecord
 from analysis.words import count

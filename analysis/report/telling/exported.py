@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from analysis.report.findings import Standing
+from analysis.report.telling.findings import Standing
 from analysis.run import RunRecord
 from analysis.run.combinations import latest_choice
 from analysis.words import percent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.refits.own_budget import prescribed, price
-from analysis.report.findings import Standing
+from analysis.report.telling.findings import Standing
 from analysis.run import ConfigRefit, PublishedTrial, RunRecord
 
 

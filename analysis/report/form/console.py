@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from analysis.refits.training import Ending, RefitTask
-from analysis.report import blocks
+from analysis.report.form import blocks
 from analysis.results import VIEW_NAMES, TestResult
 from analysis.run import ConfigRefit
 from analysis.words import count, full, mean_sd, percent, told, unit

@@ -8,7 +8,7 @@ import io
 import pandas as pd
 from PIL import Image
 
-from analysis.report.blocks import Mistake
+from analysis.report.form.blocks import Mistake
 from analysis.results import TestResult
 from analysis.run import RunRecord
 
