@@ -140,7 +140,8 @@ def plain_table(table: blocks.Table) -> Table:
     shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for number, column in enumerate(table.columns):
         names = number == 0  # the first cell names its row
-        shown.add_column(column.short, justify=column.align, no_wrap=names, overflow="fold")
+        widest = max(map(len, column.short.split()), default=0)  # a word of a heading is not broken
+        shown.add_column(column.short, justify=column.align, no_wrap=names, overflow="fold", min_width=widest)
     for each in table.rows:
         shown.add_row(*map(_cell, each.cells))
     return shown
