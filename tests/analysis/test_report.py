@@ -206,7 +206,7 @@ def test_unlike_budgets_are_said(made) -> None:
         made.fake.refit(made.run.folder, plan.configs[0].config_id, seed, 0.6)
     text = text_of(made)
     assert "refitted for 20 epochs instead of 9" in text
-    assert "chosen among 16 trials" in text
+    assert "chosen from 13 trials" in text  # of 16, less the published ones and those without a figure
 
 
 def test_the_datasets_hygiene_is_told_or_said_to_be_unknown(made) -> None:

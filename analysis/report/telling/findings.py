@@ -187,11 +187,16 @@ def footing(run: RunRecord, stand: Standing) -> str:
     published = [origin in run.published_names for origin in origins]
     if all(published) or not any(published):
         return ""
-    tried = sum(row["origin"] not in run.published_names for row in run.ranked)
+    tried = count(searched_trials(run), "trial")
     return (
-        f"The searched configuration was chosen from {count(tried, 'trial')} on this data, a published one is a single "
-        "setting: the difference is what so much searching gains here, and ranks neither networks nor papers."
+        f"The searched configuration was chosen from {tried} on this data, a published one is a single setting: the "
+        "difference is what so much searching gains here, and ranks neither networks nor papers."
     )
+
+
+def searched_trials(run: RunRecord) -> int:
+    """Return how many trials the searched configuration was chosen from: those with a figure but the published ones."""
+    return sum(row["origin"] not in run.published_names for row in run.ranked)
 
 
 def chosen(stand: Standing) -> str:

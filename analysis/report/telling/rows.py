@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from analysis.report.telling.findings import Standing
+from analysis.report.telling.findings import Standing, searched_trials
 from analysis.report.telling.own_budget import own_budget_of
 from analysis.results import Versus
 from analysis.run import ConfigRefit, PublishedTrial, RunRecord
@@ -60,7 +60,7 @@ def compared(run: RunRecord, stand: Standing) -> list[Compared]:
 def _searched_row(run: RunRecord, stand: Standing, name: str, backbone: str, trial: dict[str, Any] | None) -> Compared:
     refit = next((r for r in stand.refits if r.config.config_id == name), None)
     value = None if trial is None else trial[run.aim.column]
-    budget = f"chosen among {count(len(run.rows), 'trial')}; {_epochs(run, trial)}"
+    budget = f"chosen from {count(searched_trials(run), 'trial')}; {_epochs(run, trial)}"
     return Compared(
         f"searched: {name}",
         backbone,
