@@ -244,12 +244,13 @@ def test_a_failure_inside_ray_tells_its_cause(made, tasks, ray_local) -> None:
 def test_stopping_ends_what_runs_in_ray_and_frees_its_place(made, tasks, ray_local) -> None:
     import ray
 
+    started = made.run.folder.path / "started"
+
     def endless(config: Any, data: Any, folder: Path, **_: Any) -> Any:
-        (folder / "started").touch()
+        started.touch()
         while True:
             time.sleep(0.1)
 
-    started = tasks[0].folder / "started"
     endings = run_refits(tasks, RayPool(made.data, cpus=1, gpus=0, train=endless), poll_seconds=0.2)
     deadline = time.monotonic() + 120
     while not started.exists():
