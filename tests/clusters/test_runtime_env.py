@@ -53,7 +53,8 @@ def test_the_upload_is_the_code_and_small(runtime_env: dict[str, Any], tmp_path:
     }
     assert code <= names
     assert {name.split("/")[0] for name in names if "/" in name} == set(PACKAGES)
-    assert size < 3_000_000  # the code alone is 2 MB, not compressed; data or a model would be far more
+    bytes_of_code = sum((ROOT / name).stat().st_size for name in code)
+    assert size < 1.1 * bytes_of_code  # Ray does not compress; a tenth for the archive's own index
 
 
 def test_what_lies_beside_the_code_stays_here(runtime_env: dict[str, Any], tmp_path: Path) -> None:
