@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from fer_tune.training.computing.convolutions import compute_otherwise
-from fer_tune.training.computing.processor import processor, processor_name
+from fer_tune.training.processor import processor, processor_name
 
 BATCH, TURNS = 64, 9
 SIDES = (1, 2, 3, 4, 6, 12)

@@ -42,10 +42,10 @@ from fer_tune.training.assembly import assemble
 from fer_tune.training.computing.convolutions import compute_otherwise, is_grouped, other_ways
 from fer_tune.training.computing.measuring import clock
 from fer_tune.training.computing.plan import WORTH_MEASURING, plan_for
-from fer_tune.training.computing.processor import processor, processor_name
 from fer_tune.training.evaluation import build_model
 from fer_tune.training.loop import train
 from fer_tune.training.memory.allocator import allocator_environment
+from fer_tune.training.processor import processor, processor_name
 from fer_tune.training.steps.step import Step
 
 BACKBONES = ("cnn_residual", "mobilenetv3_small_100", "resnet18", "cnn_separable")

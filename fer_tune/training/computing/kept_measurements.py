@@ -27,7 +27,7 @@ from torch import nn
 from fer_tune.data.prepared.remote import cache_folder
 from fer_tune.training.computing.convolutions import other_ways
 from fer_tune.training.computing.measuring import Candidate, Workload, measure
-from fer_tune.training.computing.processor import processor, processor_name
+from fer_tune.training.processor import processor, processor_name
 
 _FORMAT = 1  # to be raised when what is measured changes
 

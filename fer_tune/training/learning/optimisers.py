@@ -6,12 +6,12 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
-from timm.optim.muon import Muon
 from torch import nn
 from torch.optim import Optimizer
 
 from fer_tune.config import TrialConfig
 from fer_tune.models import head_parameters, stages
+from fer_tune.training.learning.muon import Muon
 
 
 def frozen_stages(config: TrialConfig, epoch: int) -> int:

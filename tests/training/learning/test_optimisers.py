@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from fer_tune.config import TrialConfig
 from fer_tune.models import create_model, stages
@@ -92,6 +93,33 @@ def test_muon_moves_every_direction_of_a_convolution_alike_and_the_classifier_as
     assert moved.median() == pytest.approx(0.01 * 0.2 * 2304**0.5, rel=0.3)  # root mean square of AdamW's steps
     steps = (before["head.weight"] - head.detach()).abs()
     assert torch.allclose(steps, steps.median().expand_as(steps), rtol=1e-2)  # the first step of Adam: one size
+
+
+@pytest.mark.parametrize(
+    ("flags", "computed_in"), [("avx2 avx512f", torch.float32), ("avx2 avx512_bf16", torch.bfloat16)]
+)
+def test_muon_computes_in_what_the_processor_multiplies(flags, computed_in, monkeypatch):
+    monkeypatch.setattr("fer_tune.training.learning.muon.processor", lambda: {"flags": flags})
+    model = network()
+    optimizer = build_optimizer(model, config(optimizer="muon"))
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    with Products() as products:
+        optimizer.step()
+    assert products.types == {computed_in}
+
+
+class Products(TorchDispatchMode):
+    """The types in which matrices are multiplied meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.types: set[torch.dtype] = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function.overloadpacket in (torch.ops.aten.addmm, torch.ops.aten.mm):
+            self.types.add(args[-1].dtype)
+        return function(*args, **(kwargs or {}))
 
 
 def test_muon_decays_weights_and_shrinks_lower_stages():

@@ -3,8 +3,8 @@
 import doctest
 from pathlib import Path
 
-from fer_tune.training.computing import processor as module
-from fer_tune.training.computing.processor import processor, processor_name
+from fer_tune.training import processor as module
+from fer_tune.training.processor import processor, processor_name
 
 CORE = """processor\t: {number}
 vendor_id\t: AuthenticAMD
@@ -34,5 +34,5 @@ def test_elsewhere_than_on_linux_there_is_a_name_too(tmp_path: Path) -> None:
     assert processor_name(processor(tmp_path / "none"))
 
 
-def test_the_example_runs() -> None:
-    assert doctest.testmod(module) == (0, 1)
+def test_the_examples_run() -> None:
+    assert doctest.testmod(module) == (0, 3)

@@ -35,3 +35,15 @@ def processor_name(kind: dict[str, str]) -> str:
     if "cpu family" in kind and "model" in kind:
         name += f" (family {kind['cpu family']}, model {kind['model']})"
     return name
+
+
+def multiplies_bf16(kind: dict[str, str]) -> bool:
+    """Whether it has instructions for products of bf16, and need not compute them from float32, number by number.
+
+    >>> multiplies_bf16({"flags": "avx2 avx512f avx512_bf16"})
+    True
+    >>> multiplies_bf16({"flags": "avx2 avx512f"})
+    False
+    """
+    # x86: AVX-512's dot products and AMX, as Linux names them; ARM: FEAT_BF16.
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(f"{kind.get('flags')} {kind.get('Features')}".split())
