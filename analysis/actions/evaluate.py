@@ -50,8 +50,9 @@ def evaluate(
     from analysis.heldout.corruptions import run_corruptions
     from analysis.heldout.opening import run_test
     from analysis.heldout.transfer import run_transfer
-    from analysis.recording.record import record_test
+    from analysis.recording.record import record_corruptions, record_test, record_transfer
     from analysis.results import VIEW_NAMES
+    from fer_tune.data.prepared.store import PreparedDataset
     from fer_tune.errors import UserError
     from fer_tune.storage.runs import kept
 
@@ -59,11 +60,12 @@ def evaluate(
         raise UserError("--on, --corruptions: one at a time; each is a reading of its own")
     with kept(run.folder):
         if on is not None:
-            run_transfer(run, on, data=data, again=again, why=why)
+            found = run_transfer(run, on, data=data, again=again, why=why)
+            record_transfer(run, found, PreparedDataset.open(on).card)
         elif again or not (corruptions and run.tests):
             views = tuple(VIEW_NAMES) if tta else ()
             result = run_test(run, data=data, again=again, why=why, views=views, combine=combine)
             record_test(run, result)
         if corruptions:
-            run_corruptions(run, data=data, why=why)
+            record_corruptions(run, run_corruptions(run, data=data, why=why))
     return run.tests[0]

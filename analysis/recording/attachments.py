@@ -21,12 +21,14 @@ from analysis.report.sections.whole import describe
 from analysis.report.telling.facts import gather
 from analysis.report.telling.findings import standing
 from analysis.report.writing import what_mattered
-from analysis.results import ClassScores, TestResult
+from analysis.results import ClassScores, Scores, TestResult
 from analysis.run import RunRecord, read_run
 from analysis.run.cards import dataset_card
 from analysis.run.predictions import Predictions
 from analysis.use.export import preprocessing
 from analysis.use.predicting import network
+from analysis.words import count
+from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.tracking.attached import Artifact, Attachments, Chart, PageSection, PanelGroup, Row
 from fer_tune.tracking.names import run_id as clean
 
@@ -51,14 +53,14 @@ def for_test(run: RunRecord, test: TestResult, *, images: bool) -> Attachments:
         images: whether photographs, and the names of their files, may be in it.
     """
     predictions = run.predictions(test.config_id)
-    tables = {"per_class": [_class_row(row) for row in test.per_class], "predictions": _predictions(predictions)}
+    tables = {"per_class": [class_row(row) for row in test.per_class], "predictions": _predictions(predictions)}
     if run.comparison is not None and run.comparison.opening == test.opening:
         tables["against"] = [_pair_row(pair.model_dump()) for pair in run.comparison.pairs]
     if images:
         tables["mistakes"] = _mistakes(run.folder.test(test.config_id, test.opening) / "examples.parquet")
     return Attachments(
         {name: rows for name, rows in tables.items() if rows},
-        {"confusion": _confusion(test)} | _curves(predictions),
+        {"confusion": confusion(test, "Confusion on the held-out split")} | _curves(predictions),
         _artifacts(run, test, images=images),
     )
 
@@ -95,7 +97,8 @@ def for_search(folder: Path) -> Attachments:
     return Attachments({"importance": rows} if rows else {}, charts)
 
 
-def _class_row(scores: ClassScores) -> Row:
+def class_row(scores: ClassScores) -> Row:
+    """Return the scores of a class, each with its interval, as a table's row."""
     row: Row = {"class": scores.name, "images": scores.support}
     for name in _SCORES:
         estimate = getattr(scores, name)
@@ -144,14 +147,15 @@ def _mistakes(file: Path) -> list[Row]:
     return [{name: row[name] for name in kept} for row in rows]
 
 
-def _confusion(test: TestResult) -> Chart:
-    total = np.sum(np.asarray(test.confusion), axis=0)
+def confusion(scores: Scores, title: str) -> Chart:
+    """Return the confusion matrix of all seeds together."""
+    total = np.sum(np.asarray(scores.confusion), axis=0)
     rows: list[Row] = [
         {"actual": actual, "predicted": predicted, "count": int(total[i, j])}
-        for i, actual in enumerate(test.classes)
-        for j, predicted in enumerate(test.classes)
+        for i, actual in enumerate(scores.classes)
+        for j, predicted in enumerate(scores.classes)
     ]
-    return Chart("confusion", f"Confusion on the held-out split, {len(test.seeds)} seeds together", rows)
+    return Chart("confusion", f"{title}, {count(len(scores.seeds), 'seed')} together", rows)
 
 
 def _curves(predictions: Predictions) -> dict[str, Chart]:
@@ -186,22 +190,26 @@ def _points(name: str, x: NDArray[Any], y: NDArray[Any]) -> list[Row]:
 
 def _artifacts(run: RunRecord, test: TestResult, *, images: bool) -> list[Artifact]:
     data = {"dataset": test.dataset, "content_hash": test.content_hash, "split_hash": test.split_hash}
-    name = run.settings.name
+    card = dataset_card(run)
     return [
-        *_dataset(run, data),
-        _model(run, test, clean(name, "model"), data),
-        Artifact(clean(name, "report"), "report", _report(run, images=images), {"config_id": test.config_id}),
+        *([dataset_artifact(card, data)] if card is not None else []),
+        _model(run, test, clean(run.settings.name, "model"), data),
+        report_artifact(run, test.config_id, images=images),
     ]
 
 
-def _dataset(run: RunRecord, data: Row) -> list[Artifact]:
-    """Return the dataset as its card alone, which names its content by hashes: no image leaves the machine."""
-    card = dataset_card(run)
-    if card is None:
-        return []
+def dataset_artifact(card: DatasetCard, data: Row) -> Artifact:
+    """Return a dataset as its card alone, which names its content by hashes: no image leaves the machine."""
     known = data | {"classes": card.classes, "images": {split: card.images(split) for split in card.counts}}
     text = card.model_dump_json(indent=2)
-    return [Artifact(clean(card.name, "card"), "dataset", {"dataset.json": text}, known, used=True)]
+    return Artifact(clean(card.name, "card"), "dataset", {"dataset.json": text}, known, used=True)
+
+
+def report_artifact(run: RunRecord, config_id: str, *, images: bool) -> Artifact:
+    """Return the report's texts, without figures: the charts are W&B's own.  Photographs are in it with ``images``."""
+    report = _described(run, images=images)
+    texts: dict[str, Path | str] = {"report.html": as_html(report), "report.md": as_markdown(report)}
+    return Artifact(clean(run.settings.name, "report"), "report", texts, {"config_id": config_id})
 
 
 def _model(run: RunRecord, test: TestResult, name: str, data: Row) -> Artifact:
@@ -240,15 +248,13 @@ def for_page(run: RunRecord, *, images: bool) -> list[PageSection]:
 
 _PANELS: dict[str, PanelGroup] = {
     "On the held-out split": "test",
+    "From group to group": "groups",
+    "One model or several: what validation chose": "combinations",
+    "Under common corruptions": "corruptions",
+    "On other datasets": "transfer",
     "Trials of the search": "search",
     "How it was obtained": "trials",
 }
-
-
-def _report(run: RunRecord, *, images: bool) -> dict[str, Path | str]:
-    """Return the report's texts, without figures: the charts are W&B's own.  Photographs are in it with ``images``."""
-    report = _described(run, images=images)
-    return {"report.html": as_html(report), "report.md": as_markdown(report)}
 
 
 def _described(run: RunRecord, *, images: bool) -> Report:

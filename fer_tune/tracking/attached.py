@@ -57,8 +57,9 @@ class Attachments:
         return Attachments(self.tables | other.tables, self.charts | other.charts, [*self.artifacts, *other.artifacts])
 
 
-PanelGroup = Literal["search", "trials", "test"]
-"""What W&B draws itself: over the trials of a search, over the epochs of each, of the held-out test."""
+PanelGroup = Literal["search", "trials", "test", "groups", "combinations", "corruptions", "transfer"]
+"""What W&B draws itself: over the trials of a search, over the epochs of each, of the held-out test; and what a test
+may add: from group to group, ways to use the models, under corruptions, on other datasets."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from fer_tune.tracking.session import Session
 def record_run(
     session: Session,
     *,
-    job_type: Literal["refit", "test"],
+    job_type: Literal["refit", "test", "corruptions", "transfer"],
     name: str,
     group: str,
     config: dict[str, Any],
@@ -35,7 +35,7 @@ def record_run(
 
     Args:
         session: of the run folder; of several runs the same one, so that a W&B that fails is waited for once.
-        job_type: refit or test.
+        job_type: what was done; the last two are further readings by a tested model.
         name: shown as the run's name.
         group: name of the search.
         config: its flat settings.

@@ -114,7 +114,8 @@ def workspace(settings: SearchSettings, entity: str, project: str) -> Workspace:
         project=project,
         name=f"fer-tune: {settings.name}",
         sections=[
-            ws.Section(name=_TITLES[group], panels=panels, is_open=True) for group, panels in _panels(settings).items()
+            ws.Section(name=_TITLES[group], panels=panels, is_open=group in _OPEN)
+            for group, panels in _panels(settings).items()
         ],
         settings=ws.WorkspaceSettings(max_runs=_RUNS),
         runset_settings=ws.RunsetSettings(
@@ -153,7 +154,16 @@ def report(settings: SearchSettings, entity: str, project: str, sections: Sequen
     )
 
 
-_TITLES: dict[PanelGroup, str] = {"search": "Search", "trials": "Trials", "test": "Held-out test"}
+_TITLES: dict[PanelGroup, str] = {
+    "search": "Search",
+    "trials": "Trials",
+    "test": "Held-out test",
+    "groups": "From group to group",
+    "combinations": "One model or several",
+    "corruptions": "Under common corruptions",
+    "transfer": "On other datasets",
+}
+_OPEN = ("search", "trials", "test")  # of a view; not every test has the others
 
 
 def _panels(settings: SearchSettings) -> dict[PanelGroup, list[Any]]:
@@ -161,6 +171,10 @@ def _panels(settings: SearchSettings) -> dict[PanelGroup, list[Any]]:
         "search": _search_panels(settings),
         "trials": _trial_panels(settings),
         "test": _test_panels(settings),
+        "groups": _tables("groups"),
+        "combinations": _tables("combinations"),
+        "corruptions": [*_corruption_panels(), *_tables("corruptions")],
+        "transfer": [*_transfer_panels(), *_tables("transfer_per_class")],
     }
 
 
@@ -206,8 +220,34 @@ def _test_panels(settings: SearchSettings) -> list[Any]:
     return [
         classes("f1"),
         classes("recall"),
-        *(wr.WeavePanelSummaryTable(table_name=name) for name in ("per_class", "against", "predictions")),
+        *_tables("per_class", "against", "predictions"),
     ]
+
+
+def _corruption_panels() -> list[Any]:
+    from wandb_workspaces.reports.v2 import interface as wr
+
+    from fer_tune.data.batching.corrupting import CORRUPTIONS  # imports torch
+
+    def bars(title: str, metric: str) -> Any:
+        names = [f"corrupted_{metric}/{name}" for name in CORRUPTIONS]
+        return wr.BarPlot(title=title, metrics=[wr.SummaryMetric(name) for name in names])
+
+    return [bars("Accuracy under each corruption", "accuracy"), bars("Accuracy lost under each corruption", "loss")]
+
+
+def _transfer_panels() -> list[Any]:
+    from wandb_workspaces.reports.v2 import interface as wr
+
+    names = ("transfer_accuracy", "home_accuracy", "transfer_balanced_accuracy", "home_balanced_accuracy")
+    title = "Shared classes: on the other dataset and at home"
+    return [wr.BarPlot(title=title, metrics=[wr.SummaryMetric(name) for name in names])]
+
+
+def _tables(*names: str) -> list[Any]:
+    from wandb_workspaces.reports.v2 import interface as wr
+
+    return [wr.WeavePanelSummaryTable(table_name=name) for name in names]
 
 
 def _searched(settings: SearchSettings) -> dict[str, bool]:

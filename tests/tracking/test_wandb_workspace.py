@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import socket
 import time
@@ -15,8 +16,9 @@ from fake_run import FakeRun
 from typer.testing import CliRunner
 from wandb_once import record_one
 from wandb_server import Server, serving
-from whole_run import whole_run
+from whole_run import load, predict, whole_run
 
+from analysis.heldout.corruptions import run_corruptions
 from fer_tune.cli.main import app
 from fer_tune.errors import UserError
 from fer_tune.run_folder import RunFolder
@@ -97,8 +99,16 @@ def page_of(view: dict[str, Any]) -> list[tuple[str, str]]:
     return told
 
 
+def below(told: list[tuple[str, str]], heading: str, wanted: str = "panels") -> str:
+    """Return the panels, or the text, that stand below a heading, before the next one."""
+    after = told[told.index(("heading", heading)) + 1 :]
+    own = itertools.takewhile(lambda block: block[0] != "heading", after)
+    return "".join(text for kind, text in own if kind == wanted)
+
+
 def test_a_page_has_the_sections_of_the_report_with_the_panels_in_their_places(server: Server, tmp_path: Path) -> None:
     run, result = whole_run(tmp_path)
+    found = run_corruptions(run, load=load, predict=predict, device="cpu", resamples=50)
     called = CliRunner().invoke(app, ["dashboard", str(run.folder.path)])
     assert called.exit_code == 0, called.output
     _, page = server.views
@@ -108,14 +118,15 @@ def test_a_page_has_the_sections_of_the_report_with_the_panels_in_their_places(s
     headings = [text for kind, text in told if kind == "heading"]
     asked = ("On the held-out split", "Errors", "Refits", "Trials of the search", "How it was obtained")
     assert [text for text in headings if text in asked] == list(asked)  # in the order of the report
-    (test,) = (
-        text
-        for (kind, text), (_, before) in zip(told[2:], told[1:], strict=False)
-        if kind == "panels" and f"{100 * result.accuracy.value:.1f}" in before
-    )
-    assert "test_f1/" in test
+    assert f"{100 * result.accuracy.value:.1f}" in below(told, "On the held-out split", "text")
+    assert "test_f1/" in below(told, "On the held-out split")
+    beside = {name: below(told, name) for name in headings}
+    assert "combinations" in beside["One model or several: what validation chose"]
+    corrupted = beside["Under common corruptions"]
+    assert all(f"corrupted_loss/{each.name}" in corrupted for each in found.each)
+    assert beside["Calibration"] == ""
     grids = [text for kind, text in told if kind == "panels"]
-    assert len(grids) == 3
+    assert len(grids) == 5
     assert all('"whole"' in text for text in grids)  # of the runs of this search alone
     assert sum("Parameter Importance" in text for text in grids) == 1
     assert not any("/" in text and ".png" in text for kind, text in told if kind == "text")  # no picture, no file
