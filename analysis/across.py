@@ -17,10 +17,10 @@ from analysis.refits.selection import best_refit
 from analysis.results import Comparison, TestResult, Transfer
 from analysis.run import ConfigRefit, RunRecord, read_run
 from analysis.run.cards import dataset_card, sampled_groups
-from analysis.statistics.aggregates import Aggregates
-from analysis.statistics.contenders import aggregated
-from analysis.statistics.paired import Contender
-from analysis.statistics.paired import compare as compare_paired
+from analysis.statistics.comparing.aggregates import Aggregates
+from analysis.statistics.comparing.contenders import aggregated
+from analysis.statistics.comparing.paired import Contender
+from analysis.statistics.comparing.paired import compare as compare_paired
 from fer_tune.errors import UserError
 
 COLUMNS = (

@@ -126,7 +126,7 @@ class GroupScore(BaseModel):
 class GroupGap(BaseModel):
     """The worst group and how far it is from the best, with bounds that hold although both were picked.
 
-    They are for new images of these groups and new seeds; see `analysis.statistics.gaps`.
+    They are for new images of these groups and new seeds; see `analysis.statistics.groups.gaps`.
     """
 
     model_config = ConfigDict(extra="forbid")

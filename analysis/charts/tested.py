@@ -16,8 +16,8 @@ from analysis.charts.look import PALETTE, QUIET, Chart, chart, plain, rounded
 from analysis.figures.bars import Bar
 from analysis.figures.heldout import MOST_NAMED
 from analysis.results import ClassScores, GroupScore, Versus
-from analysis.statistics.probabilistic import BINS
-from analysis.statistics.reliability import Reliability
+from analysis.statistics.calibration.probabilistic import BINS
+from analysis.statistics.calibration.reliability import Reliability
 from analysis.statistics.roc import Roc
 from fer_tune.run_folder import DRAWN
 

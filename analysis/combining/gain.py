@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from analysis.combining.judging import Judge
 from analysis.results import ALPHA
 from analysis.run.combinations import Gain
-from analysis.statistics.paired import RESAMPLES, corrected
-from analysis.statistics.sampling import sampling_of
+from analysis.statistics.comparing.paired import RESAMPLES, corrected
+from analysis.statistics.uncertainty.sampling import sampling_of
 from fer_tune.objectives import Aim
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, stdtrit  # scipy.stats takes seconds to import
 
 from analysis.statistics import metrics
-from analysis.statistics.probabilistic import losses
-from analysis.statistics.sampling import Groups, Sampling, resampled_confusions
+from analysis.statistics.calibration.probabilistic import losses
+from analysis.statistics.uncertainty.sampling import Groups, Sampling, resampled_confusions
 from fer_tune.objectives import Aim
 
 Array = NDArray[np.float64]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from analysis.figures.base import headline, new
 from analysis.figures.style import INK, PALE, PALETTE, QUIET, style
 from analysis.results import ClassScores, GroupScore, Versus
-from analysis.statistics.probabilistic import BINS
-from analysis.statistics.reliability import Reliability
+from analysis.statistics.calibration.probabilistic import BINS
+from analysis.statistics.calibration.reliability import Reliability
 from analysis.statistics.roc import Roc
 from fer_tune.run_folder import DRAWN
 

@@ -10,7 +10,7 @@ from analysis.figures import curves, heldout, searched
 from analysis.figures import pareto as pareto_figure
 from analysis.results import TestResult
 from analysis.run import RunRecord
-from analysis.statistics.reliability import reliability_curves
+from analysis.statistics.calibration.reliability import reliability_curves
 from analysis.statistics.roc import roc_curves
 from analysis.trials.axes import FEWEST_OF_SURFACE, Point, SearchAxis, finished, points, search_axes
 from analysis.trials.importance import FEWEST, importances, untold

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.base import headline, new
 from analysis.figures.style import PALETTE, style
-from analysis.statistics.aggregates import Aggregates
+from analysis.statistics.comparing.aggregates import Aggregates
 from analysis.words import count
 
 _LINES = ("-", "--", ":")  # six colours: a seventh contender repeats the first, dashed

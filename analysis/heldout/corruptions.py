@@ -16,8 +16,8 @@ from analysis.refits.predictor import Load, Predict, Predictor
 from analysis.results import CorruptedAt, Corruption, Corruptions
 from analysis.run import RunRecord
 from analysis.run.cards import sampled_groups
-from analysis.statistics.means import mean_estimates
-from analysis.statistics.sampling import RESAMPLES, Sampling, sampling_of
+from analysis.statistics.uncertainty.means import mean_estimates
+from analysis.statistics.uncertainty.sampling import RESAMPLES, Sampling, sampling_of
 from fer_tune.data.batching.corrupting import CORRUPTIONS, STRENGTHS, corrupted, parameter
 from fer_tune.data.prepared.store import Split
 from fer_tune.errors import UserError

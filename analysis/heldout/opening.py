@@ -24,12 +24,12 @@ from analysis.results import Scaling, TestResult
 from analysis.run import RunRecord
 from analysis.run.cards import keep_card, sampled_groups
 from analysis.run.predictions import predictions_file, write_predictions
-from analysis.statistics.gaps import group_gap
-from analysis.statistics.paired import Contender, compare
-from analysis.statistics.sampling import RESAMPLES
+from analysis.statistics.calibration.temperature import fit_temperature
+from analysis.statistics.comparing.paired import Contender, compare
+from analysis.statistics.groups.gaps import group_gap
+from analysis.statistics.groups.within_groups import group_scores
 from analysis.statistics.scores import score
-from analysis.statistics.temperature import fit_temperature
-from analysis.statistics.within_groups import group_scores
+from analysis.statistics.uncertainty.sampling import RESAMPLES
 from fer_tune.data.prepared.store import PreparedDataset, Split
 from fer_tune.errors import UserError
 from fer_tune.files import write_json
@@ -160,7 +160,7 @@ class _Models:
     def check(self, validation: Validation) -> None:
         """Load every model, and see that one trained on train alone does on validation what it did then.
 
-        Its temperature is fitted there: see `analysis.statistics.temperature`.
+        Its temperature is fitted there: see `analysis.statistics.calibration.temperature`.
 
         Raises:
             UserError: a file is missing, or see `Validation.checked`.

@@ -7,10 +7,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from analysis.results import Estimate, Scaling
-from analysis.statistics.calibration import calibration
-from analysis.statistics.probabilistic import losses, mean_spread, squares
-from analysis.statistics.sampling import RESAMPLES, Sampling, sampling_of
-from analysis.statistics.temperature import scaled_seeds
+from analysis.statistics.calibration.errors import calibration
+from analysis.statistics.calibration.probabilistic import losses, mean_spread, squares
+from analysis.statistics.calibration.temperature import scaled_seeds
+from analysis.statistics.uncertainty.sampling import RESAMPLES, Sampling, sampling_of
 
 
 def scaling(

@@ -19,9 +19,9 @@ from analysis.refits.predictor import Load, Predict, Predictor
 from analysis.results import Scores, TestResult, Transfer
 from analysis.run import RunRecord
 from analysis.run.cards import sampled_groups
-from analysis.statistics.means import mean_estimates
-from analysis.statistics.sampling import RESAMPLES, sampling_of
 from analysis.statistics.scores import score
+from analysis.statistics.uncertainty.means import mean_estimates
+from analysis.statistics.uncertainty.sampling import RESAMPLES, sampling_of
 from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.data.preparing.fitting import fitted

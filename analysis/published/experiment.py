@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.statistics.intervals import wilson
+from analysis.statistics.uncertainty.intervals import wilson
 from fer_tune.config import TrialConfig
 from fer_tune.errors import UserError
 from fer_tune.files import write_json

@@ -20,7 +20,7 @@ from analysis.report.telling.rows import by_mean
 from analysis.results import TestResult
 from analysis.run import RunRecord
 from analysis.run.predictions import predictions_file
-from analysis.statistics.reliability import reliability_curves
+from analysis.statistics.calibration.reliability import reliability_curves
 from analysis.statistics.roc import roc_curves
 from analysis.trials.axes import FEWEST_OF_SURFACE, drawn_whole, finished, points, search_axes
 from analysis.trials.importance import Importances

@@ -10,11 +10,18 @@ from numpy.typing import NDArray
 
 from analysis.results import ClassScores, EnsembleScores, Estimate, Scores
 from analysis.statistics import metrics
-from analysis.statistics.calibration import calibration, calibration_errors
-from analysis.statistics.intervals import wilson
-from analysis.statistics.probabilistic import probability_metrics
-from analysis.statistics.sampling import RESAMPLES, Groups, Sampling, metric_spread, resampled_confusions, sampling_of
-from analysis.statistics.spread import Spread
+from analysis.statistics.calibration.errors import calibration, calibration_errors
+from analysis.statistics.calibration.probabilistic import probability_metrics
+from analysis.statistics.uncertainty.intervals import wilson
+from analysis.statistics.uncertainty.sampling import (
+    RESAMPLES,
+    Groups,
+    Sampling,
+    metric_spread,
+    resampled_confusions,
+    sampling_of,
+)
+from analysis.statistics.uncertainty.spread import Spread
 
 Array = NDArray[np.float64]
 Metric = Callable[[NDArray[Any]], Array]  # (..., C, C) confusions -> (..., *shape of the metric)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.run import RunRecord
-from analysis.statistics.choosing import best_against_best
+from analysis.statistics.choosing.luck import best_against_best
 from analysis.trials.early_judgement import agreement_sentences, scheduler_words
 from analysis.words import apart, count, size
 

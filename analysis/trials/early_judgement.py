@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.run import RunRecord
-from analysis.statistics.intervals import Interval, wilson
-from analysis.statistics.ranks import FEWEST, rank_correlation
+from analysis.statistics.choosing.ranks import FEWEST, rank_correlation
+from analysis.statistics.uncertainty.intervals import Interval, wilson
 from analysis.words import listed, nth
 from fer_tune.run_folder import RANDOM, SearchSettings
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.run import RunRecord
-from analysis.statistics.main_effects import main_effects
+from analysis.statistics.choosing.main_effects import main_effects
 from analysis.trials.axes import Point, SearchAxis, points, search_axes
 from analysis.trials.early_judgement import judged_epochs
 from analysis.words import listed

@@ -18,7 +18,7 @@ from analysis.refits.selection import Chosen, select_models
 from analysis.run import RunRecord
 from analysis.run.cards import dataset_card
 from analysis.run.combinations import averaged_folder, latest_choice
-from analysis.statistics.temperature import scaled_seeds
+from analysis.statistics.calibration.temperature import scaled_seeds
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.card import CARD_FILE, DatasetCard
 from fer_tune.errors import UserError, nearest

@@ -33,7 +33,7 @@ def command(given: dict[str, Any]) -> None:
     elif out is not None:
         console.print(f"written: {out}", markup=False)
     if "label" in frame.columns:
-        from analysis.statistics.intervals import wilson
+        from analysis.statistics.uncertainty.intervals import wilson
         from fer_tune.data.prepared.card import read_card
 
         found = wilson(int((frame["label"] == frame["top_1"]).sum()), len(frame))

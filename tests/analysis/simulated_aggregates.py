@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import erf
 
-from analysis.statistics.aggregates import improvement, interquartile_mean, mean_of_middle
+from analysis.statistics.comparing.aggregates import improvement, interquartile_mean, mean_of_middle
 
 KINDS = [(datasets, seeds, uneven) for datasets in (1, 2, 4) for seeds in (3, 5, 10) for uneven in (False, True)]
 """Datasets, seeds of each, and whether the datasets differ in what the seeds vary by."""

@@ -9,10 +9,10 @@ import numpy as np
 
 from analysis.heldout.scaling import scaling
 from analysis.results import Estimate
-from analysis.statistics.calibration import calibration
-from analysis.statistics.probabilistic import losses
-from analysis.statistics.sampling import Images, sampling_of
-from analysis.statistics.temperature import fit_temperature, scaled_seeds
+from analysis.statistics.calibration.errors import calibration
+from analysis.statistics.calibration.probabilistic import losses
+from analysis.statistics.calibration.temperature import fit_temperature, scaled_seeds
+from analysis.statistics.uncertainty.sampling import Images, sampling_of
 
 CLASSES = 5
 NAMES = ("calibration_error", "classwise_calibration_error", "brier_reliability", "brier_resolution")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.statistics.choosing import luck_of_choosing
+from analysis.statistics.choosing.luck import luck_of_choosing
 
 NOISE = 0.008  # of a seed
 KINDS = [(40, 5, 3, 0.005), (60, 8, 3, 0.003), (20, 3, 5, 0.01)]

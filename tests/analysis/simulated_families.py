@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.statistics.paired import Contender, compare
+from analysis.statistics.comparing.paired import Contender, compare
 
 IMAGES, CLASSES, RESAMPLES = 240, 4, 600
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.statistics.gaps import group_gap
-from analysis.statistics.paired import flipped
-from analysis.statistics.sampling import Groups
-from analysis.statistics.within_groups import share_interval
+from analysis.statistics.comparing.paired import flipped
+from analysis.statistics.groups.gaps import group_gap
+from analysis.statistics.groups.within_groups import share_interval
+from analysis.statistics.uncertainty.sampling import Groups
 
 TRUTH = 0.65  # expected accuracy
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from analysis.statistics.choosing import best_against_best
-from analysis.statistics.intervals import wilson
-from analysis.statistics.ranks import rank_correlation
+from analysis.statistics.choosing.luck import best_against_best
+from analysis.statistics.choosing.ranks import rank_correlation
+from analysis.statistics.uncertainty.intervals import wilson
 
 KINDS = ("normal", "heavy tails", "a fifth fails")
 

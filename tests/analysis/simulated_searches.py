@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import optuna
 
-from analysis.statistics.main_effects import Effect, main_effects
+from analysis.statistics.choosing.main_effects import Effect, main_effects
 from analysis.trials.importance import FALSE_CLAIMS
 from fer_tune.search.stopping_early.asha import Bracket
 

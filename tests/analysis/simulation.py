@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.statistics.sampling import Images
+from analysis.statistics.uncertainty.sampling import Images
 
 TRUTH, EASE = 0.6, 0.3  # expected accuracy; how far the images differ in difficulty
 IMAGES, RESAMPLES, BATCH = 200, 600, 300

@@ -13,8 +13,8 @@ from simulated_aggregates import KINDS, coverage
 from analysis import compare
 from analysis.heldout.opening import run_test
 from analysis.results import TestResult
-from analysis.statistics.aggregates import aggregate, improvement, interquartile_mean, mean_of_middle
-from analysis.statistics.contenders import aggregated
+from analysis.statistics.comparing.aggregates import aggregate, improvement, interquartile_mean, mean_of_middle
+from analysis.statistics.comparing.contenders import aggregated
 from fer_tune.errors import UserError
 
 

@@ -21,8 +21,8 @@ from analysis.report.sections.whole import describe
 from analysis.report.telling.facts import gather
 from analysis.report.telling.findings import standing
 from analysis.run.openings import openings_of, split_ledger
-from analysis.statistics.means import mean_estimates
-from analysis.statistics.sampling import Groups, Images
+from analysis.statistics.uncertainty.means import mean_estimates
+from analysis.statistics.uncertainty.sampling import Groups, Images
 from fer_tune.data.batching.corrupting import CORRUPTIONS
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.data.prepared.writer import Record, write_dataset

@@ -11,10 +11,10 @@ from analysis.report.telling.calibration import scaled_words
 from analysis.report.telling.facts import gather
 from analysis.report.telling.findings import standing
 from analysis.results import Estimate
-from analysis.statistics.calibration import BINS, calibration, calibration_errors
-from analysis.statistics.probabilistic import losses, squares
-from analysis.statistics.sampling import Images, sampling_of
-from analysis.statistics.temperature import fit_temperature, scaled_seeds, with_temperature
+from analysis.statistics.calibration.errors import BINS, calibration, calibration_errors
+from analysis.statistics.calibration.probabilistic import losses, squares
+from analysis.statistics.calibration.temperature import fit_temperature, scaled_seeds, with_temperature
+from analysis.statistics.uncertainty.sampling import Images, sampling_of
 
 
 @pytest.fixture(scope="module")

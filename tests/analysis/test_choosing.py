@@ -8,7 +8,7 @@ from simulated_choices import KINDS, told_luck
 
 from analysis.report.telling.findings import standing
 from analysis.report.telling.luck import luck
-from analysis.statistics.choosing import luck_of_choosing
+from analysis.statistics.choosing.luck import luck_of_choosing
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)

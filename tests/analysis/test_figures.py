@@ -17,11 +17,11 @@ from analysis.figures import bars, beyond, curves, heldout, pareto, profiles, se
 from analysis.figures.style import PALETTE
 from analysis.heldout.corruptions import summary
 from analysis.results import Corruptions, GroupScore
-from analysis.statistics.aggregates import aggregate
-from analysis.statistics.reliability import reliability_curves
+from analysis.statistics.calibration.reliability import reliability_curves
+from analysis.statistics.comparing.aggregates import aggregate
 from analysis.statistics.roc import roc_curves
-from analysis.statistics.sampling import Images
 from analysis.statistics.scores import score
+from analysis.statistics.uncertainty.sampling import Images
 from analysis.trials.axes import finished, points, search_axes
 from analysis.trials.importance import Importance, Importances
 

@@ -23,11 +23,11 @@ from simulated_groups import (
 
 from analysis.report.sections.beyond import gap_sentence
 from analysis.run.cards import sampled_groups
-from analysis.statistics.gaps import group_gap
-from analysis.statistics.paired import Contender, compare
-from analysis.statistics.sampling import MOST, Groups, Images, sampling_of
+from analysis.statistics.comparing.paired import Contender, compare
+from analysis.statistics.groups.gaps import group_gap
+from analysis.statistics.groups.within_groups import share_interval
 from analysis.statistics.scores import score
-from analysis.statistics.within_groups import share_interval
+from analysis.statistics.uncertainty.sampling import MOST, Groups, Images, sampling_of
 
 CLASSES = ["a", "b", "c"]
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from simulated_searches import EPOCHS, NOTHING, PACE, TWO, claims, drawn_claims, search
 
-from analysis.statistics.main_effects import main_effects
+from analysis.statistics.choosing.main_effects import main_effects
 
 
 def test_a_share_is_that_of_the_regression_on_ranks() -> None:

@@ -10,8 +10,8 @@ from simulated_families import false_families
 from simulation import IMAGES, experiments
 
 from analysis.statistics import metrics
-from analysis.statistics.paired import Contender, compare, corrected, flipped, mcnemar
-from analysis.statistics.sampling import Images
+from analysis.statistics.comparing.paired import Contender, compare, corrected, flipped, mcnemar
+from analysis.statistics.uncertainty.sampling import Images
 
 
 def contender(labels: np.ndarray, accuracy: float, first_seed: int, seeds: int = 3, name: str = "a") -> Contender:

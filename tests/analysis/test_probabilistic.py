@@ -7,8 +7,8 @@ import pytest
 from fake_run import guesses
 from sklearn import metrics as sk
 
-from analysis.statistics.probabilistic import BINS, confidence_gaps, probability_metrics
-from analysis.statistics.sampling import Images
+from analysis.statistics.calibration.probabilistic import BINS, confidence_gaps, probability_metrics
+from analysis.statistics.uncertainty.sampling import Images
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 from simulated_ranks import KINDS, coverage, coverage_of_regret
 
-from analysis.statistics.choosing import best_against_best
-from analysis.statistics.ranks import FEWEST, rank_correlation
+from analysis.statistics.choosing.luck import best_against_best
+from analysis.statistics.choosing.ranks import FEWEST, rank_correlation
 
 
 def test_it_is_spearmans() -> None:

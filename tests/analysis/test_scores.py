@@ -9,9 +9,9 @@ from sklearn import metrics as sk
 
 from analysis.results import MORE
 from analysis.statistics import metrics
-from analysis.statistics.calibration import ERRORS
+from analysis.statistics.calibration.errors import ERRORS
+from analysis.statistics.groups.within_groups import group_scores
 from analysis.statistics.scores import score
-from analysis.statistics.within_groups import group_scores
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")

@@ -11,7 +11,7 @@ import pytest
 from analysis.report.telling.findings import answer, standing
 from analysis.report.telling.luck import luck
 from analysis.results import Comparison, Trained, Versus
-from analysis.statistics.paired import Contender, compare
+from analysis.statistics.comparing.paired import Contender, compare
 from analysis.words import p_text, points, signed
 
 

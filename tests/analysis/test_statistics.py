@@ -9,8 +9,8 @@ from simulation import IMAGES, TRUTH, experiments
 from statsmodels.stats.proportion import proportion_confint
 
 from analysis.statistics import metrics
-from analysis.statistics.intervals import mean_interval, wilson
-from analysis.statistics.sampling import Images, metric_spread, resampled_confusions
+from analysis.statistics.uncertainty.intervals import mean_interval, wilson
+from analysis.statistics.uncertainty.sampling import Images, metric_spread, resampled_confusions
 from fer_tune.errors import UserError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.statistics.sampling import Images
+from analysis.statistics.uncertainty.sampling import Images
 
 
 def told(values: NDArray[Any]) -> str:

@@ -27,8 +27,8 @@ from analysis import load_run
 from analysis.heldout.scaling import scaling
 from analysis.refits.plan import plan_refits
 from analysis.results import TestResult as Scored
+from analysis.statistics.calibration.temperature import with_temperature
 from analysis.statistics.scores import score
-from analysis.statistics.temperature import with_temperature
 from analysis.use import sources
 from analysis.use.averaged import built
 from analysis.use.export import export as write

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from analysis.refits.selection import Selection, select_winner
 from analysis.results import Comparison, Estimate, TestResult, Versus
 from analysis.run import ConfigRefit, RunRecord
-from analysis.statistics.intervals import mean_interval
+from analysis.statistics.uncertainty.intervals import mean_interval
 from analysis.words import count, full, percent, points, signed, span, told
 from fer_tune.errors import UserError
 from fer_tune.objectives import ACCURACY, Aim

@@ -6,8 +6,8 @@ import numpy as np
 
 from analysis.report.telling.findings import Standing, reached
 from analysis.run import RunRecord
-from analysis.statistics.choosing import luck_of_choosing
-from analysis.statistics.intervals import Interval
+from analysis.statistics.choosing.luck import luck_of_choosing
+from analysis.statistics.uncertainty.intervals import Interval
 from analysis.words import apart, count, mean_sd, size, unit
 
 

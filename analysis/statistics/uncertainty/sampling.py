@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.statistics.spread import Drawn, Spread, Varying
+from analysis.statistics.uncertainty.spread import Drawn, Spread, Varying
 
 Array = NDArray[np.float64]
 

@@ -2,13 +2,14 @@
 
 The question is about configurations, not about two lucky models: would the first do better than the second, trained
 anew with other seeds and used on other images of the same kind?  So the difference is drawn as one configuration's
-metric is (`analysis.statistics.sampling`): the same resamples for both, and each one's spread between seeds added
-on its own.  McNemar's test stands beside it; it asks less, whether these two trained classifiers differ on new images.
+metric is (`analysis.statistics.uncertainty.sampling`): the same resamples for both, and each one's spread between seeds
+added on its own.  McNemar's test stands beside it; it asks less, whether these two trained classifiers differ on new
+images.
 
 Differences of accuracy and of macro F1 from all others are one family: their intervals hold at once in 95 % of the
-cases, and one leaves out zero exactly where its corrected p value is below 0.05 (`analysis.statistics.family`).  Holm's
-p values would be smaller, but no interval goes with them.  The tests of the trained models answer another question,
-without intervals, and are a family of their own.
+cases, and one leaves out zero exactly where its corrected p value is below 0.05
+(`analysis.statistics.comparing.family`).  Holm's p values would be smaller, but no interval goes with them.  The tests
+of the trained models answer another question, without intervals, and are a family of their own.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from numpy.typing import NDArray
 
 from analysis.results import Comparison, Trained, Versus
 from analysis.statistics import metrics
-from analysis.statistics.family import Family, together
-from analysis.statistics.sampling import Groups, Sampling, resampled_confusions, sampling_of
-from analysis.statistics.spread import Drawn, Spread
+from analysis.statistics.comparing.family import Family, together
+from analysis.statistics.uncertainty.sampling import Groups, Sampling, resampled_confusions, sampling_of
+from analysis.statistics.uncertainty.spread import Drawn, Spread
 from analysis.words import p_text, points, signed
 
 Array = NDArray[np.float64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.results import TestResult
-from analysis.statistics.aggregates import FEWEST, Aggregates, aggregate
+from analysis.statistics.comparing.aggregates import FEWEST, Aggregates, aggregate
 from analysis.words import count
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit  # scipy.stats takes seconds to import
 
-from analysis.statistics.intervals import Interval
+from analysis.statistics.uncertainty.intervals import Interval
 
 
 def luck_of_choosing(searched: NDArray[Any], refits: NDArray[Any], level: float = 0.95) -> Interval | None:

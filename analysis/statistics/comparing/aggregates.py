@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit  # scipy.stats takes seconds to import
 
-from analysis.statistics.intervals import Interval, wilson
+from analysis.statistics.uncertainty.intervals import Interval, wilson
 
 Array = NDArray[np.float64]
 

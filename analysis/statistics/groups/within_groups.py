@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri  # scipy.stats takes seconds to import
 
 from analysis.results import GroupScore
-from analysis.statistics.intervals import Interval, wilson
-from analysis.statistics.spread import Varying
+from analysis.statistics.uncertainty.intervals import Interval, wilson
+from analysis.statistics.uncertainty.spread import Varying
 
 
 def group_scores(labels: NDArray[Any], probabilities: NDArray[Any], groups: list[str]) -> list[GroupScore]:

@@ -3,7 +3,7 @@
 What is estimated with several seeds on a test split is the expected value of a metric over *new images and new seeds*:
 what a reader gets who trains this configuration once more and uses it on other images of the same kind.  Two things are
 uncertain then, and both must be in the interval: which images (or groups of images) the test split happens to hold, and
-which seeds were drawn.  `analysis.statistics.sampling` does that.
+which seeds were drawn.  `analysis.statistics.uncertainty.sampling` does that.
 """
 
 from __future__ import annotations

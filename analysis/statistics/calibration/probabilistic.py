@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.statistics.sampling import Sampling
-from analysis.statistics.spread import Spread
+from analysis.statistics.uncertainty.sampling import Sampling
+from analysis.statistics.uncertainty.spread import Spread
 
 Array = NDArray[np.float64]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.statistics.probabilistic import BINS, confidence_gaps
-from analysis.statistics.temperature import scaled_seeds
+from analysis.statistics.calibration.probabilistic import BINS, confidence_gaps
+from analysis.statistics.calibration.temperature import scaled_seeds
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.results import Estimate
-from analysis.statistics.sampling import Groups, Sampling
+from analysis.statistics.uncertainty.sampling import Groups, Sampling
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit  # scipy.stats takes seconds to import
 
-from analysis.statistics.intervals import Interval
+from analysis.statistics.uncertainty.intervals import Interval
 
 FEWEST = 20
 """Items from which on the interval holds the truth in 94 % of the cases or more, also where some fail utterly."""

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.results import Estimate
-from analysis.statistics.intervals import wilson
-from analysis.statistics.sampling import Groups, Sampling
+from analysis.statistics.uncertainty.intervals import wilson
+from analysis.statistics.uncertainty.sampling import Groups, Sampling
 
 
 def mean_estimates(values: NDArray[Any], sampling: Sampling, *, low: float = 0.0, high: float = 1.0) -> list[Estimate]:

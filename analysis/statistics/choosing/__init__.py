@@ -1,0 +1,1 @@
+"""What a search tells of its settings, and what choosing the best of many costs."""

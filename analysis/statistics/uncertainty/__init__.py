@@ -1,0 +1,1 @@
+"""How sure a number is: what is sampled, resampled, and how far it may lie from the truth."""
