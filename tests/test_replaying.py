@@ -1,14 +1,28 @@
-"""What pauses and goes on in a replayed search (`tests/benchmarks/replaying.py`)."""
+"""Replayed searches: what pauses and goes on in them, what TPE is told, and what earlier searches lend it."""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
-from benchmarks.replaying import Halving, Promotion, drive
+
+from fer_tune.search.proposing import studies
+from fer_tune.search.spaces.parameter import Parameter
+from fer_tune.search.spaces.space import SearchSpace
+
+sys.path.append(str(Path(__file__).parent / "benchmarks"))  # where the scripts find each other
+
+import efficiency
+import informed
+import live
+import ways
+from replaying import Halving, Promotion, drive
 
 BETTER = [1, 4, 2, 3, 8, 5, 7, 6]  # of the first trials; those after are worse
 
@@ -63,3 +77,126 @@ def test_a_search_ends_at_its_target_or_at_its_limit_and_noise_does_not_count_as
     assert found[-1] >= 0.12 > found[-2]
     assert len(reached(target=0.9, limit=50)) == 50
     assert len(reached(target=0.9, limit=50, noise=lambda curve, rng: curve + 1.0)) == 50
+
+
+SPACE = SearchSpace(
+    backbone="cnn_simpler",
+    parameters={
+        "learning_rate": Parameter(name="learning_rate", kind="log_uniform", values=(1e-4, 1e-1)),
+        "optimizer": Parameter(name="optimizer", kind="choice", values=("adamw", "sgd")),
+        "momentum": Parameter(name="momentum", kind="uniform", values=(0.5, 0.99), when={"optimizer": ("sgd",)}),
+    },
+)
+
+
+class Peak:
+    """Settings are the better the nearer their learning rate is to 0.01."""
+
+    space = SPACE
+
+    def curve(self, settings: dict[str, Any]) -> np.ndarray:
+        return np.arange(1, 10) / 9 * 0.8 ** abs(np.log10(settings["learning_rate"]) + 2)
+
+    def noisy(self, curve: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return curve + rng.normal(0, 0.1)
+
+
+@pytest.fixture
+def in_memory(monkeypatch):
+    monkeypatch.setattr(studies, "JournalStorage", lambda backend: optuna.storages.InMemoryStorage())
+
+
+@pytest.mark.parametrize("way", ["ASHA 1, 3", "TPE, ASHA 2, 3", "TPE told like with like, promotion 2, 3"])
+def test_processes_change_nothing_in_a_replayed_search(way, tmp_path, in_memory):
+    with efficiency.side_by_side(Peak(), workers=2) as replays:
+        found = list(replays([efficiency.Search(way, seed, 60) for seed in (0, 1, 2)]))
+    asked = ways.WAYS[way]
+    here = drive(asked.searcher(SPACE, 1, tmp_path), asked.scheduler(), Peak().curve, 1, 60)
+    assert found[1].tolist() == here.tolist()
+    assert found[0].tolist() != here.tolist()
+
+
+def test_noise_sways_what_is_decided():
+    searches = [efficiency.Search("ASHA 1, 3", 0, 60)]
+    with efficiency.side_by_side(Peak(), workers=1) as replays, efficiency.side_by_side(Peak(), True, 1) as noisy:
+        assert next(replays(searches)).tolist() != next(noisy(searches)).tolist()
+
+
+def test_the_epochs_to_a_target_are_those_of_a_search_that_had_it_or_all_it_had():
+    assert efficiency.epochs_to(np.array([0.1, 0.4, 0.4, 0.6]), 0.4) == 2
+    assert efficiency.epochs_to(np.array([0.1, 0.2]), 0.4) == 2
+
+
+def trials(*curves: list[float], running: tuple[int, ...] = ()) -> list[Any]:
+    study = optuna.create_study(direction="maximize")
+    for number, curve in enumerate(curves):
+        trial = study.ask()
+        trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True)
+        for epoch, value in enumerate(curve, 1):
+            trial.report(value, epoch)
+        if number not in running:
+            ended = len(curve) == 3
+            study.tell(trial, curve[-1] if ended else None, None if ended else optuna.trial.TrialState.PRUNED)
+    return study.get_trials()
+
+
+def test_what_tpe_is_told_of_trials_that_came_to_different_epochs():
+    known = trials([0.1, 0.2, 0.3], [0.2], [0.05, 0.25], running=(2,))
+    assert [trial.value for trial in ways.so_far(known)] == [0.3, 0.2, 0.25]
+    # the second is ahead of both after their first epoch; the third of the first after their second
+    assert [trial.value for trial in ways.like_with_like(known)] == pytest.approx([-2 / 3, 2 / 3, 0])
+    assert {trial.state for trial in ways.like_with_like(known)} == {optuna.trial.TrialState.COMPLETE}
+    assert ways.like_with_like([]) == []
+
+
+def test_earlier_trials_count_by_their_rank_as_far_as_a_space_has_their_settings_and_fade():
+    known = trials([0.1, 0.2, 0.3], [0.9], [0.4, 0.5], [0.2, 0.3, 0.4])
+    ranks = informed.ranked(known)  # to its end is better than stopped, later better than earlier
+    assert np.argsort(ranks).tolist() == [1, 2, 0, 3]
+    assert sum(ranks) == pytest.approx(0)
+    elsewhere = informed.Known({"learning_rate": 0.5, "optimizer": "adamw", "momentum": 0.9, "freeze_depth": 3}, 0.5)
+    assert informed.fitting(SPACE, elsewhere) == {"optimizer": "adamw"}
+    searches = [[informed.Known({"learning_rate": 0.01, "optimizer": "sgd", "momentum": 0.9}, rank) for rank in ranks]]
+    taught = informed.Informed.__new__(informed.Informed)
+    kinds = {name: informed._distribution(each) for name, each in SPACE.parameters.items()}
+    taught._searches = [[informed._trial(informed.fitting(SPACE, each), kinds, each.beats) for each in searches[0]]]
+    assert len(taught.retelling([])) == 4
+    assert [trial.number for trial in taught.retelling(known[:3])] == [-1, 0, 1, 2]
+    assert len(taught.retelling(known)) == 4
+
+
+def test_a_search_that_is_informed_begins_where_earlier_ones_were_good(tmp_path, in_memory):
+    good = [informed.Known({"learning_rate": rate, "optimizer": "adamw"}, rank) for rank, rate in enumerate(RATES)]
+    drawn = {}
+    for way in (informed.NOTHING, informed.SAMPLER):
+        searcher = informed.searcher_of(way, SPACE, [good], 0, tmp_path)
+        drawn[way] = np.mean([abs(np.log10(searcher.suggest(f"{n}")["learning_rate"]) + 2) for n in range(6)])
+    assert drawn[informed.SAMPLER] < 0.6 * drawn[informed.NOTHING]
+
+
+RATES = np.geomspace(1e-4, 1e-2, 40)  # the best is 0.01
+
+
+def test_a_live_comparison_counts_to_what_half_of_the_first_way_found(capsys):
+    first = np.array([[0.1, 0.2, 0.3, 0.3], [0.2, 0.2, 0.4, 0.5], [0.1, 0.3, 0.4, 0.4]])
+    live.summary({"ASHA 1, 3": first, "ours": np.array([[0.4, 0.4, 0.4, 0.4], [0.1, 0.4, 0.4, 0.6], [0.2] * 4])})
+    said = capsys.readouterr().out
+    assert "target: 40.00%" in said
+    rows = {line.split("  ")[0].strip(): line for line in said.splitlines()}
+    assert "4, 3, 3" in rows["ASHA 1, 3"]
+    assert "1, 2, 4" in rows["ours"]
+    assert "1.43 (" in rows["ours"]  # ten epochs against seven
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--table", "fer2013"], "--data says where"),
+        (["best"], "best: not one of random; "),
+    ],
+)
+def test_live_refuses_what_it_cannot_compare(arguments, told, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["live.py", *arguments])
+    with pytest.raises(SystemExit):
+        live.main()
+    assert told in capsys.readouterr().err

@@ -13,24 +13,19 @@ could gain.
 
 from __future__ import annotations
 
-import logging
 import math
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 from efficiency import interval
-from optuna.storages import InMemoryStorage
-from replaying import AT_ONCE, drive
+from replaying import AT_ONCE, drive, quietly
 from surrogate import EPOCHS, Surrogate
 
-import fer_tune.search.proposing.searcher as searcher_module
 from fer_tune.objectives import ACCURACY
 from fer_tune.run_folder import RunFolder
 from fer_tune.search.proposing.searcher import StudySearcher
@@ -139,10 +134,7 @@ def replay(
 
 def main() -> None:
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else SEEDS
-    warnings.simplefilter("ignore")
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    searcher_module.JournalStorage = lambda backend: InMemoryStorage()  # the journal took a good part of the time
+    quietly()
     surrogate = Surrogate("drawn")
     space = surrogate.space
     print(f"{seeds} seeds; best accuracy after {LOOKS[0]} and {LOOKS[1]} epochs, {AT_ONCE} trials at once")

@@ -1,6 +1,6 @@
 """Epochs that a search needs to find a good setting: rules without a model, Ray's stock Optuna with ASHA, and ours.
 
-    python tests/benchmarks/efficiency.py [--table fer2013] [--noise] [--seeds 30] [WAY ...]
+    python tests/benchmarks/efficiency.py [--table fer2013] [--noise] [--seeds 30] [--workers 2] [WAY ...]
 
 replays searches on a surrogate of real learning curves (`surrogate.py`); no network is trained.  The surrogate is
 smooth; ``--noise`` adds to what a search sees of a trial what recorded trials lie apart by.
@@ -12,207 +12,75 @@ when that is spent goes on until it has, or what it needs would count as less th
 from __future__ import annotations
 
 import argparse
-import copy
-import logging
+import multiprocessing
+import os
 import statistics
 import tempfile
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-import optuna
-from optuna.distributions import BaseDistribution
-from optuna.storages import InMemoryStorage
-from optuna.trial import FrozenTrial, TrialState
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
-from ray.tune.search import Searcher
-from ray.tune.search.optuna import OptunaSearch
-from replaying import AT_ONCE, Halving, Promotion, drive
-from surrogate import EPOCHS, TABLES, Surrogate, space_of
-
-import fer_tune.search.proposing.searcher as searchers
-from fer_tune.objectives import ACCURACY
-from fer_tune.run_folder import Candidate, RunFolder
-from fer_tune.search.proposing.optuna_internals import LearnsFromDrawn
-from fer_tune.search.proposing.searcher import StudySearcher
-from fer_tune.search.spaces.loading import load_space
-from fer_tune.search.spaces.space import SearchSpace
-from fer_tune.search.stopping_early.asha import BackboneASHA
-from fer_tune.search.stopping_early.median import BackboneMedian
+from replaying import AT_ONCE, drive, quietly
+from surrogate import EPOCHS, TABLES, Surrogate
+from ways import RANDOM, WAYS
 
 BUDGET = 60 * EPOCHS  # epochs of one replayed search: 60 trials that are never stopped
 LIMIT = 3 * BUDGET  # of one that goes on
 SEEDS = 30
-BACKBONES = [space_of(table).backbone for table in TABLES]
 
 
-@dataclass(frozen=True)
-class Way:
-    """A searcher and a scheduler, made anew for each seed."""
+class Search(NamedTuple):
+    """One to be replayed; see `drive`."""
 
-    searcher: Callable[[SearchSpace, int, Path], Searcher]
-    scheduler: Callable[[], Any]
-    model: bool = True  # whether it learns which settings are good
-
-
-def ours(
-    sampler: Any = "tpe", *, known: bool = True, made: type[StudySearcher] = StudySearcher
-) -> Callable[[SearchSpace, int, Path], Searcher]:
-    """The engine's searcher; ``known``: it tries first what the shipped spaces know to be good, on other faces."""
-
-    def make(space: SearchSpace, seed: int, folder: Path) -> Searcher:
-        first = {space.backbone: known_good(space) if known else []}
-        return made({space.backbone: space}, first, 10_000, EPOCHS, seed, RunFolder(folder), sampler)
-
-    return make
+    way: str
+    seed: int
+    least: int = 1
+    target: float = 0.0
 
 
-def known_good(space: SearchSpace) -> list[Candidate]:
-    """Return what the small networks' spaces know from FER2013."""
-    shipped = load_space(space.backbone, against_model=False).known_good
-    return space.model_copy(update={"known_good": shipped}).fitting()
+Replays = Callable[[list[Search]], Iterator[np.ndarray]]
 
 
-def stock(space: SearchSpace, seed: int, folder: Path) -> Searcher:
-    """OptunaSearch as its documentation has it: TPE as Optuna sets it up, the epoch's accuracy as the metric."""
-    return OptunaSearch(space=space.suggest, metric="val_accuracy", mode="max", seed=seed)
+@contextmanager
+def side_by_side(surrogate: Surrogate, noise: bool = False, workers: int | None = None) -> Iterator[Replays]:
+    """Give a function that replays searches in processes of their own, and yields (epochs,) the best so far of each.
 
+    They come in the order in which they are asked for; what a search finds depends on nothing but its way and seed.
 
-def stock_known(space: SearchSpace, seed: int, folder: Path) -> Searcher:
-    """The same, told by hand where to begin."""
-    points = [entry.config for entry in known_good(space)]
-    return OptunaSearch(space=space.suggest, metric="val_accuracy", mode="max", seed=seed, points_to_evaluate=points)
-
-
-class AllTogether(StudySearcher):
-    """Ours, but TPE looks at all settings together."""
-
-    def _open_studies(self) -> dict[str, optuna.Study]:
-        studies = super()._open_studies()
-        for study in studies.values():
-            study.sampler = optuna.samplers.TPESampler(
-                multivariate=True, group=True, constant_liar=True, n_startup_trials=8, seed=self._seed
-            )
-        return studies
-
-
-class ToldComplete(StudySearcher):
-    """Ours, but trials that ASHA stopped are told as complete with their last value, as OptunaSearch does."""
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        super().on_trial_complete(trial_id, {**(result or {}), "finished": True}, error)
-
-
-class _SoFar(LearnsFromDrawn):
-    """TPE in which a trial counts with its best value so far, whether it has ended, was stopped or goes on.
-
-    By itself it takes each trial that ran to its end for better than any that was stopped, and one that runs for poor.
+    Args:
+        surrogate: what they search on.
+        noise: whether they see it through the noise of other seeds.
+        workers: processes; one a core by default.
     """
-
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        return super().sample_independent(_SoFarStudy(study), trial, param_name, param_distribution)  # type: ignore[arg-type]
+    with multiprocessing.Pool(workers or os.cpu_count(), _begin, (surrogate, noise)) as pool:
+        yield lambda searches: pool.imap(_replayed, searches)
 
 
-class _SoFarStudy:
-    def __init__(self, study: optuna.Study) -> None:
-        self._study = study
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._study, name)
-
-    def _get_trials(self, *args: Any, **options: Any) -> list[FrozenTrial]:
-        return [_so_far(trial) for trial in self._study._get_trials(*args, **options)]
+_at_hand: tuple[Surrogate, bool]  # of a process: what it replays on
 
 
-def _so_far(trial: FrozenTrial) -> FrozenTrial:
-    if trial.state not in (TrialState.PRUNED, TrialState.RUNNING) or not trial.intermediate_values:
-        return trial
-    ended = copy.copy(trial)
-    ended.state, ended.value = TrialState.COMPLETE, trial.intermediate_values[max(trial.intermediate_values)]
-    return ended
+def _begin(surrogate: Surrogate, noise: bool) -> None:
+    global _at_hand
+    _at_hand = (surrogate, noise)
+    quietly()
 
 
-class SoFar(StudySearcher):
-    """Ours, but TPE is told what each trial has so far, see `_SoFar`."""
-
-    def _open_studies(self) -> dict[str, optuna.Study]:
-        studies = super()._open_studies()
-        for study in studies.values():
-            study.sampler = _SoFar(multivariate=False, constant_liar=True, n_startup_trials=8, seed=self._seed)
-        return studies
-
-
-def asha(first: int, factor: int, brackets: int = 1) -> Any:
-    """ASHA as the engine has it: it stops trials."""
-    scheduler = BackboneASHA(BACKBONES, EPOCHS, first, factor, brackets)
-    scheduler.set_search_properties(ACCURACY.best, "max")
-    return scheduler
-
-
-def median(first: int) -> Any:
-    """The median rule."""
-    scheduler = BackboneMedian(first)
-    scheduler.set_search_properties(ACCURACY.best, "max")
-    return scheduler
-
-
-def stock_asha() -> Any:
-    """With Ray's defaults but for the most epochs."""
-    return ASHAScheduler(metric="val_accuracy", mode="max", max_t=EPOCHS)
-
-
-def one_epoch(trials: int, best: int) -> Halving:
-    """The rule of one epoch."""
-    return Halving([(trials, 1), (best, EPOCHS)])
-
-
-RANDOM = "random"
-SIMPLE = {  # rules without a model
-    RANDOM: FIFOScheduler,
-    "one epoch, the best 2 of 20": partial(one_epoch, 20, 2),
-    "one epoch, the best of 20": partial(one_epoch, 20, 1),
-    "ASHA 2, 3": partial(asha, 2, 3),
-    "ASHA 1, 3": partial(asha, 1, 3),
-    "ASHA 1, 9": partial(asha, 1, 9),
-    "ASHA 1, 20": partial(asha, 1, 20),
-    "promotion 1, 9": partial(Promotion, 1, 9, EPOCHS),
-    "promotion 1, 20": partial(Promotion, 1, 20, EPOCHS),
-    "successive halving 1, 3": partial(Halving, [(27, 1), (9, 3), (3, EPOCHS)]),
-    "Hyperband": partial(Halving, [(9, 1), (3, 3), (1, EPOCHS)], [(5, 3), (1, EPOCHS)], [(3, EPOCHS)]),
-    "median rule from 1": partial(median, 1),
-    "median rule from 2": partial(median, 2),
-}
-ALONE = ours("random", known=False)
-WAYS: dict[str, Way] = {
-    **{name: Way(ALONE, scheduler, model=False) for name, scheduler in SIMPLE.items()},
-    "stock OptunaSearch + ASHA": Way(stock, stock_asha),
-    "stock, told what is known": Way(stock_known, stock_asha),
-    "ours, told what is known": Way(ours(), partial(asha, 2, 3)),
-    "TPE, ASHA 2, 3": Way(ours(known=False), partial(asha, 2, 3)),
-    "TPE, ASHA 1, 3": Way(ours(known=False), partial(asha, 1, 3)),
-    "TPE, ASHA 1, 9": Way(ours(known=False), partial(asha, 1, 9)),
-    "TPE, one epoch, the best 2 of 20": Way(ours(known=False), partial(one_epoch, 20, 2)),
-    "TPE, promotion 1, 9": Way(ours(known=False), partial(Promotion, 1, 9, EPOCHS)),
-    "TPE, median rule from 2": Way(ours(known=False), partial(median, 2)),
-    "TPE, never stopped": Way(ours(known=False), FIFOScheduler),
-    "TPE, all settings together, ASHA 2, 3": Way(ours(known=False, made=AllTogether), partial(asha, 2, 3)),
-    "TPE, stopped told complete, ASHA 2, 3": Way(ours(known=False, made=ToldComplete), partial(asha, 2, 3)),
-    "TPE told so far, ASHA 2, 3": Way(ours(known=False, made=SoFar), partial(asha, 2, 3)),
-    "TPE told so far, ASHA 1, 9": Way(ours(known=False, made=SoFar), partial(asha, 1, 9)),
-    "TPE told so far, one epoch, the best 2 of 20": Way(ours(known=False, made=SoFar), partial(one_epoch, 20, 2)),
-    "TPE told so far, promotion 1, 9": Way(ours(known=False, made=SoFar), partial(Promotion, 1, 9, EPOCHS)),
-}
-
-
-def new_folder(inside: str) -> Path:
-    """A study must not find the journal of another way's search."""
-    return Path(tempfile.mkdtemp(dir=inside))
+def _replayed(search: Search) -> np.ndarray:
+    surrogate, noise = _at_hand
+    way = WAYS[search.way]
+    with tempfile.TemporaryDirectory() as folder:
+        return drive(
+            way.searcher(surrogate.space, search.seed, Path(folder)),
+            way.scheduler(),
+            surrogate.curve,
+            search.seed,
+            search.least,
+            target=search.target,
+            limit=LIMIT,
+            noise=surrogate.noisy if noise else None,
+        )
 
 
 def interval(values: np.ndarray, statistic: Callable[[np.ndarray], float], draws: int = 4_000) -> tuple[float, float]:
@@ -229,10 +97,10 @@ def main() -> None:
     asked.add_argument("--table", choices=TABLES, default="drawn")
     asked.add_argument("--noise", action="store_true")
     asked.add_argument("--seeds", type=int, default=SEEDS)
+    asked.add_argument("--workers", type=int, help="processes; one a core by default")
     given = asked.parse_args()
     if unknown := sorted({*given.ways} - WAYS.keys()):
         asked.error(f"{', '.join(unknown)}: not one of {'; '.join(WAYS)}")
-    quietly()
     surrogate = Surrogate(given.table)
     print(
         f"{given.table}: {surrogate.trials} recorded trials of {EPOCHS} epochs, best {surrogate.best_recorded:.1%}, "
@@ -244,34 +112,23 @@ def main() -> None:
             f"noise from {surrogate.noise_from}: {surrogate.noise[0]:.1%} after epoch 1 and {surrogate.noise[1]:.1%} "
             f"after epoch {EPOCHS} in the better half"
         )
-    noise = surrogate.noisy if given.noise else None
-    with tempfile.TemporaryDirectory() as folder:
-
-        def replay(name: str, seed: int, least: int = 1, target: float = 0.0) -> np.ndarray:
-            searcher = WAYS[name].searcher(surrogate.space, seed, new_folder(folder))
-            how = {"target": target, "limit": LIMIT, "noise": noise}
-            return drive(searcher, WAYS[name].scheduler(), surrogate.curve, seed, least, **how)
-
-        seeds = range(given.seeds)
-        at_random = [replay(RANDOM, seed, BUDGET) for seed in seeds]
-        target = float(np.median([best[-1] for best in at_random]))
+    seeds = range(given.seeds)
+    with side_by_side(surrogate, given.noise, given.workers) as replays:
+        target = target_of(replays, given.seeds)
         print(f"target: {target:.2%} validation accuracy, random search's median after {BUDGET} epochs")
-        print(f"{given.seeds} seeds, {AT_ONCE} trials at once, searches of {LIMIT} epochs at most\n")
+        print(f"{given.seeds} seeds, {AT_ONCE} trials at once, searches of {LIMIT} epochs at most\n", flush=True)
+        names = list(dict.fromkeys([RANDOM, *(given.ways or WAYS)]))
+        found = replays([Search(name, seed, target=target) for name in names for seed in seeds])
         needed = {}
-        for name in dict.fromkeys([RANDOM, *(given.ways or WAYS)]):
-            known = at_random if name == RANDOM else [np.zeros(1)] * given.seeds
-            found = [known[seed] if known[seed][-1] >= target else replay(name, seed, 1, target) for seed in seeds]
-            needed[name] = np.array([epochs_to(best, target) for best in found])
+        for name in names:
+            needed[name] = np.array([epochs_to(next(found), target) for _ in seeds])
             shown(name, needed[name])
     print_ratios(needed)
 
 
-def quietly() -> None:
-    """Have nobody but the benchmark speak, and nothing written that a resume would need."""
-    warnings.simplefilter("ignore")
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    searchers.JournalStorage = lambda backend: InMemoryStorage()  # type: ignore[misc,assignment]
+def target_of(replays: Replays, seeds: int) -> float:
+    """Return what half of the random searches have found at the end of their budget."""
+    return float(np.median([best[-1] for best in replays([Search(RANDOM, seed, BUDGET) for seed in range(seeds)])]))
 
 
 def epochs_to(best: np.ndarray, target: float) -> int:
