@@ -14,8 +14,13 @@ class UserError(Exception):
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
-    """Return a hint such as ``did you mean 'resnet18' or 'resnet34'?``, or an empty string."""
-    close = difflib.get_close_matches(name, list(known), n=count, cutoff=0.6)
+    """Return a hint such as ``did you mean 'resnet18' or 'resnet34'?``, or an empty string; case does not count.
+
+    >>> nearest("ADAMW", ["adamw", "sgd"])
+    "did you mean 'adamw'?"
+    """
+    folded = {each.casefold(): each for each in known}
+    close = [folded[each] for each in difflib.get_close_matches(name.casefold(), folded, n=count, cutoff=0.6)]
     if not close:
         return ""
     return "did you mean " + " or ".join(repr(c) for c in close) + "?"

@@ -98,7 +98,7 @@ def test_a_pickled_model_is_named_as_such_with_the_line_that_converts_it(tmp_pat
     assert "is a pickled object, no state dict: it needs timm.models.resnet.ResNet" in told
     assert "`torch.save(torch.load('w.pt', weights_only=False).state_dict(), 'weights.pt')`" in told
     monkeypatch.setenv("TOUCHED", str(tmp_path / "ran"))
-    with pytest.raises(UserError, match=r"is a pickled object, no state dict: it needs .*mkdir"):
+    with pytest.raises(UserError, match=r"pickled object.*: it needs .*mkdir"):
         load_weights(build(), kept({"state_dict": Runs()}, tmp_path, _use_new_zipfile_serialization=zipped))
     assert not (tmp_path / "ran").exists()
 

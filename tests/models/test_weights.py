@@ -127,7 +127,7 @@ def test_files_that_are_no_weights(tmp_path, capsys):
     save_file({"other": torch.zeros(3), "head.bias": torch.zeros(7)}, tmp_path / "other.safetensors")
     for name, told in {
         "broken.pt": "cannot be read as weights",
-        "unsafe.pt": r"is a pickled object, no state dict: it needs builtins\.print",
+        "unsafe.pt": r"holds pickled objects, not tensors alone: it needs builtins\.print",
         "none.pt": "holds no state dict",
         "absent.pt": "no such weights file",
         "other.safetensors": "no weight in it fits this backbone in name and shape",  # its bias fits by chance
@@ -176,7 +176,7 @@ def test_a_checkpoint_folder_and_its_state_stand_for_its_best_weights(tmp_path):
 
 
 def test_folders_without_weights_are_told(tmp_path):
-    with pytest.raises(UserError, match=r"no weights here: neither best\.safetensors nor a run folder"):
+    with pytest.raises(UserError, match=r"no weights here: neither best\.safetensors, nor a run folder"):
         find_weights(tmp_path)
     with pytest.raises(UserError, match="without weights of a trial"):
         find_weights(run_folder(tmp_path / "run", {}))

@@ -1,18 +1,16 @@
 """What a weights file holds: the tensors by name, and the classes that its classifier tells apart.
 
 People keep weights in many ways: bare, inside what a training program saved (``{"net": ..., "epoch": 3}``), beside
-numbers that are no weights, or not as weights at all but as a pickled object.  Nothing is unpickled that could
-run code: torch reads with ``weights_only=True``, and is allowed, beyond what it knows by itself, numpy's numbers and
-arrays and argparse's options, which are plain data.
+numbers that are no weights, in parts with an index, or not as weights at all but as a pickled object.  What a file is
+goes by its content; its name may be another's.  Nothing is unpickled that could run code: torch reads with
+``weights_only=True``, and is allowed, beyond what it knows by itself, numpy's numbers and arrays and argparse's
+options, which are plain data.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import pickletools
-import re
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +19,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+from torch.serialization import safe_globals
 
 from fer_tune.errors import UserError
 from fer_tune.layout import SETTINGS
-from fer_tune.models.weights.tensors import read_tensors
+from fer_tune.models.weights.no_weights import NESTS, first, why_not
+from fer_tune.models.weights.tensors import is_arrays, is_safetensors, read_arrays, read_tensors
+from fer_tune.models.weights.words import some
 
-_NESTS = ("state_dict_ema", "model_ema", "state_dict", "model")  # where training code keeps it, the best first
-_DEPTH = 3  # nests within nests that are looked into
+_DEPTH = 8  # nests within nests that are looked into: more than people make, and a dictionary may hold itself
+_INDEX = ".index.json"  # how a file is called that says in which file each tensor is (transformers writes such)
 _WRAPPERS = ("_orig_mod.", "module.", "_orig_mod.")  # torch.compile and DistributedDataParallel, in either order
 _NUMPY = np.dtype("f4").__reduce__()[0], np.float32(0).__reduce__()[0], np.zeros(1).__reduce__()[0]
 _PLAIN: list[Any] = [
@@ -60,7 +60,7 @@ class WeightsFile:
 
 
 def read_weights(file: Path) -> WeightsFile:
-    """Read a safetensors file, or a state dict saved by torch.
+    """Read a safetensors file, a state dict saved by torch, arrays of numpy (.npz), or the parts that an index names.
 
     Raises:
         UserError: no such file, it is no weights file, it could not be read without running code in it, or it holds no
@@ -68,31 +68,75 @@ def read_weights(file: Path) -> WeightsFile:
     """
     if not file.is_file():
         raise UserError(f"{file}: no such weights file")
-    if file.suffix == ".safetensors":
-        return _read_safetensors(file)
+    if file.name.endswith(_INDEX):
+        return _read_parts(file)
     try:
-        with safe_globals(_PLAIN):
-            saved = torch.load(file, map_location="cpu", weights_only=True)
+        if is_safetensors(file):
+            return _read_safetensors(file)
+        if is_arrays(file):
+            saved: Any = read_arrays(file)
+        else:
+            with safe_globals(_PLAIN), file.open("rb") as opened:  # opened: torch would go by the name
+                saved = torch.load(opened, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except Exception as error:  # torch raises many kinds on a damaged file
-        raise UserError(f"{file}: {_why_not(file, error)}") from error
+        raise UserError(f"{file}: {why_not(file, error, _PLAIN)}") from error
     notes: list[str] = []
     state, ignored = _tensors(_inmost(saved, file, notes))
     if not state:
-        raise UserError(f"{file}: holds no state dict (a mapping from names to tensors)")
+        raise UserError(f"{file}: holds no state dict (a mapping from names to tensors), but {_described(saved)}")
     if ignored:
         notes.append(f"ignored beside the tensors: {some(ignored)}")
-    state = {_unwrapped(name): tensor for name, tensor in state.items()}
-    return WeightsFile(state, _classes_beside(file), tuple(notes))
+    return _content(file, state, _classes_beside(file), notes)
 
 
 def _read_safetensors(file: Path) -> WeightsFile:
     try:
         tensors, about = read_tensors(file)
-        told = about.get("classes")
-        classes = tuple(map(str, json.loads(told))) if told else _classes_beside(file)
     except Exception as error:
-        raise UserError(f"{file}: cannot be read as weights ({_first(error)})") from error
-    return WeightsFile({_unwrapped(name): tensor for name, tensor in tensors.items()}, classes, ordered=False)
+        raise UserError(
+            f"{file}: cannot be read as weights ({first(error)}); download or copy it again, if it is cut off"
+        ) from error
+    return _content(file, tensors, _classes_in(about) or _classes_beside(file), ordered=False)
+
+
+def _read_parts(index: Path) -> WeightsFile:
+    """Read the files that an index names, which lie beside it."""
+    try:
+        names = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        parts = list(dict.fromkeys(Path(str(part)).name for part in names.values()))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise UserError(f"{index}: is no index of weights in parts, which maps names to files (weight_map)") from None
+    read = [read_weights(index.parent / part) for part in parts]
+    state = {name: tensor for each in read for name, tensor in each.state.items()}
+    notes = [f"read from {len(parts)} parts", *dict.fromkeys(note for each in read for note in each.notes)]
+    return WeightsFile(state, None, tuple(notes), ordered=all(each.ordered for each in read))
+
+
+def _content(
+    file: Path, state: dict[str, Tensor], classes: tuple[str, ...] | None, notes: list[str] | None = None, **about: bool
+) -> WeightsFile:
+    named = {_unwrapped(name): _dense(file, name, tensor) for name, tensor in state.items()}
+    return WeightsFile(named, classes, tuple(notes or ()), **about)
+
+
+def _dense(file: Path, name: str, tensor: Tensor) -> Tensor:
+    """Return a tensor with its numbers one by one, as a network keeps them."""
+    if tensor.is_meta:
+        raise UserError(f"{file}: {name} has a shape and no numbers (device meta); save the weights themselves")
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
+    return tensor if tensor.layout is torch.strided else tensor.to_dense()
+
+
+def _described(saved: Any) -> str:
+    """Return what was saved instead of a state dict."""
+    if isinstance(saved, dict):
+        return f"a dictionary of {some([repr(key) for key in saved])}" if saved else "an empty dictionary"
+    if isinstance(saved, list | tuple):
+        return f"a {type(saved).__name__} of {len(saved)} entries, which have no names"
+    return "a single tensor" if isinstance(saved, Tensor) else f"a {type(saved).__name__}"
 
 
 def _inmost(saved: Any, file: Path, notes: list[str]) -> Any:
@@ -102,7 +146,7 @@ def _inmost(saved: Any, file: Path, notes: list[str]) -> Any:
     found = dict(_nests(saved, ()))
     if () in found or not found:
         return saved
-    known = next(((key,) for key in _NESTS if (key,) in found), None)
+    known = next(((key,) for key in NESTS if (key,) in found), None)
     if known is None and len(found) > 1:
         names = ", ".join(".".join(path) for path in found)
         one = "".join(f"[{key!r}]" for key in next(iter(found)))
@@ -133,12 +177,14 @@ def _nests(mapping: dict[Any, Any], path: tuple[str, ...]) -> Iterator[tuple[tup
                 yield from _nests(value, (*path, key))
 
 
-def _tensors(mapping: dict[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
+def _tensors(mapping: dict[Any, Any]) -> tuple[dict[str, Tensor], list[str]]:
     """Return the tensors in a mapping, arrays of numbers among them, and the names of what is ignored."""
     state: dict[str, Tensor] = {}
     ignored = []
     for name, value in mapping.items():
-        if isinstance(value, Tensor):
+        if not isinstance(name, str):
+            ignored.append(repr(name))
+        elif isinstance(value, Tensor):
             state[name] = value
         elif isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
             state[name] = torch.from_numpy(value)
@@ -147,41 +193,13 @@ def _tensors(mapping: dict[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
     return state, ignored
 
 
-def _why_not(file: Path, error: Exception) -> str:
-    """Return why torch could not read a file, and how to make weights of it where it holds something else."""
-    once = "make weights of it once, if you trust it"
-    if zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-        if any(name.endswith("/constants.pkl") for name in names):
-            return f"is a TorchScript program, no weights; {once}: `{_convert(f'torch.jit.load({file.name!r})')}`"
-    if foreign := _foreign(file, error):
-        load = _convert(f"torch.load({file.name!r}, weights_only=False)")
-        return (
-            f"is a pickled object, no state dict: it needs {some(foreign, 3)}, and to read it could run code. Where "
-            f"that code is installed, {once}: `{load}`"
-        )
-    return f"cannot be read as weights ({_first(error)})"
-
-
-def _convert(load: str) -> str:
-    return f"torch.save({load}.state_dict(), 'weights.pt')"
-
-
-def _foreign(file: Path, error: Exception) -> list[str]:
-    """Return the classes and functions that a pickle calls for and that are not plain data, in its order.
-
-    The first is that of the whole object.  The pickle is read as text is, and nothing in it is run.
-    """
+def _classes_in(about: dict[str, str]) -> tuple[str, ...] | None:
+    """Return the classes that ours write into a safetensors file; None where others wrote something else there."""
     try:
-        with safe_globals(_PLAIN):
-            found = set(get_unsafe_globals_in_checkpoint(file))
-        with zipfile.ZipFile(file) as archive:
-            pickled = archive.read(next(name for name in archive.namelist() if name.endswith("/data.pkl")))
-        told = [str(value).replace(" ", ".") for code, value, _ in pickletools.genops(pickled) if code.name == "GLOBAL"]
-        return list(dict.fromkeys([*(name for name in told if name in found), *sorted(found)]))
-    except Exception:  # not of the newer format: the error names the first of them
-        return re.findall(r"GLOBAL (\S+)", str(error))[:1]
+        told = json.loads(about.get("classes", "null"))
+    except ValueError:
+        return None
+    return tuple(map(str, told)) if isinstance(told, list) else None
 
 
 def _classes_beside(file: Path) -> tuple[str, ...] | None:
@@ -194,16 +212,6 @@ def _classes_beside(file: Path) -> tuple[str, ...] | None:
             except (OSError, ValueError, LookupError, TypeError):
                 return None
     return None
-
-
-def _first(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-
-
-def some(names: tuple[str, ...] | list[str], most: int = 4) -> str:
-    """Return names for a message: the first few, and how many more there are."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def _unwrapped(name: str) -> str:

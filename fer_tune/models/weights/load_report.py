@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fer_tune.models.weights.file import some
+from fer_tune.models.weights.words import some
 
 
 @dataclass(frozen=True)

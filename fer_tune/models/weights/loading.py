@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from fer_tune.errors import UserError
 from fer_tune.models.heads import head_parameters
-from fer_tune.models.weights.file import WeightsFile, read_weights, some
+from fer_tune.models.weights.file import WeightsFile, read_weights
 from fer_tune.models.weights.load_report import LoadReport
 from fer_tune.models.weights.matching import by_order, reshaped, shared_prefix, under_prefix
 from fer_tune.models.weights.of_runs import find_weights
+from fer_tune.models.weights.words import some
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def load_weights(
             apart the same, in the same order.
 
     Raises:
-        UserError: nothing there, unreadable, or no weight in it fits.
+        UserError: nothing there, unreadable, no weight in it fits, or those that fit are no numbers to start from.
     """
     file = find_weights(Path(source), backbone)
     read = read_weights(file)
@@ -53,6 +54,7 @@ def load_weights(
     why = _other_classes(read, classes)
     left = tuple(name for name in own if why and name in head and name in fitting)
     fitting = {name: value for name, value in fitting.items() if name not in left}
+    _check_numbers(file, fitting, own)
     model.load_state_dict(fitting, strict=False)
     report = LoadReport(
         file=file,
@@ -75,6 +77,26 @@ def load_weights(
     )
     _log.info("%s", report)
     return report
+
+
+def _check_numbers(file: Path, fitting: dict[str, Tensor], own: dict[str, Tensor]) -> None:
+    """Refuse what would be copied without a word and make a network of nonsense.
+
+    Raises:
+        UserError: whole or complex numbers for weights, or values that are no numbers.
+    """
+    weights = {name: value for name, value in fitting.items() if own[name].is_floating_point()}
+    if other := [name for name, value in weights.items() if not value.is_floating_point()]:
+        kind = str(weights[other[0]].dtype).removeprefix("torch.")
+        raise UserError(
+            f"{file}: {len(other)} of its tensors hold {kind} numbers where the network has floating-point weights "
+            f"({some(other)}), as in a quantised model; name the file from before that"
+        )
+    if broken := [name for name, value in weights.items() if not value.float().isfinite().all()]:
+        raise UserError(
+            f"{file}: {len(broken)} of its tensors hold values that are no numbers (nan or infinite): {some(broken)}; "
+            "its training diverged, or it was saved in too few bits: name an earlier or another file"
+        )
 
 
 def _matched(

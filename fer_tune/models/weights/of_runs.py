@@ -13,7 +13,11 @@ import yaml
 
 from fer_tune.errors import UserError
 from fer_tune.layout import BEST, REFITS, SETTINGS, STATE, TRIALS, is_result_on_train, trial_folder
+from fer_tune.models.weights.words import some
 from fer_tune.objectives import ACCURACY, Aim, aim_of
+
+_HUB = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".pth.tar", ".pt.tar", ".npz")
 
 
 class Folder(Protocol):
@@ -35,7 +39,8 @@ def find_weights(source: Path, backbone: str | None = None) -> Path:
     Args:
         source: a file is taken as it is. A folder with ``best.safetensors`` (a checkpoint, a refit, a published run)
             stands for that file. A run folder stands for its best refit by what it was searched for, or, before any
-            refit, its best trial.
+            refit, its best trial. Any other folder stands for the weights in it by the name that the Hugging Face hub
+            gives them, or for the only file of weights in it.
         backbone: prefer the trials of this backbone where the run has some.
 
     Raises:
@@ -64,12 +69,31 @@ def best_in(folder: Folder, told: str, backbone: str | None = None) -> str:
     if BEST in names:
         return BEST
     if SETTINGS not in names:
-        raise UserError(f"{told}: no weights here: neither {BEST} nor a run folder ({SETTINGS})")
+        return _the_only(names, told)
     aim = _aim(folder)
     found = _best_refit(folder, backbone, aim) or (_best_trial(folder, backbone, aim) if TRIALS in names else "")
     if not found:
         raise UserError(f"{told}: a run folder without weights of a trial; let it train an epoch first")
     return found
+
+
+def _the_only(names: list[str], told: str) -> str:
+    """Return the name of the weights in a folder that no run of ours left.
+
+    Raises:
+        UserError: there are none, or it is not clear which are meant.
+    """
+    if hub := next((name for name in _HUB if name in names), None):
+        return hub
+    found = sorted(name for name in names if name.lower().endswith(_SUFFIXES))
+    if not found:
+        raise UserError(
+            f"{told}: no weights here: neither {BEST}, nor a run folder ({SETTINGS}), nor a file that is named as "
+            f"weights are ({', '.join(_SUFFIXES)})"
+        )
+    if len(found) > 1:
+        raise UserError(f"{told}: several weights files are here ({some(found)}); name the one that is meant")
+    return found[0]
 
 
 def _aim(folder: Folder) -> Aim:

@@ -63,12 +63,24 @@ def _as_published(entry: Published, own: dict[str, Any]) -> Published:
 def _lasting(space: SearchSpace) -> SearchSpace:
     """Return ``space`` with its weights by absolute path, or by a URI pinned to what it holds now.
 
-    A trial runs in another folder, perhaps on another machine, and a search may be resumed weeks later.
+    So do those that it may draw, and those of what it tries first.  A trial runs in another folder, perhaps on another
+    machine, and a search may be resumed weeks later.
     """
-    weights = space.fixed.get("weights")
-    if weights is None:
-        return space
-    return space.model_copy(update={"fixed": {**space.fixed, "weights": lasting(weights, space.backbone)}})
+    new: dict[str, Any] = {"fixed": _lasting_in(space.fixed, space.backbone)}
+    if drawn := space.parameters.get("weights"):
+        values = tuple(value and lasting(value, space.backbone) for value in drawn.values)
+        new["parameters"] = {**space.parameters, "weights": drawn.model_copy(update={"values": values})}
+    for tried in ("published", "known_good"):
+        new[tried] = [
+            entry.model_copy(update={"config": _lasting_in(entry.config, space.backbone)})
+            for entry in getattr(space, tried)
+        ]
+    return space.model_copy(update=new)
+
+
+def _lasting_in(settings: dict[str, Any], backbone: str) -> dict[str, Any]:
+    weights = settings.get("weights")
+    return {**settings, "weights": lasting(weights, backbone)} if weights else settings
 
 
 def check_weights(spaces: dict[str, SearchSpace], data: PreparedDataset, published: bool = True) -> list[str]:

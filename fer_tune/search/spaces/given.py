@@ -19,7 +19,7 @@ from fer_tune.config import FIELDS
 from fer_tune.errors import UserError
 from fer_tune.search.options import Change
 from fer_tune.search.spaces.document import read
-from fer_tune.search.spaces.parameter import check_value, number
+from fer_tune.search.spaces.parameter import check_value, named_values, number
 
 Given = Mapping[str, Any] | Sequence[str] | str | None
 How = Literal["fix", "range", "choice"]
@@ -69,6 +69,8 @@ def _change(how: How, field: str, value: Any, said: str) -> Change:
         value = value.split(":" if how == "range" else ",")
     elif not isinstance(value, Sequence):
         value = [value]
+    if any(isinstance(each, str) and not each.strip() for each in value):
+        raise UserError(f"{said}: a value is missing: should be {_SHAPES[how]}")
     if how == "choice":
         return Change(how, field, [_plain(field, each) for each in value], said)
     scale = str(value[2]).strip() if len(value) == 3 else ""
@@ -84,7 +86,7 @@ def _plain(field: str, value: Any) -> Any:
     text = value.strip()
     document = read(text, "")
     plain = text if document.faults or isinstance(document.data, dict | list) else document.data
-    if text == "none" and field in FIELDS and check_value(field, text)[1] and not check_value(field, None)[1]:
+    if text == "none" and field in FIELDS and text not in named_values(field) and not check_value(field, None)[1]:
         return None
     return plain
 

@@ -97,7 +97,7 @@ def check_value(field: str, value: Any) -> tuple[Any, str | None]:
         return _adapter(field).validate_python(value), None
     except ValidationError as error:
         message = error.errors()[0]["msg"]
-        hint = nearest(value, _choices(field)) if isinstance(value, str) else ""
+        hint = nearest(value, named_values(field)) if isinstance(value, str) else ""
         sentence = f"{message[0].lower()}{message[1:]}, but it is {value!r}"
         return value, sentence.removeprefix("input ") + (f"; {hint}" if hint else "")
 
@@ -125,5 +125,6 @@ def _types(field: str) -> set[Any]:
     return {annotation, *get_args(annotation)}
 
 
-def _choices(field: str) -> tuple[str, ...]:
+def named_values(field: str) -> tuple[str, ...]:
+    """Return the words that a field may hold, such as those of ``optimizer``; empty where it takes any or none."""
     return tuple(value for value in get_args(TrialConfig.model_fields[field].annotation) if isinstance(value, str))

@@ -16,6 +16,8 @@ from fer_tune.search.options import SearchOptions
 from fer_tune.search.proposing.warm_start import starts
 from fer_tune.search.running.plan import check_images
 from fer_tune.search.running.start_weights import check_candidates, check_weights, starting_from
+from fer_tune.search.spaces.changes import with_changes
+from fer_tune.search.spaces.given import read_changes
 from fer_tune.search.spaces.loading import from_resolved
 from fer_tune.search.spaces.space import SearchSpace
 from fer_tune.tables import write_table
@@ -69,6 +71,20 @@ def test_a_path_is_kept_whole_since_trials_run_in_other_folders(tmp_path: Path, 
     assert starting_from({"s": space()}, ["runs/first"])["s"].fixed["weights"] == str(tmp_path / "runs/first")
     own = space(fixed={"weights": "w.pt"})
     assert starting_from({"s": own}, [])["s"].fixed["weights"] == str(tmp_path / "w.pt")
+
+
+def test_so_is_one_that_is_drawn_or_tried_first(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    entry = {"name": "a/b", "source": "a paper", "dataset": "fer2013", "config": {"learning_rate": 1e-3}}
+    config = {"learning_rate": 1e-3, "weights": "w.pt"}
+    plain = space(published=[{**entry, "config": config}], known_good=[{"name": "good", "config": config}])
+    changes = read_changes(choice="weights=none,w.pt,/abs.pt")
+    spaces, _ = with_changes({"cnn_simpler": plain}, changes)
+    (found,) = starting_from(spaces, []).values()
+    whole = str(tmp_path / "w.pt")
+    assert found.parameters["weights"].values == (None, whole, "/abs.pt")
+    assert [each.config["weights"] for each in (*found.published, *found.known_good)] == [whole, whole]
+    assert from_resolved(found.resolved()).parameters["weights"].values == (None, whole, "/abs.pt")
 
 
 @pytest.mark.parametrize(

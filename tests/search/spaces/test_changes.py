@@ -52,6 +52,8 @@ def test_the_examples_of_the_documentation_run() -> None:
     [
         ({"fix": ["optimizer=adamw"]}, {"fix": {"optimizer": "adamw"}}),
         ({"fix": "image_size=none"}, {"fix": {"image_size": None}}),
+        ({"fix": "weights=none"}, {"fix": {"weights": None}}),
+        ({"choice": "weights=none,w.pt"}, {"choice": {"weights": [None, "w.pt"]}}),
         ({"fix": "class_weighting=none"}, {"fix": {"class_weighting": "none"}}),
         ({"fix": "nesterov=false"}, {"fix": {"nesterov": False}}),
         ({"range": ["learning_rate=1e-4:1e-2"]}, {"range": {"learning_rate": (1e-4, 1e-2)}}),
