@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from fer_tune.errors import UserError
+from fer_tune.first_bytes import told_by_content
 
 _SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tbz2", ".txz", ".tar", ".zip")
 
@@ -41,6 +42,9 @@ def unpacked(path: Path) -> Iterator[Path]:
         try:
             (_unzip if suffix == ".zip" else _untar)(path, folder)
         except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+            told = told_by_content(path)
+            if told and not told.startswith(("a zip", "a tar", "compressed")):
+                raise UserError(f"{path}: is {told}") from None
             raise UserError(f"{path}: cannot be unpacked: {error}; unpack it yourself and name the folder") from None
         yield folder
 

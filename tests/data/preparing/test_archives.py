@@ -86,6 +86,15 @@ def test_damaged_archives_are_told(tmp_path, name):
         pass
 
 
+def test_half_an_archive_and_a_page_instead_of_one_are_named(tmp_path):
+    whole = zipped(tmp_path / "a.zip", draw_fer2013_folders(tmp_path / "a", 1))
+    whole.write_bytes(whole.read_bytes()[:900])
+    (tmp_path / "b.zip").write_text("<html>Too many users have viewed this file</html>")
+    for name, told in (("a.zip", "is the beginning of a zip file, whose end is missing"), ("b.zip", "is a web page")):
+        with pytest.raises(UserError, match=f"{name}: {told}"), unpacked(tmp_path / name):
+            pass
+
+
 def test_nothing_is_left_of_an_archive(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()

@@ -136,3 +136,35 @@ def test_one_odd_word_among_the_pixels_is_its_value_or_a_told_fault(word, place)
     else:
         with pytest.raises(UnreadableError, match=re.escape(repr(word))):
             parse_pixels(" ".join(words))
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("code", ["{}", "{}.0"])
+def test_other_separators_and_codes_as_pandas_writes_them_beside_empty_ones(tmp_path, separator, code):
+    plain = draw_fer2013_csv(tmp_path / "a" / "fer.csv", 1)
+    head, *rows = (line.split(",") for line in plain.read_text().splitlines())
+    lines = [head, *([code.format(row[0]), *row[1:]] for row in rows)]
+    other = tmp_path / "b" / "fer.csv"
+    other.parent.mkdir()
+    other.write_text("\n".join(separator.join(line) for line in lines))
+    left, (name, right) = read_raw(plain)[1], read_raw(other)
+    assert name == "fer2013-csv"
+    assert right.faults == []
+    assert [sample[:3] for sample in left.samples] == [sample[:3] for sample in right.samples]
+    np.testing.assert_array_equal(left.load(left.samples[-1]), right.load(right.samples[-1]))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text.encode("utf-16"), r"faces\.csv was not read: it is in UTF-16; save it as UTF-8"),
+        (lambda text: text.replace("\n", "\r").encode(), r"its lines end with carriage returns alone; save it with"),
+        (lambda text: text.splitlines()[0].encode(), r"faces\.csv: holds the names of columns and no rows"),
+        (lambda text: b"", r"faces\.csv is an empty file \(0 bytes\)"),
+    ],
+)
+def test_a_text_that_is_no_table_line_by_line_is_told(tmp_path, change, told):
+    file = draw_fer2013_csv(tmp_path / "faces.csv", 1)
+    file.write_bytes(change(file.read_text()))
+    with pytest.raises(UserError, match=told):
+        read_raw(file)

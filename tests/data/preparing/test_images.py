@@ -29,6 +29,15 @@ def test_bytes_are_decoded_as_files_are(tmp_path):
             decode(content)
 
 
+def test_what_a_file_is_instead_of_an_image_is_told(tmp_path):
+    file = tmp_path / "a.png"
+    file.write_bytes(b"version https://git-lfs.github.com/spec/v1")  # as a repository is cloned without its large files
+    with pytest.raises(
+        UnreadableError, match="not an image, but a pointer of Git LFS, not the file itself; fetch that"
+    ):
+        decode(file)
+
+
 def test_orientation_of_grey_and_transparent_pictures(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6

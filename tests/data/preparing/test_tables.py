@@ -54,7 +54,9 @@ def test_paths_and_labels_under_many_names(tmp_path, prepared, separator, head):
 
 def test_columns_are_said_where_names_do_not_tell(tmp_path, prepared):
     file = drawn(tmp_path / "faces", "a,b")
-    with pytest.raises(UserError, match=r"not a dataset that fer-tune knows"):
+    with pytest.raises(
+        UserError, match=r"faces\.csv names no column of the image and label that is known; its first line has a, b"
+    ):
         prepared(file)
     card, splits = prepared(file, columns={"path": "a", "label": "b"})
     assert right(splits, card)

@@ -48,6 +48,7 @@ from fer_tune.data.preparing.readers.published.raf_db import (
 from fer_tune.data.preparing.readers.published.raf_db import (
     distributed as raf_official,
 )
+from fer_tune.data.preparing.readers.tables.lying import lying_there
 from fer_tune.errors import UserError, nearest
 
 GENERAL: tuple[Reader, ...] = (persons, names, folders, table)
@@ -104,17 +105,18 @@ def read_raw(
     try:
         if columns:
             return table.FORMAT, table.read(path, columns)
-        reader = known[format_name] if format_name is not None else _recognised(path)
-        return reader.FORMAT, reader.read(path)
+        if reader := known[format_name] if format_name is not None else _recognised(path):
+            return reader.FORMAT, reader.read(path)
+        raise _unknown(path)
     except OSError as error:
         raise UserError(f"{error.filename or path}: cannot be read: {error.strerror}") from None
 
 
-def _recognised(path: Path) -> Reader:
-    """Return the only reader that fits; a published dataset's goes before the general ones.
+def _recognised(path: Path) -> Reader | None:
+    """Return the only reader that fits; a published dataset's goes before the general ones. None where none does.
 
     Raises:
-        UserError: several fit, or none.
+        UserError: several fit.
     """
     for asked in ([reader for reader in READERS if reader not in GENERAL], GENERAL):
         fitting = [reader for reader in asked if reader.recognises(path)]
@@ -123,7 +125,18 @@ def _recognised(path: Path) -> Reader:
         if fitting:
             listed = "\n".join(f"  --format {reader.FORMAT}: {reader.NEEDS}" for reader in fitting)
             raise UserError(f"{path}: may be read in several ways; say which, or name one file or folder:\n{listed}")
+    return None
+
+
+def _unknown(path: Path) -> UserError:
+    """Return what is said of what no reader knows: what it is, or what it misses, and what lies there."""
+    hints = "".join(f"\n  {hint}" for hint in lying_there(path))
+    if path.is_file() and hints:
+        return UserError(f"{path}: no dataset:{hints}")
     if folders.holds_images(path):
-        return folders  # says what it misses
+        try:
+            folders.read(path)  # says what it misses
+        except UserError as error:
+            return UserError(f"{error}{hints}")
     looked_for = "\n".join(f"  {reader.FORMAT}: {reader.NEEDS}" for reader in READERS)
-    raise UserError(f"{path}: not a dataset that fer-tune knows; it looked for\n{looked_for}")
+    return UserError(f"{path}: not a dataset that fer-tune knows{hints or ''}\nIt looked for\n{looked_for}")

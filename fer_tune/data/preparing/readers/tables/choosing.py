@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fer_tune.data.preparing.readers.tables.columns import Columns, find_columns
@@ -17,6 +17,8 @@ from fer_tune.errors import UserError
 
 _DEPTH = 3  # folders below the one that is named
 _SHARD = re.compile(r"(?:[-_.]?\d+-of-\d+(?:-[0-9a-f]{16})?|[-_.]?\d{2,})$", re.ASCII)  # train-00000-of-00002, 0001
+
+_PIXELS = re.compile(r"\[?(?:\d{1,3}[ ,]+){16}")  # numbers, as no path begins; the smallest picture has 8x8
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ def choose_tables(path: Path, said: Mapping[str, str] | None = None) -> tuple[li
             continue
         table = open_table(file)
         columns = find_columns(table.names, said, binary=table.binary) if _all_there(table, said) else None
+        if columns is not None and not (said or {}).get("path"):
+            columns = _by_content(table, columns)
         if columns is not None and columns.has_image and columns.has_label:
             labelled.append(Chosen(table, columns, _split(file, path)))
         elif columns is not None and columns.has_image and _split(file, path) in ("test", "val", "eval"):
@@ -62,6 +66,15 @@ def _all_there(table: Table, said: Mapping[str, str] | None) -> bool:
     """Tell whether the columns that were said are in ``table``, however they are spelt."""
     plain = {re.sub(r"[\W_]+", "", name.lower()) for name in table.names}
     return all(re.sub(r"[\W_]+", "", name.lower()) in plain for name in (said or {}).values())
+
+
+def _by_content(table: Table, columns: Columns) -> Columns:
+    """Return ``columns`` with that of paths as one of pixels where its first row holds so many numbers."""
+    if columns.path is None or columns.pixels or columns.image:
+        return columns
+    first = next(iter(table.rows([columns.path])), None)
+    found = str(first.values.get(columns.path, "")) if first else ""
+    return replace(columns, path=None, pixels=columns.path) if _PIXELS.match(found) else columns
 
 
 def _clash(chosen: list[Chosen]) -> bool:

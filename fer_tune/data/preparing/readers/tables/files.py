@@ -12,7 +12,9 @@ from typing import Any, NamedTuple, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fer_tune.data.preparing.readers.tables.text import why_no_lines
 from fer_tune.errors import UserError
+from fer_tune.first_bytes import told_by_content
 
 SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 _LINE = 1 << 22  # bytes of a header line, at most
@@ -54,7 +56,11 @@ def open_table(file: Path) -> Table:
 
 
 class TextTable:
-    """A csv or tsv file; the separator is the one of comma, semicolon and tab that its first line has most of."""
+    """A csv or tsv file; the separator is the one of comma, semicolon and tab that its first line has most of.
+
+    Attributes:
+        fault: why it has no columns, in words; mostly nothing.
+    """
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -63,7 +69,9 @@ class TextTable:
             self._start = stream.tell()
         text = first.decode("utf-8-sig", "replace").strip("\r\n")
         self._separator = max(",;\t", key=text.count)
-        self.names = [name.strip().strip('"').strip() for name in text.split(self._separator)]
+        self.fault = why_no_lines(first)
+        names = [name.strip().strip('"').strip() for name in text.split(self._separator)]
+        self.names = [] if self.fault else names
         self.binary: list[str] = []
 
     def rows(self, wanted: Collection[str]) -> Iterator[Row]:
@@ -107,7 +115,8 @@ class ParquetTable:
             self._open = pq.ParquetFile(file)
             self._schema = self._open.schema_arrow
         except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{file}: cannot be read as Parquet: {error}") from None
+            told = told_by_content(file)
+            raise UserError(f"{file}: is {told}" if told else f"{file}: cannot be read as Parquet: {error}") from None
         self.names = list(self._schema.names)
         self.binary = [field.name for field in self._schema if _holds_bytes(field.type)]
         sizes = [self._open.metadata.row_group(number).num_rows for number in range(self._open.num_row_groups)]

@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 from fer_tune.data.preparing.readers.base import UnreadableError
 from fer_tune.data.preparing.readers.trees.images import SUFFIXES, images_below
 
+_LONGEST = 1024  # characters of a path: macOS takes no more, and Linux no more than 255 between two slashes
+
 
 class Pictures:
     """The pictures below a folder, looked up by the end of their path; listed when one is first missing.
@@ -31,6 +33,8 @@ class Pictures:
         plain = PurePosixPath(named.replace("\\", "/"))
         if not plain.name:
             raise UnreadableError("no path")
+        if len(named) > _LONGEST:
+            raise UnreadableError(f"names {named[:40]}..., which is no path")
         for folder in (beside, self.root):
             if (folder / plain).is_file() and plain.suffix.lower() in SUFFIXES:
                 return folder / plain

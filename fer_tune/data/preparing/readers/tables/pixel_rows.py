@@ -1,8 +1,13 @@
-"""Tables of the kind of FER2013's: a row an image, its 48x48 pixels as numbers; what their readers share."""
+"""Tables of the kind of FER2013's: a row an image, its 48x48 pixels as numbers; what their readers share.
+
+Between fields stands a comma, a semicolon or a tab, whichever comes first in a line: programs write each of them,
+Excel the semicolon in half of Europe.
+"""
 
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fer_tune.data.preparing.readers.base import Fault, Pixels, UnreadableError
+from fer_tune.data.preparing.readers.tables.text import why_no_lines
 from fer_tune.data.preparing.readers.trees.images import is_junk
 from fer_tune.data.preparing.readers.trees.parts import split_of
 from fer_tune.errors import UserError
@@ -54,7 +60,11 @@ class PixelTable:
 
 
 def scanned(file: Path, codes: Mapping[str, str]) -> PixelTable:
-    """Read the rows of ``file``, but not their pixels."""
+    """Read the rows of ``file``, but not their pixels.
+
+    Raises:
+        UserError: there are none.
+    """
     rows: list[Row] = []
     faults: list[Fault] = []
     with file.open("rb") as stream:
@@ -68,6 +78,8 @@ def scanned(file: Path, codes: Mapping[str, str]) -> PixelTable:
                 except UnreadableError as error:
                     faults.append(Fault(f"{file.name}:{line}", str(error)))
             offset += len(raw)
+    if not rows and not faults:
+        raise UserError(f"{file}: holds the names of columns and no rows; download or save it again")
     return PixelTable(file, header, rows, faults)
 
 
@@ -78,7 +90,7 @@ def parse_fields(raw: bytes, header: list[str], codes: Mapping[str, str]) -> tup
         UnreadableError: fields are missing, or the emotion code or the Usage is unknown.
     """
     fields = fields_of(raw, header)
-    code, pixels = (fields[header.index(name)].strip() for name in ("emotion", "pixels"))
+    code, pixels = _whole(fields[header.index("emotion")]), fields[header.index("pixels")].strip()
     if code not in codes:
         raise UnreadableError(f"unknown emotion {code!r}, the codes are {min(codes)} to {max(codes)}")
     if "usage" not in header:
@@ -98,7 +110,8 @@ def fields_of(raw: bytes, header: list[str]) -> list[str]:
         UnreadableError: it has more or fewer, or is no row of a csv.
     """
     try:
-        fields = next(csv.reader([raw.decode("utf-8", "replace").rstrip("\r\n")]), [])
+        text = raw.decode("utf-8", "replace").rstrip("\r\n")
+        fields = next(csv.reader([text], delimiter=_separator(text)), [])
     except csv.Error as error:
         raise UnreadableError(f"not a row of a csv: {error}") from None
     if len(fields) < len(header):
@@ -106,6 +119,16 @@ def fields_of(raw: bytes, header: list[str]) -> list[str]:
     if len(fields) > len(header):
         raise UnreadableError(f"{len(fields)} fields, the header has {len(header)}")
     return fields
+
+
+def _separator(text: str) -> str:
+    """Return what stands between the fields of a line: none of its fields has such a sign but the pixels, if any."""
+    return next((sign for sign in text if sign in ",;\t"), ",")
+
+
+def _whole(code: str) -> str:
+    """Return a code as a whole number: where one row has none, pandas writes the others as 3.0."""
+    return re.sub(r"\.0+$", "", code.strip())
 
 
 def parse_pixels(text: str) -> Pixels:
@@ -146,15 +169,15 @@ def pixel_tables(path: Path) -> tuple[list[Path], list[Path]]:
 
 
 def codes_in(file: Path) -> Counter[str]:
-    """Count the emotion codes of a table by a quick look: fields cut at commas, quotes taken off."""
+    """Count the emotion codes of a table by a quick look: fields cut where the header's are, quotes taken off."""
     place = header_of(file).index("emotion")
     counts: Counter[str] = Counter()
     with file.open("rb") as stream:
-        stream.readline()
+        between = _separator(stream.readline().decode("utf-8", "replace")).encode()
         for raw in stream:
-            fields = raw.split(b",", place + 1)
+            fields = raw.split(between, place + 1)
             if len(fields) > place + 1 or (place and len(fields) > place):
-                counts[fields[place].strip().strip(b'"').strip().decode("utf-8", "replace")] += 1
+                counts[_whole(fields[place].strip().strip(b'"').decode("utf-8", "replace"))] += 1
     return counts
 
 
@@ -195,15 +218,16 @@ def own_name(file: Path) -> str:
 
 
 def header_of(file: Path) -> list[str]:
-    """Return the names in the first line of ``file``; none where it cannot be read."""
+    """Return the names in the first line of ``file``; none where it cannot be read line by line."""
     try:
         with file.open("rb") as stream:
-            return header_names(stream.readline(4096))
+            first = stream.readline(4096)
     except OSError:
         return []
+    return [] if why_no_lines(first) else header_names(first)
 
 
 def header_names(raw: bytes) -> list[str]:
     """Return the names in a header line in lower case, without padding, quotes or byte order mark."""
     text = raw.decode("utf-8-sig", "replace").strip()
-    return [name.strip().strip('"').strip().lower() for name in text.split(",")]
+    return [name.strip().strip('"').strip().lower() for name in text.split(_separator(text))]

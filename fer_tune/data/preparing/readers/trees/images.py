@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from fer_tune.data.preparing.readers.base import Fault, Pixels, UnreadableError
+from fer_tune.first_bytes import told_by_content
 
 _AVIF = frozenset({".avif"}) if features.check("avif") else frozenset()  # Pillow may be built without
 SUFFIXES = _AVIF | {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
@@ -49,7 +50,8 @@ def decode(file: Path | bytes, channels: int | None = None) -> Pixels:
             return np.asarray(image if image.mode == mode else image.convert(mode))
     except UnidentifiedImageError:
         size = len(file) if isinstance(file, bytes) else file.stat().st_size
-        raise UnreadableError("not an image" if size else EMPTY) from None
+        told = told_by_content(file) if size and isinstance(file, Path) else ""
+        raise UnreadableError((f"not an image, but {told}" if told else "not an image") if size else EMPTY) from None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise UnreadableError(str(error) or type(error).__name__) from None
 

@@ -12,6 +12,7 @@ from fer_tune.data.preparing.readers.trees.images import folders_in
 _WORDS: dict[str, str] = {
     "train": "train",
     "training": "train",
+    "trn": "train",
     "val": "val",
     "valid": "val",
     "validation": "val",
@@ -21,6 +22,7 @@ _WORDS: dict[str, str] = {
     "evaluation": "eval",
     "test": "test",
     "testing": "test",
+    "tst": "test",
     "holdout": "test",
 }
 _JOINED: dict[str, str] = {"publictest": "val", "privatetest": "test", "heldout": "test", "crossvalidation": "val"}

@@ -1,0 +1,13 @@
+"""What a file is by its first bytes."""
+
+from __future__ import annotations
+
+import doctest
+
+from fer_tune import first_bytes
+from fer_tune.data.preparing.readers.tables import text
+
+
+def test_the_examples_of_the_documentation_run() -> None:
+    assert doctest.testmod(first_bytes) == (0, 4)
+    assert doctest.testmod(text) == (0, 2)
