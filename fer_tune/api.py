@@ -316,7 +316,8 @@ def _run_of(ended: Ended) -> Run:
 
     run = Run(ended.run, ended.run.settings(), ended.reason)
     if ended.interrupted:
-        raise Interrupted(f"interrupted; nothing finished is lost. Go on with: fer-tune resume {run.place}", run)
+        raise Interrupted(f"interrupted; nothing finished is lost. Go on with: fer-tune resume {run.quoted}", run)
     if ended.gave_up:
-        raise GaveUpError(f"{ended.reason}. Go on with: fer-tune resume {run.place}", run)
+        again = " --retry-failed" if ended.finished else ""
+        raise GaveUpError(f"{ended.reason}. Go on with: fer-tune resume {run.quoted}{again}", run)
     return run

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fer_tune.errors import UserError
 from fer_tune.files import replacing
 
 
@@ -21,10 +22,13 @@ def read_table(file: Path, **options: Any) -> pa.Table:
         options: of `pyarrow.parquet.read_table`.
 
     Raises:
-        pyarrow.ArrowInvalid: it is not a parquet file.
+        UserError: it is not a parquet file, or damaged.
     """
-    with file.open("rb") as source:
-        return pq.read_table(source, **options)
+    try:
+        with file.open("rb") as source:
+            return pq.read_table(source, **options)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{file}: not a parquet file ({error}); `fer-tune resume` writes it anew") from None
 
 
 def write_table(rows: list[dict[str, Any]], columns: dict[str, pa.DataType], target: Path) -> None:

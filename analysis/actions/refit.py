@@ -119,7 +119,7 @@ def _tell_own_budgets(run: RunRecord, plan: RefitPlan, console: Console) -> None
 
 
 def again(place: str, on: str) -> str:
-    """Return the command that goes on with the refits of the run at ``place``."""
+    """Return the command that goes on with the refits of the run at ``place``, a word of a command line."""
     return f"fer-tune refit {place}{'' if on == 'train' else f' --on {on}'}"
 
 
@@ -222,4 +222,4 @@ def _train(
                     if ending is not None and ending.result is not None:
                         record_refit(run, ending.task, ending.result, recording)
     except KeyboardInterrupt:
-        raise Interrupted(f"stopped; what is finished is kept, go on with: {again(run.place, on)}", run) from None
+        raise Interrupted(f"stopped; what is finished is kept, go on with: {again(run.quoted, on)}", run) from None

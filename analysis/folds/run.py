@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,11 @@ class FoldsRun:
     def place(self) -> str:
         """The folder, as a user names it."""
         return str(self.path)
+
+    @property
+    def quoted(self) -> str:
+        """:attr:`place` as a word of a command line."""
+        return shlex.quote(self.place)
 
     def folder_of(self, fold: Fold) -> Path:
         """Return the folder of a fold's run."""
@@ -113,13 +119,13 @@ class FoldsRun:
             try:
                 select_models(run)  # of every fold, before the first is opened
             except UserError as error:
-                raise UserError(f"{name}: {error}\nall folds: `fer-tune refit {self.place}`") from None
+                raise UserError(f"{name}: {error}\nall folds: `fer-tune refit {self.quoted}`") from None
         left = [(name, run) for name, run in searched if options.get("again") or not run.tests]
         if not left:
             raise UserError(
                 f"{self.place}: the held-out split of every fold was opened, and its result is in {self.result_file}.\n"
                 "A split that is read until the number pleases is a validation split. To read all of them once more, "
-                f"counted in the report: `fer-tune test {self.place} --again`"
+                f"counted in the report: `fer-tune test {self.quoted} --again`"
             )
         for name, run in left:
             self._each(name, lambda run=run, name=name: run.test(**self._own(options, name)), "test")
@@ -155,7 +161,7 @@ class FoldsRun:
         for fold in self.record.dataset.folds:
             if not self.begun(fold):
                 raise UserError(
-                    f"{self.place}: {fold.name} was not searched yet; go on with `fer-tune resume {self.place}`"
+                    f"{self.place}: {fold.name} was not searched yet; go on with `fer-tune resume {self.quoted}`"
                 )
         yield from self.runs.items()
 

@@ -101,9 +101,9 @@ def _go(run: FoldsRun, options: Options, changes: ResumeOptions) -> FoldsRun:
             began = Run(found.run, found.run.settings(), found.reason)
             if found.interrupted:
                 told = f"interrupted in fold {number} of {len(folds)}; nothing finished is lost"
-                raise Interrupted(f"{told}. Go on with: fer-tune resume {run.place}", began)
+                raise Interrupted(f"{told}. Go on with: fer-tune resume {run.quoted}", began)
             if found.gave_up:
-                raise GaveUpError(f"{fold.name}: {found.reason}. Go on with: fer-tune resume {run.place}", began)
+                raise GaveUpError(f"{fold.name}: {found.reason}. Go on with: fer-tune resume {run.quoted}", began)
     return replace(run, reason=reason)
 
 

@@ -70,7 +70,7 @@ class FurtherReading:
             if faults := openings_of(run, split_ledger(run, self._location)).faults:
                 raise UserError(
                     f"{run.place}: the records of openings do not hold: {'; '.join(faults)}. Nothing was opened; "
-                    f"`fer-tune test {run.place} --again` tests once more, on record"
+                    f"`fer-tune test {run.quoted} --again` tests once more, on record"
                 )
             self.when = datetime.now(UTC).isoformat(timespec="seconds")
             self._entry = {

@@ -121,5 +121,5 @@ def _opened_before(run: RunRecord, known: Openings) -> str:
     return (
         f"{run.place}: {told}"
         "A split that is read until the number pleases is a validation split. "
-        f"To read it once more, counted in the report: `fer-tune test {run.place} --again`"
+        f"To read it once more, counted in the report: `fer-tune test {run.quoted} --again`"
     )

@@ -33,7 +33,7 @@ def tested_winner(run: RunRecord, why: str) -> TestResult:
     if not run.tests:
         raise UserError(
             f"{why}: {run.place} was not tested yet; what is read further is the model that was tested: "
-            f"`fer-tune test {run.place}` first"
+            f"`fer-tune test {run.quoted}` first"
         )
     return run.tests[0]
 
@@ -55,7 +55,7 @@ class TestedModels:
         if refit is None or [each.seed for each in refit.completed] != test.seeds:
             raise UserError(
                 f"{run.place}: {test.config_id} was refitted anew since its test, so these are not the models that "
-                f"were tested; `fer-tune test {run.place} --again` tests them"
+                f"were tested; `fer-tune test {run.quoted} --again` tests them"
             )
         self._settings = [seed_config(run, refit, seed, on) for seed in test.seeds]
         files = [needed(run.folder, run.folder.refit_seed(test.config_id, seed, on) / BEST) for seed in test.seeds]

@@ -69,7 +69,7 @@ def run_transfer(
     dataset, other = open_dataset(run, data), PreparedDataset.open(on)
     card, matched = other.card, match_classes(dataset.card.classes, other.card.classes)
     if card.split_hashes["test"] == dataset.card.split_hashes["test"]:
-        raise UserError(f"--on {on}: the held-out split of the run itself; `fer-tune test {run.place}` reads it")
+        raise UserError(f"--on {on}: the held-out split of the run itself; `fer-tune test {run.quoted}` reads it")
     if len(matched.shared) < 2:
         raise UserError(
             f"--on {on}: two shared classes are needed, there {'is' if matched.shared else 'are'} "

@@ -66,7 +66,7 @@ def plan_refits(
     if not run.ranked:
         raise UserError(
             f"{run.place}: no trial has ended with a value on validation, so there is nothing to refit; "
-            f"go on with `fer-tune resume {run.place}`"
+            f"go on with `fer-tune resume {run.quoted}`"
         )
     if before is not None and epochs is not None and epochs != before.epochs:
         raise UserError(

@@ -45,7 +45,7 @@ def select_winner(run: RunRecord) -> Selection:
     plan = run.folder.refit_plan()
     refits = run.refits
     missing = sum(len(refit.missing) for refit in refits)
-    again = f"`fer-tune refit {run.place}`"
+    again = f"`fer-tune refit {run.quoted}`"
     if missing:
         total = len(plan.seeds) * len(refits)
         raise UserError(f"{run.place}: {missing} of {total} refits have not ended; go on with {again} first")
@@ -121,7 +121,7 @@ def select_models(run: RunRecord) -> list[Chosen]:
     if not plan.published:
         chosen = chosen[:1]
     finals = {refit.config.config_id: refit for refit in run.finals}
-    again = f"`fer-tune refit {run.place} --on train+val`"
+    again = f"`fer-tune refit {run.quoted} --on train+val`"
     lacking = [each.refit.config.config_id for each in chosen if each.refit.config.config_id not in finals]
     if lacking:
         raise UserError(f"{run.folder.final_file}: has no models of {', '.join(lacking)}; train them with {again}")

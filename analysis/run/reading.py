@@ -94,6 +94,11 @@ class RunRecord:
         return self.folder.place
 
     @property
+    def quoted(self) -> str:
+        """:attr:`place` as a word of a command line."""
+        return self.folder.quoted
+
+    @property
     def aim(self) -> Aim:
         """What the run judges by: validation accuracy, unless the search was for something else."""
         return self.settings.aim
@@ -277,10 +282,7 @@ def read_run(path: str | Path) -> RunRecord:
 def _table(file: Path, columns: dict[str, pa.DataType]) -> pa.Table:
     if not file.is_file():
         return pa.table({name: pa.array([], type=kind) for name, kind in columns.items()})
-    try:
-        table = read_table(file)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{file}: not a parquet file ({error}); `fer-tune resume` writes it anew") from None
+    table = read_table(file)
     lacking = [name for name in columns if name not in table.column_names]
     if lacking:
         raise UserError(f"{file}: lacks the columns {', '.join(lacking)}; it is not a table of this fer-tune")

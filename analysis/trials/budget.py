@@ -96,7 +96,7 @@ def savings_sentences(run: RunRecord) -> list[str]:
     if regret := regret_sentence(run):
         lines.append(regret)
     elif run.refits:
-        command = f"fer-tune refit {run.place} --stopped 3"
+        command = f"fer-tune refit {run.quoted} --stopped 3"
         lines.append(
             f"Whether a stopped trial might have won is not known; `{command}` would tell, with two seeds or more."
         )

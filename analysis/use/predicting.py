@@ -184,7 +184,7 @@ def chosen(run: RunRecord) -> Network:
         why = "has not chosen yet: it does on validation, before it tests"
         if run.tests:
             why = "chose nothing: it was told not to, or its models were trained on train and val together"
-        raise UserError(f"--use chosen: `fer-tune test {run.place}` {why}")
+        raise UserError(f"--use chosen: `fer-tune test {run.quoted}` {why}")
     used = tested.choice.combination
     first = used.members[0]
     if used.kind == "single":
@@ -194,7 +194,7 @@ def chosen(run: RunRecord) -> Network:
         own = network(run, first.config_id, first.seed, "train")
         file = needed(run.folder, averaged_folder(run, first.config_id) / BEST)
         if not file.is_file():
-            raise UserError(f"{file}: missing; `fer-tune test {run.place} --again` makes it anew, and counts")
+            raise UserError(f"{file}: missing; `fer-tune test {run.quoted} --again` makes it anew, and counts")
         found = replace(own, files=[file])
     else:
         each = [network(run, member.config_id, member.seed, "train") for member in used.members]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
 from fer_tune.objectives import ACCURACY
 from fer_tune.run_folder import RunFolder
+from fer_tune.tables import read_table
 
 _SHOWN = ("learning_rate", "batch_size", "augmentation")
 
@@ -20,7 +20,7 @@ def print_leaderboard(run: RunFolder, rows: int = 10) -> None:
         console.print("no trial has reported yet")
         return
     aim = run.settings().aim
-    trials = pq.read_table(run.trials_file)
+    trials = read_table(run.trials_file)
     counts = {entry["values"].as_py(): entry["counts"].as_py() for entry in pc.value_counts(trials["status"])}
     ranked = sorted(
         (row for row in trials.to_pylist() if row[aim.column] is not None),

@@ -18,7 +18,7 @@ def command(given: dict[str, Any]) -> None:
 
     run = load_any(given.pop("run"))
     failed = bool(run.refit(**given)["failed"].sum())
-    following = again(run.place, given.get("on", "train")) if failed else f"fer-tune test {run.place}"
+    following = again(run.quoted, given.get("on", "train")) if failed else f"fer-tune test {run.quoted}"
     Console(soft_wrap=True).print(f"next: {following}", highlight=False)
     if failed:
         raise typer.Exit(1)

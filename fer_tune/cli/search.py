@@ -90,12 +90,12 @@ def concluded(search: Any, how: Output) -> None:
         from fer_tune.tracking.sync import sync_hint
 
         if run.reason:
-            typer.echo(f"{run.reason}. Go on with: fer-tune resume {run.place}")
+            typer.echo(f"{run.reason}. Go on with: fer-tune resume {run.quoted}")
         if page := page_of(run.folder):
             typer.echo(page)
         if hint := sync_hint(run.folder):
             typer.echo(hint)
-        typer.echo(f"run folder: {run.place}\nnext: fer-tune refit {run.place}")
+        typer.echo(f"run folder: {run.place}\nnext: fer-tune refit {run.quoted}")
 
 
 def _tell_folds(run: FoldsRun, how: Output) -> None:
@@ -110,7 +110,7 @@ def _tell_folds(run: FoldsRun, how: Output) -> None:
             best = own.ranked[0] if own.ranked else None
             told = f"{full(best[own.aim.column], own.aim)} on validation" if best else "no trial ended well"
             typer.echo(f"{name}: {len(own.rows)} trials, the best {told}")
-        typer.echo(f"run folder: {run.place}\nnext: fer-tune refit {run.place}")
+        typer.echo(f"run folder: {run.place}\nnext: fer-tune refit {run.quoted}")
 
 
 def _tell(run: Run, how: Output, *, interrupted: bool = False, reason: str = "") -> None:
@@ -130,7 +130,8 @@ def _print_front(run: RunFolder) -> None:
     settings = run.settings()
     second = second_objective(settings)
     if second and run.trials_file.is_file():
-        import pyarrow.parquet as pq
         from rich.console import Console
 
-        Console(highlight=False).print(pareto_table(pq.read_table(run.trials_file).to_pylist(), second, settings.aim))
+        from fer_tune.tables import read_table
+
+        Console(highlight=False).print(pareto_table(read_table(run.trials_file).to_pylist(), second, settings.aim))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 _GONE = (errno.EPIPE, errno.EIO)  # nobody reads the pipe any more; the terminal was closed
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of the file that takes what is printed
 
 _SIGNS = {"…": "...", "–": "-", "—": "-", "−": "-", "×": "x", "±": "+-", "≤": "<=", "≥": ">=", "’": "'"}  # of our own
 
@@ -20,8 +21,8 @@ def lasting_streams() -> Iterator[None]:
     r"""Have standard output and error take whatever is written in the block.
 
     A character that the console's encoding lacks, as in a Japanese class name on a Western console, is written as its
-    code (``\u559c``), which says what it is.  Once the other side is gone, the rest goes nowhere: a search is worth
-    more than what it prints.
+    code (``\u559c``), which says what it is.  Once the other side is gone, or the disk that it is written to is full,
+    the rest goes nowhere: a search is worth more than what it prints.  Of a full disk, standard error tells.
     """
     codecs.register_error("fer_tune", _written_otherwise)
     before = {name: getattr(sys, name) for name in ("stdout", "stderr")}
@@ -66,11 +67,13 @@ class _Lasting(io.TextIOWrapper):
         self.flush()
 
     def _let_go(self, error: OSError) -> None:
-        if error.errno not in _GONE:
+        if error.errno not in (*_GONE, *_FULL):
             raise error
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.fileno())  # also for what libraries write, and for what is still to be flushed
         os.close(nowhere)
+        if error.errno in _FULL and sys.stderr is not self:
+            print(f"fer-tune: the output is cut off here, it cannot be written: {error.strerror}", file=sys.stderr)
 
 
 def _written_otherwise(error: UnicodeError) -> tuple[bytes, int]:

@@ -27,7 +27,7 @@ def command(given: dict[str, Any]) -> None:
         _one(run, given, console)
     else:
         _over_folds(run, given, console)
-    console.print(f"next: fer-tune report {run.place}")
+    console.print(f"next: fer-tune report {run.quoted}")
 
 
 def _over_folds(run: FoldsRun, given: dict[str, Any], console: Console) -> None:

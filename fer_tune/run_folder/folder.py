@@ -5,6 +5,7 @@ Its layout is told in :mod:`fer_tune.layout`.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +44,11 @@ class RunFolder:
     def place(self) -> str:
         """The run as a user names it: its URI, or the path of its folder."""
         return self.uri or str(self.path)
+
+    @property
+    def quoted(self) -> str:
+        """:attr:`place` as a word of a command line: a name with spaces stands in quotes."""
+        return shlex.quote(self.place)
 
     def uri_of(self, path: Path) -> str:
         """Return the URI of ``path``, which lies in the folder; an empty string where the run is in no store."""
@@ -160,7 +166,7 @@ class RunFolder:
             UserError: there is none yet.
         """
         if not self.refit_file.is_file():
-            raise UserError(f"{self.place}: nothing is refitted yet; run `fer-tune refit {self.place}` first")
+            raise UserError(f"{self.place}: nothing is refitted yet; run `fer-tune refit {self.quoted}` first")
         return RefitPlan.model_validate_json(self.refit_file.read_text(encoding="utf-8"))
 
     def final_plan(self) -> FinalPlan | None:

@@ -7,6 +7,7 @@ alone. What they return knows its store, and everything else here takes that.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import threading
@@ -95,9 +96,8 @@ def _new_here(storage: str | Path, name: str) -> RunFolder:
 
 
 def _taken(storage: str | Path, name: str, place: str) -> UserError:
-    return UserError(
-        f"run {name} exists in {storage}: go on with it by `fer-tune resume {place}`, or choose another --name"
-    )
+    again = f"`fer-tune resume {shlex.quote(place)}`"
+    return UserError(f"run {name} exists in {storage}: go on with it by {again}, or choose another --name")
 
 
 @contextmanager

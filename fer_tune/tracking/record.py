@@ -8,10 +8,9 @@ import uuid
 from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
-import pyarrow.parquet as pq
-
 from fer_tune.objectives import Aim
 from fer_tune.run_folder import RunFolder, SearchSettings, Status
+from fer_tune.tables import read_table
 from fer_tune.tracking.attached import Artifact, Attachments, to_search
 from fer_tune.tracking.names import run_id as stable_id
 from fer_tune.tracking.names import tags as clean_tags
@@ -68,7 +67,7 @@ def record_search(session: Session, run: RunFolder) -> None:
     leaderboard is a table, the resolved settings are an artifact; `attached.to_search` adds which settings mattered.
     """
     settings = run.settings()
-    trials = pq.read_table(run.trials_file).to_pylist()
+    trials = read_table(run.trials_file).to_pylist()
     aim = settings.aim
     history = _search_history(trials, settings.epochs, aim)
     last = history[-1] if history else {"epochs_spent": 0, "epochs_saved": 0}

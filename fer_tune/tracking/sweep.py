@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from fer_tune.errors import UserError
 from fer_tune.files import write_json
 from fer_tune.kinds import Sampler
 from fer_tune.run_folder import RunFolder, SearchSettings
+from fer_tune.tables import read_table
 from fer_tune.tracking.service import PROJECT
 from fer_tune.tracking.wandb_internals import set_sweep_state, upsert_sweep
 
@@ -105,7 +105,7 @@ def mark(sweep: Sweep, state: State) -> None:
 
 def state_of(run: RunFolder) -> State:
     """Return how the sweep of a search that does not run is shown: as finished once every planned trial has ended."""
-    statuses = pq.read_table(run.trials_file, columns=["status"])["status"].to_pylist()
+    statuses = read_table(run.trials_file, columns=["status"])["status"].to_pylist()
     ended = sum(status != "running" for status in statuses)
     return "FINISHED" if ended == len(statuses) and ended >= run.settings().total else "PAUSED"
 

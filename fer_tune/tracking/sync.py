@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 import subprocess
 import sys
 from contextlib import suppress
@@ -32,7 +31,7 @@ def sync_hint(run: RunFolder) -> str:
     """Return one line that says how to upload what the server does not have; empty where there is nothing left."""
     if not unsynced(run.path):
         return ""
-    return f"W&B: recorded offline; upload with: fer-tune sync {shlex.quote(run.place)}"
+    return f"W&B: recorded offline; upload with: fer-tune sync {run.quoted}"
 
 
 def unsynced(run_folder: Path) -> list[Path]:

@@ -62,6 +62,16 @@ def test_a_pipe_that_nobody_reads_is_no_fault(dataset: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full")
+@pytest.mark.parametrize("words", [("spaces", "list"), ("--version",)])
+def test_a_full_disk_under_what_is_printed_is_told_and_ends_nothing(words: tuple[str, ...]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*FER_TUNE, *words], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert done.returncode == 0
+    (told,) = done.stderr.decode().splitlines()
+    assert told == "fer-tune: the output is cut off here, it cannot be written: No space left on device"
+
+
 def test_a_name_that_the_locale_cannot_say_is_told_with_the_cure(tmp_path: Path) -> None:
     """Else Arrow says in the middle of a search that surrogates are not allowed."""
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

@@ -38,17 +38,17 @@ def standing(run: RunRecord) -> Standing:
     tests = run.tests
     refits = run.refits
     now = None
-    step = f"fer-tune refit {run.place}"
+    step = f"fer-tune refit {run.quoted}"
     if refits:
         try:
             now = select_winner(run)
-            step = f"fer-tune test {run.place}"
+            step = f"fer-tune test {run.quoted}"
             if any(refit.missing for refit in run.finals):
-                step = f"fer-tune refit {run.place} --on train+val"
+                step = f"fer-tune refit {run.quoted} --on train+val"
         except UserError:  # refits are missing: the next command is still to refit
             pass
     if not run.ranked or (not refits and any(row["status"] == "running" for row in run.rows)):
-        step = f"fer-tune resume {run.place}"
+        step = f"fer-tune resume {run.quoted}"
     if not tests:
         return Standing(None, refits, None if now is None else now.winner, step, now=now)
     test, *others = tests

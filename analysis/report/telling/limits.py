@@ -54,7 +54,7 @@ def limits(run: RunRecord, stand: Standing) -> list[str]:
     if stand.refits and left:
         found.append(
             f"Not refitted, and so not compared on the held-out split: {', '.join(left)}; "
-            f"`fer-tune refit {run.place} --published` does."
+            f"`fer-tune refit {run.quoted} --published` does."
         )
     if stand.test is not None and stand.test.trained_on == "train+val":
         found.append(

@@ -33,6 +33,6 @@ def unlike_budgets(run: RunRecord) -> list[str]:
     took = f" ({cost})" if cost is not None else ""
     return [
         f"Papers prescribe other epochs than the {epochs} that their configurations had here: {told}. At the same "
-        f"budget they are compared with what searching finds; `fer-tune refit {run.place} --published-budget` trains "
+        f"budget they are compared with what searching finds; `fer-tune refit {run.quoted} --published-budget` trains "
         f"them for their own too{took}."
     ]

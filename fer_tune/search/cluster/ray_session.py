@@ -15,6 +15,7 @@ import ray
 from fer_tune.errors import UserError
 from fer_tune.ray_internals import NICENESS, know_own_address
 from fer_tune.search.cluster.gpu_sharing import gpu_sharing
+from fer_tune.search.cluster.ray_address import check_answers, named_cluster
 from fer_tune.search.cluster.ray_start import start_ray
 from fer_tune.training.memory.allocator import allocator_environment
 
@@ -53,12 +54,13 @@ def ray_session(*, dashboard: bool = False, gpus: float | None = None) -> Iterat
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    address = os.environ.get("RAY_ADDRESS")
+    address = named_cluster()
     if ray.is_initialized():
         yield bool(address)
         return
     runtime_env: dict[str, Any] = {"env_vars": _WORKERS | allocator_environment(os.environ)}
     if address:
+        check_answers(address)
         try:
             joined = ray.init(log_to_driver=False, logging_level=logging.ERROR, runtime_env=runtime_env)
         except Exception as error:  # Ray raises many kinds: connection, authentication, version

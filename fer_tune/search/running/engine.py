@@ -11,25 +11,27 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import optuna
-import pyarrow.parquet as pq
 from ray import tune
 
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
+from fer_tune.kinds import TOO_LARGE
 from fer_tune.run_folder import DatasetRef, RunFolder, SearchSettings
 from fer_tune.search.cluster.hardware import Resources, describe, lacking, package_versions
 from fer_tune.search.cluster.ray_session import ray_session
 from fer_tune.search.cluster.shared_folder import check_shared
 from fer_tune.search.options import ResumeOptions, SearchOptions
+from fer_tune.search.running.alone import alone
 from fer_tune.search.running.clock import note_seconds, seconds_spent
 from fer_tune.search.running.ending import ALIKE, ask_to_stop, failing_alike, interruptible
-from fer_tune.search.running.extending import ended, extended, with_resources
+from fer_tune.search.running.extending import drop_damaged, ended, extended, with_resources
 from fer_tune.search.running.plan import Plan, make_plan
 from fer_tune.search.running.sharing import Sharing, chosen_sharing
 from fer_tune.search.running.tuner import new_tuner, restored_tuner, trial_setup
 from fer_tune.search.watching.output import output
 from fer_tune.storage.moved import moved_to
 from fer_tune.storage.runs import kept, new_run, open_run
+from fer_tune.tables import read_table
 from fer_tune.tracking.mode import Mode, resolve_mode
 
 NOTHING = ResumeOptions()
@@ -43,8 +45,8 @@ class Ended:
     run: RunFolder
     finished: bool  # every trial has ended
     interrupted: bool
-    reason: str = ""  # why it ended before that, if nobody interrupted it
-    gave_up: bool = False  # because trials failed alike
+    reason: str = ""  # why it ended before that, if nobody interrupted it, or that no trial ended well
+    gave_up: bool = False  # because trials failed alike, or all of them
 
 
 def search(options: SearchOptions) -> Ended:
@@ -69,7 +71,7 @@ def search(options: SearchOptions) -> Ended:
         check_shared(run, settings.node_labels)
         run.path.mkdir(parents=True)
         run.write_settings(settings)
-        with kept(run, when_lost=ask_to_stop):
+        with alone(run), kept(run, when_lost=ask_to_stop):
             return _fit(new_tuner(run, settings, trial_setup(settings)), run, settings)
 
 
@@ -123,11 +125,18 @@ def resume(address: Path | str, asked: ResumeOptions = NOTHING) -> Ended:
         asked: what is to be another than it was.
 
     Raises:
-        UserError: no such run, its dataset is gone or changed, it never got as far as a snapshot, or it cannot go on
-            as asked, see :mod:`fer_tune.search.running.extending`.
+        UserError: no such run, another program searches in it, its dataset is gone or changed, it never got as far as
+            a snapshot, or it cannot go on as asked, see :mod:`fer_tune.search.running.extending`.
     """
     run = open_run(address)
+    with alone(run):
+        return _resumed(run, asked)
+
+
+def _resumed(run: RunFolder, asked: ResumeOptions) -> Ended:
     before = run.settings()
+    if damaged := drop_damaged(run):
+        print(f"{run.name}: written anew, since damaged: {', '.join(damaged)}", file=sys.stderr)
     settings = extended(run, before, asked)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     gpus = settings.gpus_per_trial if asked.gpus_per_trial is None else asked.gpus_per_trial
@@ -166,6 +175,14 @@ def _look_for_room(run: RunFolder, settings: SearchSettings, *, joined: bool) ->
         print(f"waiting for nodes: {missing}. `ray status` shows what the autoscaler does", file=sys.stderr)
 
 
+def _none_ended_well(run: RunFolder) -> str:
+    """Return why no trial of a search that has ended has a result; empty where one has."""
+    rows = read_table(run.trials_file, columns=["status", "error"]).to_pylist()
+    if any(row["status"] not in ("failed", TOO_LARGE) for row in rows):
+        return ""
+    return f"no trial ended well; the first of {len(rows)}: {next((row['error'] for row in rows if row['error']), '')}"
+
+
 def _fit(tuner: tune.Tuner, run: RunFolder, settings: SearchSettings) -> Ended:
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     budget, before, began = settings.time_budget_seconds, seconds_spent(run), time.monotonic()
@@ -175,10 +192,11 @@ def _fit(tuner: tune.Tuner, run: RunFolder, settings: SearchSettings) -> Ended:
         finally:
             note_seconds(run, before + time.monotonic() - began)  # with its start, as the budget has it
     if ended(run) >= settings.total:
-        return Ended(run, finished=True, interrupted=False)
+        why = _none_ended_well(run)
+        return Ended(run, finished=True, interrupted=False, reason=why, gave_up=bool(why))
     if interrupted:
         return Ended(run, finished=False, interrupted=True)
-    rows = pq.read_table(run.trials_file, columns=["status", "error", settings.aim.column]).to_pylist()
+    rows = read_table(run.trials_file, columns=["status", "error", settings.aim.column]).to_pylist()
     alike = failing_alike([row["error"] for row in rows if row["status"] != "running"])
     if alike is not None:
         return Ended(run, False, False, f"at least {ALIKE} trials failed for one reason: {alike}", gave_up=True)

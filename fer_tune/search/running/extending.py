@@ -18,6 +18,19 @@ from fer_tune.search.stopping_early.schedulers import most_brackets
 from fer_tune.tables import read_table
 
 
+def drop_damaged(run: RunFolder) -> list[str]:
+    """Remove the tables of a run that cannot be read, and return their names; Tune's snapshot has their rows."""
+    damaged = []
+    for file in (run.trials_file, run.epochs_file):
+        if file.is_file():
+            try:
+                read_table(file)
+            except UserError:
+                file.unlink()
+                damaged.append(file.name)
+    return damaged
+
+
 def extended(run: RunFolder, settings: SearchSettings, asked: ResumeOptions) -> SearchSettings:
     """Return the settings of a search that goes on as ``asked``, with the change and its date on record.
 
@@ -34,7 +47,10 @@ def extended(run: RunFolder, settings: SearchSettings, asked: ResumeOptions) -> 
         told["data"] = data.location
     retried = dict(settings.retried)
     if asked.retry_failed:
-        for backbone, failed in _failed(run, settings).items():
+        found = _failed(run, settings)
+        if not found and asked.trials is None and not _to_do(run, settings):
+            raise UserError(f"--retry-failed: no trial of {run.name} failed that was not tried again; all have ended")
+        for backbone, failed in found.items():
             retried[backbone] = [*retried.get(backbone, []), *failed]
             told.setdefault("retry_failed", []).extend(failed)
         new["retried"] = retried

@@ -26,6 +26,7 @@ from fer_tune.config import FIELDS, TrialConfig
 from fer_tune.errors import UserError
 from fer_tune.models.memory import step_memory
 from fer_tune.search.cluster.gpu_sharing import gpu_sharing, served
+from fer_tune.search.cluster.ray_address import named_cluster
 from fer_tune.search.running.plan import Plan
 from fer_tune.training.packing import Asked, Taken
 
@@ -67,7 +68,7 @@ def chosen_sharing(plan: Plan) -> Sharing:
     options = plan.options
     if options.gpus_per_trial is not None or options.workers_per_trial > 1 or options.node_labels:
         return NOT_ASKED
-    if os.environ.get("RAY_ADDRESS") or ray.is_initialized():
+    if named_cluster() or ray.is_initialized():
         return NOT_ASKED
     gpus = _gpus()
     if not gpus:

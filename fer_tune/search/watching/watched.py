@@ -72,9 +72,9 @@ def read_snapshot(run: RunFolder) -> Snapshot:
 
 def _notes(run: RunFolder, ended: int, total: int, running: list[dict[str, Any]], quiet: float) -> list[str]:
     if ended >= total:
-        return [f"the search has ended; next: fer-tune refit {run.place}"]
+        return [f"the search has ended; next: fer-tune refit {run.quoted}"]
     if quiet > _SILENT:
-        again = f"fer-tune resume {run.place}"
+        again = f"fer-tune resume {run.quoted}"
         return [f"nothing written for {clock(quiet)}; if it was interrupted, go on with: {again}"]
     return [] if running or ended else ["no trial has reported yet"]
 

@@ -17,13 +17,17 @@ from optuna.trial import TrialState
 from ray.tune.experiment import Trial
 
 import fer_tune.search.running.tuner as tuner
+from fer_tune import api
 from fer_tune.data.prepared.store import PreparedDataset
+from fer_tune.door import GaveUpError
 from fer_tune.errors import UserError
 from fer_tune.run_folder import TRIAL_COLUMNS, DatasetRef, RunFolder, SearchSettings
 from fer_tune.search.options import ResumeOptions, SearchOptions
 from fer_tune.search.proposing.studies import open_studies
+from fer_tune.search.running import engine
 from fer_tune.search.running.engine import Ended, resume, search
-from fer_tune.search.running.extending import extended
+from fer_tune.search.running.extending import drop_damaged, extended
+from fer_tune.search.watching.watched import read_snapshot
 from fer_tune.tables import write_table
 
 SPACE: dict[str, Any] = {
@@ -96,6 +100,54 @@ def test_failed_trials_are_planned_again_once(run):
     run.write_settings(settings)
     assert asked(run, retry_failed=True) == settings  # nothing else has failed
     assert asked(run, trials=6).planned == {"cnn_simpler": 7}
+
+
+def test_where_nothing_failed_there_is_nothing_to_try_again(run):
+    rows = [{"trial_id": name, "backbone": "cnn_simpler", "status": "completed"} for name in "abcd"]
+    write_table(rows, TRIAL_COLUMNS, run.trials_file)
+    with pytest.raises(UserError, match=r"--retry-failed: no trial of run failed that was not tried again; all have"):
+        asked(run, retry_failed=True)
+    assert asked(run, retry_failed=True, trials=6).total == 6  # then it is for what is to come
+
+
+def test_damaged_tables_are_dropped_since_a_snapshot_has_their_rows(run):
+    run.epochs_file.write_bytes(b"PAR1")
+    assert drop_damaged(run) == ["epochs.parquet"]
+    assert not run.epochs_file.exists()
+    assert drop_damaged(run) == []
+    run.trials_file.write_bytes(run.trials_file.read_bytes()[:-9])
+    with pytest.raises(UserError, match=r"trials\.parquet: not a parquet file .*; `fer-tune resume` writes it anew"):
+        read_snapshot(run)
+    assert drop_damaged(run) == ["trials.parquet"]
+
+
+class Ends:
+    """Stands in for Tune: all trials have ended so."""
+
+    def __init__(self, run: RunFolder, *states: str) -> None:
+        self.run, self.states = run, states
+
+    def fit(self) -> None:
+        rows = [
+            {"trial_id": str(number), "backbone": "cnn_simpler", "status": state, "error": f"reason {number}"}
+            for number, state in enumerate(self.states)
+        ]
+        write_table(rows, TRIAL_COLUMNS, self.run.trials_file)
+
+
+@pytest.mark.parametrize(
+    ("states", "reason"),
+    [
+        (("failed", "failed", "too_large", "failed"), "no trial ended well; the first of 4: reason 0"),
+        (("failed", "failed", "stopped", "failed"), ""),
+    ],
+)
+def test_a_search_of_which_nothing_is_left_gave_up(run, states, reason):
+    found = engine._fit(Ends(run, *states), run, run.settings())
+    assert (found.finished, found.gave_up, found.reason) == (True, bool(reason), reason)
+    if reason:
+        with pytest.raises(GaveUpError, match=rf"{reason}\. Go on with: fer-tune resume .*/run --retry-failed$"):
+            api._run_of(found)
 
 
 def test_the_time_budget_is_what_is_left_of_it(run):
