@@ -247,3 +247,14 @@ def test_a_class_that_is_no_emotion_among_emotions_is_told(tmp_path, prepared):
     told = "read as a class, though no basic emotion: 'old stuff' (10 images); --classes old stuff= leaves it out"
     assert card.hygiene["notes"] == [told]
     assert prepared(root, classes={"old stuff": ""})[0].classes == ["angry", "happy", "sad"]
+
+
+@pytest.mark.parametrize("others", [["learn"], ["learn", "more"]])
+def test_a_test_part_is_not_mixed_in_where_the_training_part_is_called_otherwise(tmp_path, others):
+    for split in (*others, "test"):
+        for emotion in SEVEN[:3]:
+            Pen(len(split)).images(tmp_path / "faces" / split / emotion, 3)
+    with pytest.raises(UserError, match=rf"there is test, but no train folder beside {', '.join(others)}; name the"):
+        read_raw(tmp_path / "faces")
+    (tmp_path / "faces" / "learn").rename(tmp_path / "faces" / "training")
+    read_raw(tmp_path / "faces")

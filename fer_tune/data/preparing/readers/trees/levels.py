@@ -104,7 +104,8 @@ def understood(tree: Tree) -> Levels:
     """Tell the levels of ``tree`` apart by the names at each.
 
     Raises:
-        UserError: emotions stand at two levels, or the splits of two levels contradict each other.
+        UserError: emotions stand at two levels, the splits of two levels contradict each other, or there is a test and
+            nothing that is for training.
     """
     names = [tree.names(level) for level in range(tree.depth)]
     emotions = _emotion_level(tree, names)
@@ -118,6 +119,9 @@ def understood(tree: Tree) -> Levels:
         and len(parts_among(names[level])) < len(names[level])
     ]
     roles = {level: role_of(names[level]) for level in others}
+    for level, role in roles.items():
+        if level < classes and role != "persons":
+            _check_splits(tree, names[level])
     people = next((level for level, role in roles.items() if role == "persons"), None)
     if people is None and emotions is not None:
         free = [
@@ -127,6 +131,20 @@ def understood(tree: Tree) -> Levels:
         ]
         people = free[-1] if free else None
     return Levels(emotions, split, parts, people, [level for level in others if level < classes and level != people])
+
+
+def _check_splits(tree: Tree, names: Counter[str]) -> None:
+    """Refuse folders of which some name a split and none is for training: read as one, they would mix it in.
+
+    Raises:
+        UserError: there are such.
+    """
+    if parts := parts_among(names):
+        others = ", ".join(sorted(readable(name) for name in names if name not in parts)[:_SHOWN])
+        raise UserError(
+            f"{tree.root}: there is {' and '.join(sorted(parts))}, but no train folder beside {others}; name the "
+            "training images so"
+        )
 
 
 def told(tree: Tree, level: int) -> str:
