@@ -24,6 +24,7 @@ from fer_tune.training.computing.convolutions import compute_otherwise, is_group
 from fer_tune.training.computing.kept_measurements import Measured
 from fer_tune.training.computing.measuring import TYPES, Candidate, Workload
 from fer_tune.training.learning.optimisers import frozen_stages
+from fer_tune.training.processor import multiplies_bf16, processor
 from fer_tune.training.steps.precision import gpu_dtype
 
 WORTH_MEASURING = 400  # steps of a run: ten times what measuring takes
@@ -103,6 +104,10 @@ def _on_a_cpu(config: TrialConfig, model: nn.Module, card: DatasetCard, steps: i
     plain = "bf16" if asked == "bf16" else "fp32"
     if asked == "fp16":  # as a search on a GPU may have been told, whose trials are trained again here
         return Plan(plain, (), "float32: float16 is for GPUs", machine)
+    if asked == "bf16" and not multiplies_bf16(processor()):  # measuring would take minutes, see `measuring`
+        return Plan(
+            plain, (), "bf16: as asked; this processor has no instructions for it, and float32 is far quicker", machine
+        )
     if asked != "auto" and not any(asked == "bf16" or not is_grouped(conv) for conv in other_ways(model).values()):
         return Plan(plain, (), f"{_SAID[TYPES[plain]]}: as asked", machine)
     if steps < WORTH_MEASURING:

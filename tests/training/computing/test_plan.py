@@ -29,6 +29,14 @@ def config(**changes: Any) -> TrialConfig:
     return TrialConfig(**{"backbone": "cnn_residual", "epochs": 2, "batch_size": 30, "seed": 3, **changes})
 
 
+@pytest.fixture(autouse=True)
+def flags(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Those of the processor; with instructions for bf16, whatever is at hand."""
+    told = {"flags": "avx2 avx512_bf16"}
+    monkeypatch.setattr(plan, "processor", lambda: told)
+    return told
+
+
 @pytest.fixture
 def measurements(monkeypatch: pytest.MonkeyPatch) -> list[Candidate]:
     """What every run finds measured; all are long enough to ask."""
@@ -91,6 +99,15 @@ def test_a_short_run_measures_nothing(
     assert found.told == f"{said}: 399 steps are too few to measure what is quicker"
 
 
+def test_bf16_without_instructions_for_it_is_obeyed_and_told_of(
+    tiny: PreparedDataset, measurements: list[Candidate], flags: dict[str, str]
+) -> None:
+    flags["flags"] = "avx2 avx512f"
+    found = planned(tiny, config(precision="bf16"))
+    assert (found.precision, found.otherwise) == ("bf16", ())
+    assert found.told.startswith("bf16: as asked; this processor has no instructions for it")
+
+
 def test_where_there_is_no_choice_nothing_is_measured(tiny: PreparedDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_measurements, "measured", None)
     model = nn.Sequential(nn.Conv2d(8, 8, 3, groups=8), nn.Linear(8, 8))
@@ -132,6 +149,7 @@ def test_what_is_measured_is_what_the_run_does_mostly(
 def test_training_goes_by_the_plan(
     tiny: PreparedDataset, tmp_path: Path, measurements: list[Candidate], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    measurements[:] = [PLAIN, COLUMNS]  # not bf16: the processor may have no instructions for it
     chosen = train(config(), tiny, tmp_path / "auto", device="cpu")
     assert {metrics["computed_in"] for metrics in chosen.history} == {planned(tiny, config()).told}
     measurements[:] = [PLAIN]
@@ -152,7 +170,7 @@ def test_a_run_that_measures_learns_what_one_that_finds_it_learns(
         measured += 1
         with torch.random.fork_rng(devices=[]):
             torch.randn(9)
-        return [PLAIN, BOTH]
+        return [PLAIN, COLUMNS]
 
     real = kept_measurements.measured
     monkeypatch.setattr(kept_measurements, "measured", lambda *given: real(*given, measure))
