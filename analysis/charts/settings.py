@@ -32,9 +32,8 @@ def slices(points: list[Point], axes: list[SearchAxis], aim: Aim = ACCURACY) -> 
 
     drawn = _best(points)
     figure = plot_slice(_study(drawn, axes, aim), params=[axis.name for axis in axes], target_name=aim.label)
-    known = {axis.name: axis for axis in axes}
-    for trace, name in zip(figure.data, sorted(known), strict=True):  # in this order Optuna draws them
-        own = [point for point in drawn if known[name].holds(point.settings.get(name))]
+    for trace, name in zip(figure.data, sorted(axis.name for axis in axes), strict=True):  # in this order Optuna draws
+        own = [drawn[number] for number in trace.marker.color]  # Optuna's numbers of trials: it sorts those of a choice
         looks = [MARKS["published" if point.published else point.status] for point in own]
         trace.marker = {
             "symbol": [look["symbol"] for look in looks],
@@ -46,6 +45,7 @@ def slices(points: list[Point], axes: list[SearchAxis], aim: Aim = ACCURACY) -> 
         trace.showlegend = False
     made = chart(figure, height=360, least=max(340, 140 * len(axes)))
     figure.update_xaxes(tickangle=0, nticks=4, title_font_size=11)  # a panel is narrow
+    figure.update_xaxes(selector={"type": "log"}, dtick=1)  # digits between the powers of ten would overlap
     return Chart(figure.to_json(), made.height, made.least)
 
 
@@ -83,7 +83,7 @@ def contour(points: list[Point], first: SearchAxis, second: SearchAxis, aim: Aim
     figure = plot_contour(_study(best, [first, second], aim), params=[first.name, second.name], target_name=aim.label)
     figure.update_traces(selector={"type": "contour"}, colorscale="Cividis", reversescale=False)
     figure.update_traces(selector={"type": "scatter"}, showlegend=False)
-    return chart(figure, height=460)
+    return chart(figure, height=460, least=520)  # beside its scale
 
 
 def timeline(rows: list[dict[str, Any]], journal: Path) -> Chart | None:

@@ -39,7 +39,7 @@ def confusion(counts: NDArray[Any], classes: list[str], *, seeds: int) -> Chart:
     # Each class stands for itself: numbers as names would be taken for numbers, and names twice for one.
     figure = go.Figure(
         go.Heatmap(
-            z=[rounded(row, 1) for row in share],
+            z=[rounded(row, 3) for row in share],  # rounded twice, 7.48 would be told as 8
             text=[[f"{int(number):,}" for number in row] for row in counts],
             x=list(range(len(classes))),
             y=list(range(len(classes))),
@@ -157,7 +157,7 @@ def differences(pairs: list[Versus]) -> Chart:
     names = [pair.second_origin if pair.second_origin not in DRAWN else pair.second for pair in reversed(pairs)]
     ticks = [f"against<br>{plain(name).replace('/', '/<br>')}" for name in names]
     figure.update_yaxes(tickvals=list(range(len(pairs))), ticktext=ticks, range=[-0.6, len(pairs) - 0.4])
-    figure.update_xaxes(title="points of accuracy that the winner has more (95 % interval)")
+    figure.update_xaxes(title="points more (95 % interval)")  # short, as a telephone is narrow
     return chart(figure, height=160 + 60 * len(pairs))
 
 

@@ -240,7 +240,7 @@ def pareto(rows: Rows, second: Objective, published: set[str], aim: Aim = ACCURA
 
 
 def learning(epochs: pd.DataFrame) -> Chart:
-    """Draw loss and accuracy of one configuration's refits, a line for each seed.
+    """Draw loss and accuracy of one configuration's refits: a thin line for each seed, a thick one for their mean.
 
     Args:
         epochs: rows of `Run.refit_epochs`, all seeds below each other.
@@ -253,7 +253,7 @@ def learning(epochs: pd.DataFrame) -> Chart:
             ("train", "train (augmented images)", PALETTE[1]),
             ("val", "validation", PALETTE[0]),
         ):
-            for number, (name, own) in enumerate(epochs.groupby("trial_id")):
+            for name, own in epochs.groupby("trial_id"):
                 seed = str(name).rpartition("_")[2]
                 figure.add_scatter(
                     x=[int(epoch) for epoch in own["epoch"]],
@@ -261,12 +261,26 @@ def learning(epochs: pd.DataFrame) -> Chart:
                     mode="lines",
                     name=said,
                     legendgroup=said,
-                    showlegend=column == 1 and not number,
-                    line={"color": colour, "width": 1.5},
+                    showlegend=False,
+                    line={"color": colour, "width": 1},
+                    opacity=0.5,
                     hovertemplate=f"seed {seed}, {said}<br>epoch %{{x}}: %{{y}}<extra></extra>",
                     row=1,
                     col=column,
                 )
+            mean = factor * epochs.groupby("epoch")[f"{split}_{metric}"].mean()
+            figure.add_scatter(
+                x=[int(epoch) for epoch in mean.index],
+                y=rounded(mean, digits),
+                mode="lines",
+                name=said,
+                legendgroup=said,
+                showlegend=column == 1,
+                line={"color": colour, "width": 2.6},
+                hovertemplate=f"mean, {said}<br>epoch %{{x}}: %{{y}}<extra></extra>",
+                row=1,
+                col=column,
+            )
         figure.update_yaxes(title=label, row=1, col=column)
         figure.update_xaxes(title="epoch", dtick=_whole(epochs["epoch"].max()), row=1, col=column)
     return chart(figure, least=560)

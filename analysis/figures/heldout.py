@@ -56,7 +56,7 @@ def per_class(rows: list[ClassScores]) -> Figure:
     with style():
         figure, [axes] = new(1.6 + 0.62 * len(rows))
         ordered = sorted(rows, key=lambda row: row.f1.value)
-        looks = (("F1", PALETTE[0], "o", 0.0), ("precision", PALETTE[1], "s", 0.24), ("recall", PALETTE[2], "D", -0.24))
+        looks = (("precision", PALETTE[1], "s", 0.24), ("F1", PALETTE[0], "o", 0.0), ("recall", PALETTE[2], "D", -0.24))
         for name, colour, marker, shift in looks:
             estimates = [getattr(row, name.lower()) for row in ordered]
             centre = np.array([100 * e.value for e in estimates])

@@ -134,7 +134,7 @@ def contour(points: list[Point], first: SearchAxis, second: SearchAxis, aim: Aim
         axes.set_yticks(places, labels)
         axes.set_ylim(-0.06, 1.06)
         axes.set(xlabel=first.name, ylabel=second.name)
-        figure.colorbar(drawn, ax=axes, label=f"{aim.label}, smoothed", format="%.0f" if aim.share else "%.2f")
+        figure.colorbar(drawn, ax=axes, label=f"{aim.label}, smoothed")
         headline(figure, f"{aim.title} over {first.name} and {second.name}")
         return figure
 

@@ -72,5 +72,6 @@ def draw(run: RunRecord, test: TestResult) -> Iterator[tuple[str, str, Figure]]:
             yield name, words, sheet(own, title)
     looked = frame[(frame["kind"] == "mistake") & frame["heat"].notna()].head(12).reset_index(drop=True)
     if len(looked):
-        words = f"Grad-CAM of the model of {model} for the class that it chose wrongly: bright is what spoke for it."
+        words = f"Grad-CAM of the model of {model} for the class that it chose wrongly: bright is what spoke for it; "
+        words += "where nothing is bright, no place did by itself."
         yield "gradcam", words, sheet(looked, "Where the network looked", heat=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from analysis.results import Cost
+from analysis.words import count
 
 _WARM_UP, _REPEATS, _BATCH, _BATCHES = 3, 30, 64, 3
 
@@ -58,7 +59,8 @@ def measure(model: Any, shape: tuple[int, ...], device: str) -> Cost:
         seconds(images)
         together = min(seconds(images) for _ in range(_BATCHES))
     low, median, high = np.quantile(alone, [0.1, 0.5, 0.9])
-    name = torch.cuda.get_device_name(target) if target.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+    cpu = f"cpu, {count(torch.get_num_threads(), 'thread')}"
+    name = torch.cuda.get_device_name(target) if target.type == "cuda" else cpu
     return Cost(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         latency_ms=float(median),

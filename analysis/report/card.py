@@ -14,7 +14,7 @@ import jinja2
 from analysis.report.form.rendering import escape_cell
 from analysis.report.telling.facts import Facts
 from analysis.results import Estimate, TestResult
-from analysis.words import count, percent
+from analysis.words import count, percent, span
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -29,8 +29,14 @@ def model_card(facts: Facts) -> str:
         lstrip_blocks=True,
     )
     environment.filters["cell"] = escape_cell
-    body = environment.get_template("model_card.md.j2").render(vars(facts), count=count, percent=percent)
+    body = environment.get_template("model_card.md.j2").render(
+        vars(facts), count=count, percent=percent, bounded=_bounded
+    )
     return f"---\n{_metadata(facts)}\n---\n\n{body}\n"
+
+
+def _bounded(estimate: Estimate) -> str:
+    return f"{percent(estimate.value)} ({span(estimate)})"
 
 
 def _metadata(facts: Facts) -> str:

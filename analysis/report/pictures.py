@@ -25,7 +25,7 @@ from analysis.statistics.roc import roc_curves
 from analysis.trials.axes import FEWEST_OF_SURFACE, drawn_whole, finished, points, search_axes
 from analysis.trials.importance import Importances
 from analysis.trials.pareto import MEANINGS, measured, second_objective
-from analysis.words import count, slug
+from analysis.words import count, listed, slug
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,9 @@ def _settings(run: RunRecord, backbone: str, found: Importances | None) -> Itera
         )
         yield drawn("importance", words, searched.importance(found))
     words = f"{backbone}: best {run.aim.meaning} of every trial against each searched setting; rings were stopped."
+    outside = {axis.name: sum(not axis.holds(point.settings.get(axis.name)) for point in own) for axis in axes}
+    if beyond_axes := [f"{number:,} of {name}" for name, number in outside.items() if number]:
+        words += f" Trials with a value outside the searched ones are not shown: {listed(beyond_axes)}."
     yield drawn("slices", words, searched.slices(own, axes, run.aim), settings.slices(own, axes, run.aim))
     plain = [axis for axis in axes if not axis.choices]
     if len(plain) > 1 and len(surface := finished(own, plain[0], plain[1])) >= FEWEST_OF_SURFACE:

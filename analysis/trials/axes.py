@@ -11,7 +11,7 @@ from analysis.run import RunRecord
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-FEWEST_OF_SURFACE = 6  # finished trials: fewer give a surface that is all interpolation
+FEWEST_OF_SURFACE = 12  # finished trials: two for each of the six coefficients that a parabola over two settings has
 _LOG_RATIO = 30  # values that differ by more than this factor are shown on a logarithmic axis
 
 

@@ -61,7 +61,8 @@ def regret_sentence(run: RunRecord) -> str:
     number = f"{len(cut)} configuration{'' if len(cut) == 1 else 's'} that early stopping had ended"
     begin = f"Refitted to the end, the best of {number}"
     rival = "the best that had run to the end in the search"
-    interval = f"95 % interval of the difference {apart(found.low, found.high, aim)}"
+    bounds = f"{apart(found.low, found.high, aim)} {'points' if aim.share else 'nats'}"
+    interval = f"95 % interval of the difference {bounds}"
     gap = f"{size(found.estimate, aim)} of {aim.meaning}"
     if found.low > 0:
         return f"{begin} is {gap} better than {rival} ({interval}): so much early stopping would have cost."

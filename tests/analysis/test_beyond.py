@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from drawing import EMOTIONS
 from made_run import load_seed, predict_seed
+from rich.console import Console
 
 from analysis.charts import beyond as charts
 from analysis.figures import beyond
@@ -16,7 +19,9 @@ from analysis.heldout.class_matching import match_classes
 from analysis.heldout.corruptions import run_corruptions, summary
 from analysis.heldout.opening import run_test
 from analysis.heldout.transfer import run_transfer
+from analysis.report.form.console import plain_table
 from analysis.report.form.rendering import as_markdown
+from analysis.report.sections.beyond import corruption_table
 from analysis.report.sections.whole import describe
 from analysis.report.telling.facts import gather
 from analysis.report.telling.findings import standing
@@ -37,6 +42,13 @@ def ready(made) -> Any:
     made.refit([[0.6, 0.61, 0.62]])
     run_test(made.run, predict=predict_seed, **MODELS)
     return made
+
+
+def on_a_terminal(table: Any) -> list[str]:
+    """Return the lines of a report's table in 80 columns."""
+    console = Console(width=80, file=io.StringIO())
+    console.print(plain_table(table))
+    return console.file.getvalue().splitlines()
 
 
 def report_of(made: Any) -> str:
@@ -73,6 +85,8 @@ def test_corruptions_are_read_once_on_record_and_told(ready) -> None:
     assert (line["kind"], line["what"], line["of_opening"]) == ("corruptions", winner.config_id, 1)
     assert openings_of(ready.run, split_ledger(ready.run)).faults == []
     assert "Under 6 common corruptions at five strengths" in report_of(ready)
+    assert "the interval takes no account of its being picked" in report_of(ready)
+    assert not [line for line in on_a_terminal(corruption_table(found)) if re.search(r"\d+\.(?!\d)", line)]  # none cut
     [axes] = beyond.corruptions(found).axes
     assert [text.get_text() for text in axes.get_xticklabels()] == ["as it is", "1", "2", "3", "4", "5"]
     assert "darkness, strength 5 (0.3)" in charts.corruptions(found).json

@@ -16,7 +16,7 @@ from analysis.charts import settings, tested, trials
 from analysis.charts.look import MOST_LINES
 from analysis.results import GroupScore
 from analysis.statistics.roc import roc_curves
-from analysis.trials.axes import drawn_whole, finished, points, search_axes
+from analysis.trials.axes import Point, SearchAxis, drawn_whole, finished, points, search_axes
 
 HOSTILE = "</script><b>x"
 
@@ -64,6 +64,56 @@ def test_a_contour_is_of_trials_that_ran_to_their_end(large) -> None:
     assert {point.status for point in surface} == {"completed"}
     drawn = [trace for trace in data(settings.contour(surface, axes[0], axes[1])) if trace["type"] == "scatter"]
     assert sum(len(trace["x"]) for trace in drawn) <= 150
+
+
+def test_slices_mark_each_trial_as_what_it_is_at_its_own_values() -> None:
+    """Optuna sorts the trials of a choice by value: marks and names would be other trials'."""
+    axes = [SearchAxis("learning_rate", 0.001, 0.1, log=True), SearchAxis("batch_size", 0, 1, choices=(32, 64))]
+    own = [
+        Point("a", True, "completed", 0.9, 0.9, 6, {"learning_rate": 0.0001, "batch_size": 64}),  # outside the range
+        Point("b", False, "stopped", 0.8, 0.8, 2, {"learning_rate": 0.01, "batch_size": 32}),
+        Point("c", False, "completed", 0.7, 0.7, 6, {"learning_rate": 0.02, "batch_size": 64}),
+        Point("d", False, "completed", 0.6, 0.6, 6, {"learning_rate": 0.03, "batch_size": 32}),
+    ]
+    of_choice, of_number = data(settings.slices(own, axes))
+    keys = ("x", "y", "text", "marker")
+    for trace, wanted in (
+        (
+            of_choice,
+            {
+                "b": ("32", 80, "circle-open"),
+                "d": ("32", 60, "circle"),
+                "a": ("64", 90, "star"),
+                "c": ("64", 70, "circle"),
+            },
+        ),
+        (of_number, {"b": (0.01, 80, "circle-open"), "c": (0.02, 70, "circle"), "d": (0.03, 60, "circle")}),
+    ):
+        xs, ys, texts, marker = (trace[key] for key in keys)
+        names = [text.partition(", ")[0] for text in texts]
+        found = dict(zip(names, zip(xs, ys, marker["symbol"], strict=True), strict=True))
+        assert found == {name: (x, pytest.approx(y), mark) for name, (x, y, mark) in wanted.items()}
+
+
+def test_shares_of_a_confusion_are_those_of_the_figure_on_paper() -> None:
+    [drawn] = data(tested.confusion(np.array([[433, 35], [1, 1]]), ["a", "b"], seeds=1))
+    assert drawn["z"][0] == [pytest.approx(92.521, abs=1e-3), pytest.approx(7.479, abs=1e-3)]  # 7, and not 7.5, so 8
+
+
+def test_learning_curves_have_the_mean_of_the_seeds() -> None:
+    epochs = pd.DataFrame(
+        {
+            "trial_id": ["c/seed_1", "c/seed_1", "c/seed_2", "c/seed_2"],
+            "epoch": [1, 2, 1, 2],
+            **{f"{split}_loss": [2.0, 1.0, 4.0, 3.0] for split in ("train", "val")},
+            **{f"{split}_accuracy": [0.2, 0.3, 0.4, 0.5] for split in ("train", "val")},
+        }
+    )
+    drawn = data(trials.learning(epochs))
+    means = [trace for trace in drawn if trace["hovertemplate"].startswith("mean")]
+    assert [trace["y"] for trace in means] == [[3, 2], [3, 2], [30, 40], [30, 40]]
+    assert {trace["line"]["width"] for trace in means} == {2.6}
+    assert [trace["name"] for trace in drawn if trace["showlegend"]] == ["train (augmented images)", "validation"]
 
 
 def test_slices_mark_what_was_stopped(made) -> None:

@@ -86,6 +86,8 @@ def test_all_comparisons_of_an_opening_are_corrected_together(together) -> None:
     others = len(made.run.comparison.pairs)
     assert latest_choice(made.run).gain.comparisons == others + 1
     assert f"corrected for {others + 1} comparisons" in made.run.comparison.method
+    told = gather(made.run, standing(made.run), []).versus_method  # its table has one row less
+    assert f"One of them is that of the {latest_choice(made.run).choice.combination.name}, which validation" in told
     first = made.run.comparison.pairs[0]
     assert first.shown == (first.p < 0.05)
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from drawing import EMOTIONS
+from fake_run import FakeRun
 from huggingface_hub import ModelCard
+from made_run import make_run
 from typesetting import typeset
 
+from analysis import load_run
 from analysis.heldout.opening import run_test
 from analysis.refits.final_plan import plan_final
 from analysis.refits.plan import plan_refits
@@ -27,16 +32,18 @@ from analysis.report.telling.facts import gather
 from analysis.report.telling.findings import standing
 from analysis.report.writing import what_mattered, write_report
 from analysis.saving import save_figure
-from analysis.trials.axes import points
+from analysis.statistics.scores import score
+from analysis.statistics.uncertainty.intervals import wilson
+from analysis.trials.axes import FEWEST_OF_SURFACE, finished, points, search_axes
 from analysis.trials.pareto import pareto_front
-from analysis.words import kept_text, percent
+from analysis.words import kept_text, percent, span
+from fer_tune.data.prepared.writer import Record, write_dataset
 from fer_tune.errors import UserError
 from fer_tune.files import write_json
 from fer_tune.run_folder import TRIAL_COLUMNS, Resumed
 from fer_tune.tables import write_table
 
 SETTINGS = {f"{kind}_{name}" for kind in ("slices", "parallel") for name in ("cnn_residual", "cnn_baseline")}
-SETTINGS |= {"contour_cnn_residual"}  # of the other backbone too few trials ran all their epochs for a surface
 SEARCHED = {"search_history", "trial_curves", "budget", "comparison"} | SETTINGS
 REFITTED = SEARCHED | {"refits", "learning_curves"}
 TESTED = REFITTED | {"confusion", "per_class", "differences", "roc", "reliability", "mistakes", "confused_pairs"}
@@ -83,6 +90,29 @@ def test_a_search_that_was_interrupted_is_to_be_resumed_first(made) -> None:
     rows.append({**rows[0], "trial_id": "b", "status": "running"})
     write_table(rows, TRIAL_COLUMNS, made.path / "trials.parquet")
     assert standing(made.run).next_command == f"fer-tune resume {made.path}"
+
+
+def test_a_surface_is_drawn_of_as_many_trials_as_it_takes(tmp_path: Path) -> None:
+    fake = FakeRun(tmp_path / "run", backbones=("cnn_residual",), trials=60)
+    fake.write()
+    run = load_run(fake.path)
+    ended = finished(points(run, "cnn_residual"), *search_axes(run, "cnn_residual")[:2])
+    assert len(ended) >= FEWEST_OF_SURFACE
+    [contour] = [each for each in draw(run, standing(run), []) if each.name == "contour_cnn_residual"]
+    assert f"smoothed over the {len(ended)} trials that ran all epochs" in contour.caption
+
+
+def test_trials_that_a_panel_cannot_show_are_counted(made) -> None:
+    run = made.run
+    outside = [
+        f"{sum(not axis.holds(point.settings.get(axis.name)) for point in own)} of {axis.name}"
+        for own in [points(run, "cnn_residual")]
+        for axis in search_axes(run, "cnn_residual")
+    ]
+    [slices] = [each for each in draw(run, standing(run), []) if each.name == "slices_cnn_residual"]
+    told = [words for words in outside if not words.startswith("0 ")]
+    assert ("not shown" in slices.caption) is bool(told)
+    assert all(words in slices.caption for words in told)
 
 
 def test_after_some_refits_it_still_says_to_refit(made) -> None:
@@ -344,6 +374,10 @@ def test_the_model_card_tells_use_figures_and_limits(final) -> None:
     assert f"fer-tune predict {run.folder.path.parent.name}/{run.folder.path.name} IMAGE" in text
     assert str(run.folder.path) not in text  # the card goes with the weights, to other machines
     assert "learning_rate" in text
+    assert "in % unless said" in text
+    for row in result.per_class:
+        assert f"{percent(row.f1.value)} ({percent(row.f1.low)} to {percent(row.f1.high)})" in text
+    assert text.count(f"{result.scaling.temperatures[0]:.2f}") == 1  # told once
 
 
 def test_the_card_begins_with_what_the_hub_reads(final) -> None:
@@ -366,6 +400,8 @@ def test_what_is_exported_is_named_with_its_own_score(tested) -> None:
     own = result.accuracy.per_seed[result.seeds.index(best.seed)]
     told = exported(run, stand)
     assert f"{result.config_id} seed {best.seed}, trained on train: {percent(own)} % of the 210" in told
+    alone = wilson(own * 210, 210)
+    assert told.endswith(f"(95 % interval {percent(alone.low)} to {percent(alone.high)})")
     other = min(result.seeds)
     file = run.folder.path / "export" / "preprocessing.json"
     joint = {"config_id": result.config_id, "seed": other}
@@ -375,12 +411,33 @@ def test_what_is_exported_is_named_with_its_own_score(tested) -> None:
         told = exported(run, stand)
         assert told.startswith(f"`export/` holds this one: {percent(result.accuracy.per_seed[0])} % of the 210")
         write_json(held | {"use": "ensemble"}, file)
-        assert f"this one: {percent(result.ensemble.accuracy)} %" in exported(run, stand)
+        joint = result.ensemble
+        told = exported(run, stand)
+        assert f"this one: {percent(joint.accuracy)} %" in told
+        assert f"interval {percent(joint.low)} to {percent(joint.high)}" in told
         write_json(held | {"models": [{"config_id": "another", "seed": 1}]}, file)
         assert exported(run, stand) == "`export/` holds this one: not tested itself"
     finally:
         file.unlink()
         file.parent.rmdir()
+
+
+def test_one_models_score_is_for_new_people_where_people_are_kept_apart(tmp_path: Path, models) -> None:
+    def split(name: str, count: int) -> Iterator[Record]:
+        for place in range(count):
+            image = np.full((24, 24, 1), place, np.uint8)
+            yield Record(image, place % len(EMOTIONS), f"{name}/{place}", group=f"{name} {place % 10}")
+
+    splits = {name: split(name, count) for name, count in (("train", 70), ("val", 70), ("test", 140))}
+    card = write_dataset(tmp_path / "people", splits, name="people", source="drawn by a test", classes=EMOTIONS)
+    made = make_run(tmp_path / "run", (tmp_path / "people", card))
+    made.refit([[0.6, 0.61]])
+    result = run_test(made.run, **models)
+    best = result.accuracy.per_seed[1]
+    own = made.run.predictions(result.config_id)
+    alone = score(own.labels, own.probabilities[1:], card.classes, [2], groups=own.groups).accuracy
+    told = exported(made.run, standing(made.run))
+    assert told.endswith(f"{percent(best)} % of the 140 held-out images by itself (95 % interval {span(alone)})")
 
 
 def test_no_folder_of_this_machine_is_named(made) -> None:

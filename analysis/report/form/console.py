@@ -152,4 +152,5 @@ def plain_table(table: blocks.Table) -> Table:
 
 def _cell(cell: blocks.Cell) -> str:
     text, under = ("".join(span.text for span in part) for part in (cell.text, cell.under))
-    return "\n".join(filter(None, (text, under.replace(" to ", "–"))))  # an interval, on a narrow line
+    # An interval, on a narrow line; where even that lacks room it is broken after the dash, and not within a number.
+    return "\n".join(filter(None, (text, under.replace(" to ", "– "))))

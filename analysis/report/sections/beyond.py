@@ -75,12 +75,12 @@ def corrupted(facts: Facts, pictures: list[Picture]) -> list[Section]:
 
 
 def corruption_sentence(found: Corruptions) -> str:
-    """Return what is lost under corruptions on average, and under the worst of them, in words."""
+    """Return what is lost under corruptions on average, and the largest loss seen: which is largest is not shown."""
     worst = max(found.each, key=lambda each: each.loss.value)
     return (
         f"Under {len(found.each)} common corruptions at five strengths {percent(found.mean.value)} % are right on "
-        f"average ({span(found.mean)}), {_lost(found.loss)} points less than of the images as they are; most is lost "
-        f"under {worst.name}, {_lost(worst.loss)}."
+        f"average ({span(found.mean)}), {_lost(found.loss)} points less than of the images as they are; the largest "
+        f"loss seen is that under {worst.name}, {_lost(worst.loss)}; the interval takes no account of its being picked."
     )
 
 

@@ -97,9 +97,9 @@ def calibration(facts: Facts, pictures: list[Picture]) -> list[Section]:
         return []
     words = (
         "Mean over seeds (95 % interval). The Brier score is its reliability less its resolution plus its uncertainty. "
-        "A calibration error is the root mean square of how far probabilities lie from how often they come true, in "
-        "bins of equal numbers of images; what few images add to it by chance is taken out, so that a reliability may "
-        "come out below zero."
+        "A calibration error, in %, is the root mean square of how far probabilities lie from how often they come "
+        "true, in bins of equal numbers of images; what few images add to it by chance is taken out, so that a "
+        "reliability may come out below zero."
     )
     scaled = [Column("after", "right")] if test.scaling is not None else []
     columns = [Column("metric"), Column("before" if scaled else "value", "right"), *scaled]
@@ -146,7 +146,8 @@ def errors(facts: Facts, pictures: list[Picture]) -> list[Section]:
         return []
     words = (
         f"{found.doubtful} may be wrong themselves: every seed agrees on another class and is as sure of it as it "
-        "usually is (confident learning). This is a list to look at, not a correction; all are in "
+        f"usually is (confident learning). Or the models are, which are right on {found.right}: this is a list to look "
+        "at, not a correction; all are in "
     )
     blocks: list[Block] = [
         Paragraph(text(f"Most confused by {found.model}: {found.pairs}.")),

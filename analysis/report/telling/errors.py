@@ -12,7 +12,7 @@ from analysis.report.form.blocks import Mistake
 from analysis.report.form.gallery import gallery
 from analysis.results import TestResult
 from analysis.run import RunRecord
-from analysis.words import count
+from analysis.words import count, percent
 
 _SHOWN_DOUBTS = 10
 
@@ -24,6 +24,7 @@ class Examples:
     model: str  # whose errors they are
     pairs: str  # the most confused
     doubtful: str  # how many labels, of how many
+    right: str  # how much the models that doubt them have right
     rows: list[dict[str, str]]  # the most doubtful labels
     file: str  # with all of them, in the run folder
     gallery: list[Mistake]
@@ -42,8 +43,7 @@ def examples(run: RunRecord, test: TestResult) -> Examples | None:
     for true, predicted in zip(*np.unravel_index(order, off.shape), strict=True):
         if off[true, predicted]:
             names = test.classes[true], test.classes[predicted]
-            share = 100 * off[true, predicted] / max(1, total[true].sum())
-            pairs.append(f"{names[0]} taken for {names[1]} ({share:.0f} % of {names[0]})")
+            pairs.append(f"{names[0]} taken for {names[1]} ({off[true, predicted]:,} of {total[true].sum():,})")
     rows = [
         {
             "source": row["source"],
@@ -56,4 +56,5 @@ def examples(run: RunRecord, test: TestResult) -> Examples | None:
     doubtful = f"{count(len(doubts), 'label')} of {test.images:,}"
     model = f"{test.config_id} seed {test.seeds[0]}"
     inside = file.relative_to(run.folder.path).as_posix()
-    return Examples(model, "; ".join(pairs), doubtful, rows, inside, gallery(run, test))
+    right = f"{percent(test.accuracy.value)} %"
+    return Examples(model, "; ".join(pairs), doubtful, right, rows, inside, gallery(run, test))

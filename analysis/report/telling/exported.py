@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from analysis.report.telling.findings import Standing
+from analysis.results import EnsembleScores, Estimate, Scores
 from analysis.run import RunRecord
-from analysis.run.combinations import latest_choice
+from analysis.run.cards import dataset_card, sampled_groups
+from analysis.run.combinations import chosen_folder, latest_choice
+from analysis.run.predictions import predictions_file, read_predictions
+from analysis.statistics.uncertainty.intervals import wilson
+from analysis.statistics.uncertainty.means import mean_estimates
+from analysis.statistics.uncertainty.sampling import sampling_of
 from analysis.words import percent
 
 
@@ -39,20 +46,45 @@ def score_of(run: RunRecord, use: str, config_id: str, seed: int, on: str) -> st
         on: what they were trained on.
     """
     test = next((each for each in run.tests if each.config_id == config_id), None)
-    accuracy = None
+    found: Estimate | EnsembleScores | None = None
     if use == "chosen":
         tested = latest_choice(run)
         scores = tested.scores if tested is not None else None
         if tested is not None and tested.choice.combination.kind == "single":
-            scores = scores or test
-            accuracy = scores.accuracy.per_seed[scores.seeds.index(seed)] if scores else None
+            if scores is not None:
+                found = _of_one(run, scores, seed, chosen_folder(run, tested.opening))
+            elif test is not None:
+                found = _of_one(run, test, seed, run.folder.test(config_id, test.opening))
         elif scores is not None:
-            accuracy = scores.accuracy.value
+            found = scores.accuracy
     elif test is not None and test.trained_on == on:
         if use == "ensemble":
-            accuracy = test.ensemble.accuracy if test.ensemble is not None else test.accuracy.value
+            found = test.ensemble or test.accuracy
         elif seed in test.seeds:
-            accuracy = test.accuracy.per_seed[test.seeds.index(seed)]
-    if accuracy is None or test is None:
+            found = _of_one(run, test, seed, run.folder.test(config_id, test.opening))
+    if found is None or test is None:
         return "not tested itself"
-    return f"{percent(accuracy)} % of the {test.images:,} held-out images by itself"
+    value = found.value if isinstance(found, Estimate) else found.accuracy
+    interval = f"95 % interval {percent(found.low)} to {percent(found.high)}"
+    return f"{percent(value)} % of the {test.images:,} held-out images by itself ({interval})"
+
+
+def _of_one(run: RunRecord, scores: Scores, seed: int, folder: Path) -> Estimate:
+    """Return the accuracy of one seed's model, with its interval for new images or groups.
+
+    Args:
+        run: the run.
+        scores: of all seeds.
+        seed: one of them.
+        folder: with what they predict.
+    """
+    place = scores.seeds.index(seed)
+    value = scores.accuracy.per_seed[place]
+    if not scores.groups_sampled:
+        alone = wilson(value * scores.images, scores.images)
+        return Estimate(value=value, low=alone.low, high=alone.high, per_seed=[value])
+    own = read_predictions(predictions_file(folder))
+    groups = sampled_groups(dataset_card(run), own.groups)
+    right = own.probabilities[[place]].argmax(-1) == own.labels
+    [found] = mean_estimates(right[..., None], sampling_of(groups, len(own.labels)))
+    return found

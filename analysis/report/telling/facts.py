@@ -13,7 +13,7 @@ from analysis.report.telling.calibration import calibration_rows, scaled_words
 from analysis.report.telling.combined import Combined, combined
 from analysis.report.telling.errors import Examples, examples
 from analysis.report.telling.exported import exported
-from analysis.report.telling.findings import Standing, answer, chosen, footing, found_as
+from analysis.report.telling.findings import Standing, answer, chosen, footing, found_as, versus_method
 from analysis.report.telling.limits import limits
 from analysis.report.telling.luck import luck
 from analysis.report.telling.openings import openings_sentences
@@ -128,7 +128,7 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
         savings=savings_sentences(run) if run.ranked else [],
         compared=compared(run, stand),
         versus=versus_rows(stand.comparison.pairs) if stand.comparison else [],
-        versus_method=f"{stand.comparison.method} {footing(run, stand)}".strip() if stand.comparison else "",
+        versus_method=versus_method(run, stand),
         pareto=_front(run),
         open_settings=open_settings(run),
         test=test,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from analysis.refits.selection import Selection, select_winner
 from analysis.results import Comparison, Estimate, TestResult, Versus
 from analysis.run import ConfigRefit, RunRecord
+from analysis.run.combinations import latest_choice
 from analysis.statistics.uncertainty.intervals import mean_interval
 from analysis.words import count, full, percent, points, signed, span, told
 from fer_tune.errors import UserError
@@ -215,3 +216,14 @@ def overtaking(stand: Standing) -> ConfigRefit | None:
     if stand.test is None or stand.now is None or stand.now.winner.config.config_id == stand.test.config_id:
         return None
     return stand.now.winner
+
+
+def versus_method(run: RunRecord, stand: Standing) -> str:
+    """Return how the winner was compared with the others, and which comparison of the family stands elsewhere."""
+    if stand.comparison is None:
+        return ""
+    tested = latest_choice(run)
+    told = [stand.comparison.method]
+    if tested is not None and tested.gain is not None and tested.opening == stand.comparison.opening:
+        told.append(f"One of them is that of the {tested.choice.combination.name}, which validation chose, below.")
+    return " ".join(filter(None, (*told, footing(run, stand))))

@@ -27,7 +27,7 @@ def luck(run: RunRecord, stand: Standing) -> str:
     found = _estimated(run, stand)
     if found is None:
         return f"{promised}; {outcome}."
-    interval = f"95 % interval {apart(found.low, found.high, aim)}"
+    interval = f"95 % interval {apart(found.low, found.high, aim)} {'points' if aim.share else 'nats'}"
     told = f"({interval}; each seed judges what the others chose)"
     if found.low > 0 or found.high < 0:
         gap = f"{size(found.estimate, aim)} too {'much' if found.low > 0 else 'little'}"

@@ -40,7 +40,7 @@ def hygiene_sentences(card: DatasetCard) -> list[str]:
     overall = report["overall"]
     lines.append(
         f"duplicates: {overall['extra_copies']:,} extra copies in {overall['groups']:,} groups among {found:,} images, "
-        f"{overall['groups_with_conflicting_labels']:,} groups with conflicting labels; those within one split are kept"
+        f"labels conflict in {overall['groups_with_conflicting_labels']:,}; those within one split are kept"
     )
     if near := report.get("near_duplicates"):
         across = "; ".join(f"{count:,} {place}" for place, count in near["across"].items())
