@@ -142,7 +142,7 @@ def search(
     time_budget: Annotated[float | str | None, Doc("Stop after this time, e.g. 30m or 2h.")] = None,
     name: Annotated[str | None, Doc("Name of the run folder.")] = None,
     storage: Annotated[str | Path, Doc("A folder that every node sees, or an s3:// URI.")] = "runs",
-    seed: Annotated[int, Doc("Of the sampler, and of every trial's training."), Ge(0)] = 0,
+    seed: Annotated[int, Doc("Of the sampler, and of every trial's training."), Ge(0), Le(2**31 - 1)] = 0,
     cpus_per_trial: Annotated[float | None, Doc("CPUs, and threads, of one worker."), Ge(0.1)] = None,
     gpus_per_trial: Annotated[
         float | None,

@@ -107,6 +107,9 @@ def option(name: str) -> str:
 
 
 def _checked(name: str, value: Any, annotation: Any) -> Any:
+    values = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(each, str) and not each.strip() for each in values):  # a path would be where the program runs
+        raise UserError(f"{option(name)}: is empty; leave it out, or is a variable of the shell not set?")
     try:
         return _adapter(annotation).validate_python(value)
     except ValidationError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from fer_tune.errors import UserError
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)")  # pathlib makes s3:/bucket of s3://bucket
+_NOTHING = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/*")
 _PINNED = re.compile(r"(.+)#([0-9a-f]{64})")
 
 
@@ -21,9 +22,11 @@ def as_uri(address: str | Path) -> str:
     ('s3://bucket/fer2013', '', '')
 
     Raises:
-        UserError: a password stands in it, which would end in files and on screens.
+        UserError: a password stands in it, which would end in files and on screens; or nothing but a scheme.
     """
     text = str(address)
+    if (store := _NOTHING.fullmatch(text)) and store[1].lower() != "file":
+        raise UserError(f"{text}: names a store and nothing in it; write {store[1]}://BUCKET/FOLDER")
     match = _URI.fullmatch(text)
     if match is None or match[1].lower() == "file":
         return ""

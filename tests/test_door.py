@@ -95,6 +95,8 @@ def test_what_the_face_names_is_there():
         ({"kind": "bea"}, "--kind bea: one of a, bee; did you mean 'bee'?"),
         ({"kinds": ["a", "x"]}, "--kinds x: one of a, bee"),
         ({"where": 3}, "--where 3: is not a valid path"),
+        ({"where": ""}, "--where: is empty; leave it out, or is a variable of the shell not set?"),
+        ({"kinds": ["a", " "]}, "--kinds: is empty"),
     ],
 )
 def test_what_does_not_fit_is_named_with_its_bound(given, told):

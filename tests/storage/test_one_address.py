@@ -10,7 +10,10 @@ from drawing import tiny_dataset
 from fake_run import FakeRun
 
 from fer_tune import uris
+from fer_tune.data.prepared.store import PreparedDataset
+from fer_tune.errors import UserError
 from fer_tune.run_folder import RunFolder
+from fer_tune.search.options import SearchOptions
 from fer_tune.search.running import engine
 from fer_tune.storage import runs
 from fer_tune.storage.mirror import Mirror
@@ -84,3 +87,28 @@ def test_a_resume_in_a_folder_understands_its_address_once(tmp_path, counted, re
     ended = engine.resume(tmp_path / "r")
     assert (ended.run.place, ended.run.uri, resumed) == (str(tmp_path / "r"), "", [ended.run])
     assert counted[1] == [tmp_path / "r"]
+
+
+@pytest.mark.parametrize("address", ["s3://", "gs:", "s3:/"])
+def test_a_store_without_anything_in_it_is_no_folder_of_that_name(address):
+    with pytest.raises(UserError, match=rf"{address}: names a store and nothing in it; write \w+://BUCKET/FOLDER"):
+        uris.as_uri(address)
+    assert uris.as_uri("file://") == uris.as_uri("a:b") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a/b", "take the slashes out"),
+        ("..", "take the slashes out"),
+        (" first", "take spaces at its ends and breaks out"),
+        ("a\nb", "take spaces at its ends and breaks out"),
+        ("x" * 300, "200 bytes at most"),
+        ("喜" * 100, "200 bytes at most"),
+    ],
+)
+def test_a_run_has_the_name_of_a_folder(tmp_path, name, told):
+    tiny_dataset(tmp_path / "data", n_train=7, n_val=7, n_test=7)
+    options = SearchOptions(data=tmp_path / "data", backbones=["cnn_simpler"], name=name, storage=tmp_path / "runs")
+    with pytest.raises(UserError, match=f"--name .*{told}"):
+        engine._new_run_folder(options, PreparedDataset.open(tmp_path / "data"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from fer_tune.tracking.mode import Mode, resolve_mode
 
 NOTHING = ResumeOptions()
 """What a resume is asked to change if nothing is said."""
+_LONGEST_NAME = 200  # bytes; file systems take 255, and what is written beside a run has some letters more
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,10 @@ def _new_run_folder(options: SearchOptions, data: PreparedDataset) -> RunFolder:
     name = options.name or f"{data.card.name}-{'-'.join(options.backbones[:2])}-{stamp}"
     if "/" in name or name in (".", ".."):
         raise UserError(f"--name {name}: a run's name is the name of a folder; take the slashes out")
+    if name != name.strip() or not name.isprintable():
+        raise UserError(f"--name {name!r}: a run's name is that of a folder; take spaces at its ends and breaks out")
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        raise UserError(f"--name {name[:20]}...: a run's name is the name of a folder; {_LONGEST_NAME} bytes at most")
     return new_run(options.storage, name)
 
 

@@ -68,3 +68,9 @@ def test_an_archive_in_a_folder_is_pointed_at(tmp_path):
         archive.writestr("train/happy/0.png", b"")
     with pytest.raises(UserError, match=r"knows\n  archive\.zip is a zip archive: name it as it is"):
         read_raw(tmp_path)
+
+
+def test_a_prepared_dataset_is_not_prepared_again(tmp_path):
+    (tmp_path / "dataset.json").write_text("{}")
+    with pytest.raises(UserError, match=r"is prepared already \(dataset\.json\); name it as --data of `fer-"):
+        read_raw(tmp_path)

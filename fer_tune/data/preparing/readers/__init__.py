@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from fer_tune.data.prepared.card import CARD_FILE
 from fer_tune.data.preparing.readers.base import RawDataset, Reader
 from fer_tune.data.preparing.readers.general import folders, names, persons, table, yolo
 from fer_tune.data.preparing.readers.published import expw, ferg, jaffe, kdef
@@ -130,6 +131,8 @@ def _recognised(path: Path) -> Reader | None:
 
 def _unknown(path: Path) -> UserError:
     """Return what is said of what no reader knows: what it is, or what it misses, and what lies there."""
+    if (path / CARD_FILE).is_file():
+        return UserError(f"{path}: is prepared already ({CARD_FILE}); name it as --data of `fer-tune search`")
     hints = "".join(f"\n  {hint}" for hint in lying_there(path))
     if path.is_file() and hints:
         return UserError(f"{path}: no dataset:{hints}")
