@@ -151,6 +151,8 @@ def print_all(count: int) -> None:
             print(f"{trials} random trials, {name}: a report names an idle setting in {100 * wrong:.1f} % of the cases")
             powers = [(share, power) for share, power in zip(truth.end, named, strict=True) if share]
             told = [f"one of {100 * share:.0f} % is found in {100 * power:.0f} %" for share, power in powers]
+            paced = [power for share, power in zip(truth.pace, named, strict=True) if share]
+            told += [f"one that speeds learning alone is named in {100 * power:.1f} %" for power in paced]
             print("  " + "; ".join([*told, f"all intervals hold in {100 * held:.1f} %"]))
         wrong, named = claims(truth, max(20, count // 10), 66, 1 / 3 + 1e-6, alpha)
         told = ", ".join(f"{100 * power:.0f}" for power in named)

@@ -7,7 +7,7 @@ import pytest
 from fake_run import guesses
 from scipy import stats
 from simulated_families import false_families
-from simulation import IMAGES, experiments
+from simulated_images import IMAGES, experiments
 
 from analysis.statistics import metrics
 from analysis.statistics.comparing.paired import Contender, compare, corrected, flipped, mcnemar

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
-from simulation import IMAGES, TRUTH, experiments
+from simulated_images import KINDS, TRUTH, coverage, experiments
 from statsmodels.stats.proportion import proportion_confint
 
 from analysis.statistics import metrics
@@ -59,23 +62,14 @@ def test_every_seed_sees_the_same_resampled_images() -> None:
     assert found[:, 0, 0, 0].std() > 0
 
 
-@pytest.mark.parametrize(("seeds", "spread"), [(1, 0.0), (3, 0.02), (5, 0.02), (5, 0.06), (10, 0.03)])
+@pytest.mark.parametrize(("seeds", "spread"), KINDS)
 def test_intervals_cover_the_truth_as_often_as_they_say(seeds: int, spread: float) -> None:
-    rng = np.random.default_rng(seeds)
-    held: list[bool] = []
-    for [(observed, resampled)] in experiments(1200, [(seeds, spread)], rng):
-        low, high = Images(IMAGES, rng_seed=len(held)).spread(observed, resampled).interval()
-        held += list((low <= TRUTH) & (high >= TRUTH))
-    assert 0.93 <= np.mean(held) <= 0.97
+    assert 0.93 <= coverage(seeds, spread, 1200, np.random.default_rng(seeds)) <= 0.97
 
 
 def test_seeds_that_do_not_differ_cost_no_coverage() -> None:
-    rng = np.random.default_rng(2)
-    held: list[bool] = []
-    for [(observed, resampled)] in experiments(600, [(3, 0.0)], rng):
-        low, high = Images(IMAGES, rng_seed=len(held)).spread(observed, resampled).interval()
-        held += list((low <= TRUTH) & (high >= TRUTH))
-    assert np.mean(held) >= 0.93  # a spread that is none is still estimated, so they may hold more than 97 %
+    held = coverage(3, 0.0, 600, np.random.default_rng(2))
+    assert held >= 0.93  # a spread that is none is still estimated, so they may hold more than 97 %
 
 
 def test_an_interval_for_images_alone_would_not_cover_seeds_that_differ() -> None:
@@ -85,6 +79,15 @@ def test_an_interval_for_images_alone_would_not_cover_seeds_that_differ() -> Non
         low, high = np.quantile(resampled.mean(1), [0.025, 0.975], axis=0)
         held += list((low <= TRUTH) & (high >= TRUTH))
     assert np.mean(held) < 0.8
+
+
+def test_every_simulation_is_printed_with_the_others() -> None:
+    source = (Path(__file__).parent / "simulation.py").read_text()
+    kinds = sorted(file.stem for file in Path(__file__).parent.glob("simulated_*.py"))
+    assert len(kinds) > 6
+    for name in kinds:
+        assert f"import {name}\n" in source
+        assert re.search(rf"[(, ]{name}[,)]", source)  # in what is printed
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
