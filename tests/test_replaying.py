@@ -149,32 +149,22 @@ def test_what_tpe_is_told_of_trials_that_came_to_different_epochs():
     assert ways.like_with_like([]) == []
 
 
-def test_earlier_trials_count_by_their_rank_as_far_as_a_space_has_their_settings_and_fade():
-    known = trials([0.1, 0.2, 0.3], [0.9], [0.4, 0.5], [0.2, 0.3, 0.4])
-    ranks = informed.ranked(known)  # to its end is better than stopped, later better than earlier
-    assert np.argsort(ranks).tolist() == [1, 2, 0, 3]
-    assert sum(ranks) == pytest.approx(0)
-    elsewhere = informed.Known({"learning_rate": 0.5, "optimizer": "adamw", "momentum": 0.9, "freeze_depth": 3}, 0.5)
-    assert informed.fitting(SPACE, elsewhere) == {"optimizer": "adamw"}
-    searches = [[informed.Known({"learning_rate": 0.01, "optimizer": "sgd", "momentum": 0.9}, rank) for rank in ranks]]
-    taught = informed.Informed.__new__(informed.Informed)
-    kinds = {name: informed._distribution(each) for name, each in SPACE.parameters.items()}
-    taught._searches = [[informed._trial(informed.fitting(SPACE, each), kinds, each.beats) for each in searches[0]]]
-    assert len(taught.retelling([])) == 4
-    assert [trial.number for trial in taught.retelling(known[:3])] == [-1, 0, 1, 2]
-    assert len(taught.retelling(known)) == 4
-
-
-def test_a_search_that_is_informed_begins_where_earlier_ones_were_good(tmp_path, in_memory):
-    good = [informed.Known({"learning_rate": rate, "optimizer": "adamw"}, rank) for rank, rate in enumerate(RATES)]
+def test_a_search_is_told_of_earlier_ones_as_its_way_has_it(tmp_path, in_memory):
+    rates = np.geomspace(1e-4, 1e-2, 40)  # the best is the last
+    good = [
+        informed.EarlierTrial(settings={"learning_rate": rate, "optimizer": "adamw"}, beats=place / 20 - 1)
+        for place, rate in enumerate(rates)
+    ]
     drawn = {}
-    for way in (informed.NOTHING, informed.SAMPLER):
-        searcher = informed.searcher_of(way, SPACE, [good], 0, tmp_path)
-        drawn[way] = np.mean([abs(np.log10(searcher.suggest(f"{n}")["learning_rate"]) + 2) for n in range(6)])
-    assert drawn[informed.SAMPLER] < 0.6 * drawn[informed.NOTHING]
-
-
-RATES = np.geomspace(1e-4, 1e-2, 40)  # the best is 0.01
+    for way in (informed.NOTHING, informed.FIRST, informed.SAMPLER):
+        (tmp_path / way).mkdir()
+        searches = [informed.EarlierSearch(run="a", backbone="b", trials=good)]
+        searcher = informed.searcher_of(way, SPACE, searches, 0, tmp_path / way)
+        drawn[way] = [searcher.suggest(f"{n}")["learning_rate"] for n in range(6)]
+    assert drawn[informed.FIRST][:3] == rates[:-4:-1].tolist()
+    assert drawn[informed.FIRST][3:] == drawn[informed.NOTHING][:3]
+    off = {way: np.mean(abs(np.log10(rates) + 2)) for way, rates in drawn.items()}
+    assert off[informed.SAMPLER] < 0.6 * off[informed.NOTHING]
 
 
 def test_a_live_comparison_counts_to_what_half_of_the_first_way_found(capsys):

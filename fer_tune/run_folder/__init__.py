@@ -5,6 +5,8 @@ from fer_tune.run_folder.folder import RunFolder
 from fer_tune.run_folder.records import (
     Candidate,
     DatasetRef,
+    EarlierSearch,
+    EarlierTrial,
     FinalConfig,
     FinalPlan,
     Published,
@@ -27,6 +29,8 @@ __all__ = [
     "TRIAL_COLUMNS",
     "Candidate",
     "DatasetRef",
+    "EarlierSearch",
+    "EarlierTrial",
     "FinalConfig",
     "FinalPlan",
     "Published",

@@ -40,6 +40,23 @@ class Published(Candidate):
     chosen: dict[str, str] = Field(default_factory=dict)  # field the paper leaves open -> why our value
 
 
+class EarlierTrial(BaseModel):
+    """What a sampler is told of a trial of an earlier search."""
+
+    model_config = ConfigDict(extra="forbid")
+    settings: dict[str, Any]  # those that its search varied, and this one searches
+    beats: float  # share of the trials of its search that it beat, less the share that beat it
+
+
+class EarlierSearch(BaseModel):
+    """What a sampler is told of an earlier search of one backbone."""
+
+    model_config = ConfigDict(extra="forbid")
+    run: str
+    backbone: str
+    trials: list[EarlierTrial]
+
+
 class Resumed(BaseModel):
     """A resume that changed something of its search."""
 
@@ -82,6 +99,7 @@ class SearchSettings(BaseModel):
     spaces: dict[str, dict[str, Any]] = {}  # backbone -> its search space, resolved
     published: dict[str, list[Published]] = {}  # backbone -> tried first
     warm_start: dict[str, list[Candidate]] = {}  # backbone -> best of earlier runs, and what its space knows
+    informed_by: list[EarlierSearch] = []  # what TPE learns from beside its own trials, of other backbones
     resumed: list[Resumed] = []  # where that changed something, oldest first
     versions: dict[str, str] = {}  # package -> version
     hardware: dict[str, str] = {}

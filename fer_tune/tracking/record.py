@@ -80,7 +80,7 @@ def record_search(session: Session, run: RunFolder) -> None:
     config = {
         key: value
         for key, value in settings.model_dump(mode="json").items()
-        if key not in ("spaces", "published", "warm_start", "versions", "hardware")
+        if key not in ("spaces", "published", "warm_start", "informed_by", "versions", "hardware")
     }
     session.start(
         name,

@@ -7,9 +7,7 @@ engine's default, are replayed on all other tables: other networks and other ima
 known; the best three of each earlier search are the first trials, as `--warm-start` has it; their trials inform TPE; or
 both.
 
-TPE splits trials into good ones and the rest.  Earlier trials count among them with the share of the trials of their
-own search that they beat, since accuracies on different images say nothing about each other, and settings that a space
-lacks are left out.  They fade: for each own trial one of each earlier search goes.
+How TPE is told of them is in `fer_tune.search.proposing.informing`.
 """
 
 from __future__ import annotations
@@ -18,22 +16,20 @@ import argparse
 import multiprocessing
 import os
 import tempfile
-from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 from efficiency import BUDGET, LIMIT, SEEDS, epochs_to, ratio, shown
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState
 from replaying import drive, quietly
 from surrogate import EPOCHS, HERE, TABLES, Surrogate
-from ways import RANDOM, WAYS, Retold, asha, counted, ours
+from ways import RANDOM, WAYS, asha, ours
 
-from fer_tune.config import TrialConfig
-from fer_tune.run_folder import Candidate, RunFolder
-from fer_tune.search.proposing.samplers import _distribution
+from fer_tune.run_folder import Candidate, EarlierSearch, EarlierTrial, RunFolder
+from fer_tune.search.proposing.informing import MOST, fitting, ranks
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.spaces.space import SearchSpace
 
@@ -44,81 +40,34 @@ TOP = 3  # of each earlier search are tried first, as `--warm-start-top` has it
 NOTHING, FIRST, SAMPLER, BOTH = "nothing known", "its first trials", "its sampler", "both"
 
 
-@dataclass(frozen=True)
-class Known:
-    """A trial of an earlier search."""
-
-    settings: dict[str, Any]
-    beats: float  # share of the other trials of its search, less the share that beat it
-
-
-def ranked(trials: list[FrozenTrial]) -> list[float]:
-    """Return what each trial beats, from -1 to 1, in the order that TPE has them in by itself."""
-
-    def order(trial: FrozenTrial) -> tuple[bool, int, float]:
-        last = max(trial.intermediate_values)
-        return trial.state == TrialState.COMPLETE, last, trial.intermediate_values[last]
-
-    places = np.empty(len(trials))
-    places[sorted(range(len(trials)), key=lambda index: order(trials[index]))] = np.arange(len(trials))
-    return [float(place) for place in 2 * (places + 0.5) / len(trials) - 1]
-
-
 @cache
-def earlier(table: str, seed: int) -> list[Known]:
-    """Return the trials of an earlier search on a table, in random order."""
+def earlier(table: str, seed: int) -> EarlierSearch:
+    """Return what is told of an earlier search on a table."""
     surrogate, space = _surrogates[table], _surrogates[table].space
     with tempfile.TemporaryDirectory() as folder:
         searcher: Any = ours(known=False)(space, seed, Path(folder))
         drive(searcher, asha(2, 3), surrogate.curve, seed, EARLIER)
         trials = [trial for trial in searcher._study(space.backbone).get_trials() if trial.state.is_finished()]
-    known = [Known({**space.fixed, **each.params}, beats) for each, beats in zip(trials, ranked(trials), strict=True)]
-    return [known[index] for index in np.random.default_rng(seed).permutation(len(known))]
+    beats = ranks([(trial.state == TrialState.COMPLETE, *max(trial.intermediate_values.items())) for trial in trials])
+    told = [EarlierTrial(settings=trial.params, beats=share) for trial, share in zip(trials, beats, strict=True)]
+    return EarlierSearch(
+        run=table,
+        backbone=space.backbone,
+        trials=[told[index] for index in np.random.default_rng(seed).permutation(len(told))[:MOST]],
+    )
 
 
-def fitting(space: SearchSpace, known: Known) -> dict[str, Any]:
-    """Return the searched settings of an earlier trial that a space could have drawn; a missing one has its default."""
-    default = {name: TrialConfig.model_fields[name].default for name in space.parameters}
-    settings = {**default, **known.settings}
-    return {
-        name: settings[name]
-        for name in space.order
-        if space.parameters[name].applies(settings) and space.parameters[name].contains(settings[name])
-    }
-
-
-class Informed(Retold):
-    """Ours, but TPE learns from earlier searches too."""
-
-    def __init__(self, searches: list[list[Known]], spaces: dict[str, SearchSpace], *arguments: Any) -> None:
-        (space,) = spaces.values()
-        kinds = {name: _distribution(parameter) for name, parameter in space.parameters.items()}
-        self._searches = [[_trial(fitting(space, known), kinds, known.beats) for known in each] for each in searches]
-        super().__init__(spaces, *arguments)
-
-    def retelling(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:  # type: ignore[override]
-        """Own trials with what they beat among themselves, behind what has not faded of earlier ones."""
-        ended = [trial for trial in trials if trial.state.is_finished()]
-        running = [trial for trial in trials if not trial.state.is_finished()]
-        own = [counted(trial, beats) for trial, beats in zip(ended, ranked(ended), strict=True)]
-        return [*(known for each in self._searches for known in each[len(ended) :]), *own, *running]
-
-
-def _trial(params: dict[str, Any], kinds: dict[str, Any], value: float) -> FrozenTrial:
-    kinds = {name: kinds[name] for name in params}
-    return create_trial(state=TrialState.COMPLETE, value=value, params=params, distributions=kinds)  # its number is -1
-
-
-def searcher_of(way: str, space: SearchSpace, searches: list[list[Known]], seed: int, folder: Path) -> StudySearcher:
+def searcher_of(way: str, space: SearchSpace, searches: list[EarlierSearch], seed: int, folder: Path) -> StudySearcher:
     """Return the searcher of one of the four ways."""
     first: list[Candidate] = []
     if way in (FIRST, BOTH):
-        best = [sorted(each, key=lambda known: -known.beats)[:TOP] for each in searches]
-        configs = [fitting(space, each[rank]) for rank in range(TOP) for each in best]
+        best = [sorted(search.trials, key=lambda trial: -trial.beats)[:TOP] for search in searches]
+        configs = [fitting(space, each[rank].settings) for rank in range(TOP) for each in best]
         first = [Candidate(name=f"{number}", config=config) for number, config in enumerate(configs)]
-        first = [each for each in first if space.enqueue_values(each.config)]  # what the surrogate knows nothing of
-    made: Any = partial(Informed, searches) if way in (SAMPLER, BOTH) else StudySearcher
-    return made({space.backbone: space}, {space.backbone: first}, 10_000, EPOCHS, seed, RunFolder(folder), "tpe")
+        first = [each for each in first if space.enqueue_values(each.config)]  # the surrogate knows of no others
+    informed_by = searches if way in (SAMPLER, BOTH) else []
+    run, spaces = RunFolder(folder), {space.backbone: space}
+    return StudySearcher(spaces, {space.backbone: first}, 10_000, EPOCHS, seed, run, informed_by=informed_by)
 
 
 _surrogates: dict[str, Surrogate] = {}  # of a process

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from ray.tune.search import Searcher
@@ -24,7 +23,8 @@ from surrogate import EPOCHS, TABLES, space_of
 
 from fer_tune.objectives import ACCURACY
 from fer_tune.run_folder import Candidate, RunFolder
-from fer_tune.search.proposing.optuna_internals import LearnsFromDrawn
+from fer_tune.search.proposing.optuna_internals import Retelling
+from fer_tune.search.proposing.samplers import make_sampler
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.spaces.loading import load_space
 from fer_tune.search.spaces.space import SearchSpace
@@ -78,10 +78,6 @@ class AllTogether(StudySearcher):
         return studies
 
 
-Retelling = Callable[[list[FrozenTrial]], list[FrozenTrial]]
-"""Trials that have a value -> the same, as TPE is told of them."""
-
-
 class Retold(StudySearcher):
     """Ours, but TPE is told otherwise what trials are worth.
 
@@ -93,57 +89,36 @@ class Retold(StudySearcher):
 
     def _open_studies(self) -> dict[str, optuna.Study]:
         studies = super()._open_studies()
-        for study in studies.values():
-            study.sampler = _Told(self.retelling, self._seed)
+        for name, study in studies.items():
+            study.sampler = make_sampler("tpe", self._seed, self._spaces[name], retelling=self.retelling)
         return studies
 
 
-class _Told(LearnsFromDrawn):
-    def __init__(self, retelling: Retelling, seed: int) -> None:
-        super().__init__(multivariate=False, constant_liar=True, n_startup_trials=8, seed=seed)
-        self._retelling = retelling
-        self._told: tuple[int, Any] = (-1, None)  # a trial that is drawn -> what is told for all of its settings
-
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        if self._told[0] != trial.number:
-            self._told = (trial.number, _View(study, self._retelling))
-        return super().sample_independent(self._told[1], trial, param_name, param_distribution)
-
-
-class _View:
-    """A study whose trials are told otherwise, as they are now."""
-
-    def __init__(self, study: optuna.Study, retelling: Retelling) -> None:
-        self._study = study
-        trials = study.get_trials(deepcopy=False)
-        valued = retelling([trial for trial in trials if trial.intermediate_values])
-        self._trials = [*valued, *(trial for trial in trials if not trial.intermediate_values)]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._study, name)
-
-    def _get_trials(self, *args: Any, states: Any = None, **options: Any) -> list[FrozenTrial]:
-        return [trial for trial in self._trials if states is None or trial.state in states]
-
-
-def so_far(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+def so_far(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """A trial counts with its best value so far, whether it has ended, was stopped or goes on."""
-    return [counted(trial, trial.intermediate_values[max(trial.intermediate_values)]) for trial in trials]
+    begun, others = _begun(trials)
+    return [*(counted(trial, trial.intermediate_values[max(trial.intermediate_values)]) for trial in begun), *others]
 
 
-def like_with_like(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+def like_with_like(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """A trial counts with the share of the others that it beats, after the last epoch that both have come to."""
+    trials, others = _begun(trials)
     if not trials:
-        return []
+        return others
     values = np.full((len(trials), EPOCHS + 1), np.nan)
     for row, trial in zip(values, trials, strict=True):
         row[list(trial.intermediate_values)] = list(trial.intermediate_values.values())
     came = np.array([max(trial.intermediate_values) for trial in trials], int)
     both = np.minimum.outer(came, came)
     here = np.take_along_axis(values, both, axis=1)
-    return [counted(trial, score) for trial, score in zip(trials, np.sign(here - here.T).mean(axis=1), strict=True)]
+    scores = np.sign(here - here.T).mean(axis=1)
+    return [*(counted(trial, score) for trial, score in zip(trials, scores, strict=True)), *others]
+
+
+def _begun(trials: Sequence[FrozenTrial]) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+    """Return the trials that have a value, and the others."""
+    begun = [trial for trial in trials if trial.intermediate_values]
+    return begun, [trial for trial in trials if not trial.intermediate_values]
 
 
 def counted(trial: FrozenTrial, value: float) -> FrozenTrial:

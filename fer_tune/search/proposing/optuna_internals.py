@@ -6,13 +6,17 @@ upgrade moves it; no other module may touch what Optuna keeps to itself (`tests/
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import GPSampler, TPESampler
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
+
+Retelling = Callable[[Sequence[FrozenTrial]], list[FrozenTrial]]
+"""Trials -> the trials that a sampler is told of in their place."""
 
 
 def report(study: optuna.Study, number: int, value: float, step: int) -> None:
@@ -56,12 +60,26 @@ class LearnsFromDrawn(TPESampler):
     published configuration outside the space has no parameters: eight of those would end the random start with nothing
     known, and one that is the best leaves no good settings at all.  Which trials it reads cannot be told it; leans on
     ``Study._get_trials``, which it reads them by.  If that moves, such trials count again.
+
+    Args:
+        retelling: what it is told in place of those trials, if anything; once for all settings of a trial.
+        options: of `optuna.samplers.TPESampler`.
     """
+
+    def __init__(self, retelling: Retelling | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._retelling = retelling
+        self._told: tuple[int, Retold] | None = None  # of the trial that is drawn now, by its number
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return super().sample_independent(Drawn(study), trial, param_name, param_distribution)  # type: ignore[arg-type]
+        known: Any = Drawn(study)
+        if self._retelling is not None:
+            if self._told is None or self._told[0] != trial.number:
+                self._told = (trial.number, Retold(known, self._retelling))
+            known = self._told[1]
+        return super().sample_independent(known, trial, param_name, param_distribution)
 
 
 class Drawn:
@@ -73,8 +91,26 @@ class Drawn:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
 
-    def _get_trials(self, *args: Any, **options: Any) -> list[FrozenTrial]:
-        return [trial for trial in self._study._get_trials(*args, **options) if trial.params]
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        return [trial for trial in self._study._get_trials(deepcopy, states, use_cache) if trial.params]
+
+
+class Retold:
+    """A study with other trials in place of those that it has now."""
+
+    def __init__(self, study: Any, retelling: Retelling) -> None:
+        self._study = study
+        self._trials = retelling(study._get_trials(deepcopy=False))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        return [trial for trial in self._trials if states is None or trial.state in states]
 
 
 class ToleratesOthers(GPSampler):

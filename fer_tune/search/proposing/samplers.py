@@ -6,7 +6,7 @@ import math
 import warnings
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler
 from optuna.trial import FrozenTrial
 
@@ -14,8 +14,7 @@ from fer_tune.errors import UserError
 from fer_tune.kinds import Sampler, Scheduler
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.proposing.grid import POINTS, GridSampler, grid_size, grid_values
-from fer_tune.search.proposing.optuna_internals import LearnsFromDrawn, ToleratesOthers
-from fer_tune.search.spaces.parameter import Parameter
+from fer_tune.search.proposing.optuna_internals import LearnsFromDrawn, Retelling, ToleratesOthers
 from fer_tune.search.spaces.space import SearchSpace
 
 TOO_FAR = 10
@@ -24,7 +23,9 @@ TOO_FAR = 10
 _STARTUP = 8  # trials drawn at random before there is something to learn from
 
 
-def make_sampler(kind: Sampler, seed: int, space: SearchSpace, scheduler: Scheduler = "asha") -> BaseSampler:
+def make_sampler(
+    kind: Sampler, seed: int, space: SearchSpace, scheduler: Scheduler = "asha", retelling: Retelling | None = None
+) -> BaseSampler:
     """Return a sampler.
 
     * ``tpe``: the tree-structured Parzen estimator (Bergstra et al. 2011), each setting by itself, with constant
@@ -44,6 +45,7 @@ def make_sampler(kind: Sampler, seed: int, space: SearchSpace, scheduler: Schedu
         seed: of its random numbers.
         space: what it draws from.
         scheduler: what stops trials.
+        retelling: what TPE is told in place of the trials of the study.
     """
     if kind == "random":
         return optuna.samplers.RandomSampler(seed=seed)
@@ -55,7 +57,7 @@ def make_sampler(kind: Sampler, seed: int, space: SearchSpace, scheduler: Schedu
             return _GaussianProcess(space, seed)
         if kind == "cmaes":
             return _CmaEs(space, seed, learn_from_stopped=scheduler == "asha")
-        return LearnsFromDrawn(multivariate=False, constant_liar=True, n_startup_trials=_STARTUP, seed=seed)
+        return LearnsFromDrawn(retelling, multivariate=False, constant_liar=True, n_startup_trials=_STARTUP, seed=seed)
 
 
 def blind_trials(kind: Sampler) -> float:
@@ -133,14 +135,5 @@ class _GaussianProcess(ToleratesOthers):
 
 
 def _lasting(space: SearchSpace) -> dict[str, BaseDistribution]:
-    kinds = {name: _distribution(parameter) for name, parameter in space.parameters.items() if not parameter.when}
+    kinds = {name: parameter.distribution for name, parameter in space.parameters.items() if not parameter.when}
     return {name: kinds[name] for name in sorted(kinds) if not kinds[name].single()}
-
-
-def _distribution(parameter: Parameter) -> BaseDistribution:
-    if parameter.kind == "choice":
-        return CategoricalDistribution(parameter.values)
-    low, high = parameter.values
-    if parameter.kind == "integer":
-        return IntDistribution(low, high)
-    return FloatDistribution(low, high, log=parameter.kind == "log_uniform")

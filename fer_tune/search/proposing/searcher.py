@@ -20,10 +20,11 @@ from ray.tune.search import Searcher
 
 from fer_tune.kinds import TOO_LARGE, Sampler, Scheduler
 from fer_tune.objectives import ACCURACY, Aim, Objective
-from fer_tune.run_folder import Candidate, RunFolder
+from fer_tune.run_folder import Candidate, EarlierSearch, RunFolder
 from fer_tune.search.cluster.room import Room
 from fer_tune.search.proposing.corrected import ended_otherwise
 from fer_tune.search.proposing.grid import LOST, grid_trials
+from fer_tune.search.proposing.informing import Informing
 from fer_tune.search.proposing.objectives import told, value_of
 from fer_tune.search.proposing.optuna_internals import forbid, mark, report
 from fer_tune.search.proposing.samplers import blind_trials, make_sampler
@@ -58,6 +59,7 @@ class StudySearcher(Searcher):
         aim: what trials are judged by.
         planned: backbone -> most trials, in place of ``trials``.
         random_share: share of the drawn trials that are drawn at random, whatever the sampler.
+        informed_by: earlier searches of other backbones, from which TPE learns too; not with a second objective.
         retried: backbone -> trials that failed before a resume, whose settings are tried again after it.
         resuming: the studies are there, and `restore` will be called.
     """
@@ -78,6 +80,7 @@ class StudySearcher(Searcher):
         aim: Aim = ACCURACY,
         planned: Mapping[str, int] | None = None,
         random_share: float = 0.0,
+        informed_by: Sequence[EarlierSearch] = (),
         retried: Mapping[str, Sequence[str]] | None = None,
         resuming: bool = False,
     ) -> None:
@@ -87,7 +90,7 @@ class StudySearcher(Searcher):
         self._spaces, self._epochs, self._seed, self._run = spaces, epochs, seed, run
         self._trials = dict(planned) if planned else planned_trials(spaces, first, trials, sampler)
         self._retried = dict(retried or {})
-        self._random_share = random_share
+        self._random_share, self._informed_by = random_share, informed_by
         self._room = room
         blind = blind_trials(sampler)  # and those that are tried first, as they are known
         self._blind = {
@@ -242,7 +245,9 @@ class StudySearcher(Searcher):
         studies = open_studies(self._run.study_file, self._spaces, self._seed, second=second, aim=self._aim)
         for index, (name, study) in enumerate(studies.items()):
             seed = self._seed + 1_000 * index + len(study.get_trials(deepcopy=False))
-            study.sampler = make_sampler(self._sampler, seed, self._spaces[name], self._scheduler)
+            others = [search for search in self._informed_by if search.backbone != name]
+            informing = Informing(self._spaces[name], others, self._aim) if others else None
+            study.sampler = make_sampler(self._sampler, seed, self._spaces[name], self._scheduler, informing)
         return studies
 
     def _second_of(self, backbone: str) -> Objective | None:

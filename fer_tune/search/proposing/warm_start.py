@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from fer_tune.errors import UserError
-from fer_tune.kinds import TOO_LARGE
-from fer_tune.layout import SETTINGS
 from fer_tune.objectives import ACCURACY, Aim, aim_of
 from fer_tune.run_folder import Candidate, RunFolder
 from fer_tune.search.options import SearchOptions
+from fer_tune.search.proposing.earlier_runs import ended_well, runs_in, settings_of
 from fer_tune.search.proposing.samplers import blind_trials
 from fer_tune.search.spaces.space import SearchSpace
 from fer_tune.storage.runs import open_run
-from fer_tune.tables import read_table
-from fer_tune.uris import as_uri
 
-_NOT_SETTINGS = ("backbone", "epochs", "seed")  # the new search's own
 _START = ("weights", "pretrained")
 
 
-def starts(options: SearchOptions, spaces: dict[str, SearchSpace]) -> dict[str, list[Candidate]]:
+def starts(
+    options: SearchOptions, spaces: dict[str, SearchSpace], informing: Collection[str] = ()
+) -> dict[str, list[Candidate]]:
     """Return backbone -> what is tried before anything is drawn, besides what is published.
 
     These are the best of earlier runs, if any are named, and then what the space knows to be good, but not where
@@ -32,11 +29,16 @@ def starts(options: SearchOptions, spaces: dict[str, SearchSpace]) -> dict[str, 
     earlier run start from the weights that this search names, by ``--weights`` or in the space, and where it names
     none, from those that they started from.
 
+    Args:
+        options: of the search.
+        spaces: by backbone.
+        informing: names of earlier runs that the sampler learns from: these may have other backbones.
+
     Raises:
         UserError: as :func:`best_of_all`; or several runs leave no trial to be drawn.
     """
     aim = aim_of(options.objectives)
-    found = best_of_all(options.warm_start, list(spaces), options.warm_start_top, aim) if options.warm_start else {}
+    found = best_of_all(options.warm_start, list(spaces), options.warm_start_top, aim, informing)
     for backbone, entries in found.items():
         if len(entries) > max(options.trials - 1, options.warm_start_top):
             raise UserError(
@@ -51,7 +53,7 @@ def starts(options: SearchOptions, spaces: dict[str, SearchSpace]) -> dict[str, 
 
 
 def best_of_all(
-    given: Sequence[Path | str], backbones: list[str], top: int, aim: Aim = ACCURACY
+    given: Sequence[Path | str], backbones: list[str], top: int, aim: Aim = ACCURACY, informing: Collection[str] = ()
 ) -> dict[str, list[Candidate]]:
     """Return the best configurations of several runs, as :func:`best_of` has them: first the best of each run, then
     the second of each, and so forth; settings that two runs share once.
@@ -64,31 +66,26 @@ def best_of_all(
         backbones: of the new search.
         top: how many of each run and backbone.
         aim: what trials are judged by now.
+        informing: names of runs that need not have these backbones.
 
     Raises:
         UserError: as :func:`best_of`, or a folder without a run of any of these backbones.
     """
     of_runs: list[dict[str, list[Candidate]]] = []
     for place in given:
-        inside = _runs_in(place)
-        if not inside:
+        inside = runs_in(place)
+        runs = [open_run(run) for run in inside] or [open_run(place)]
+        of_use = any(run.name in informing for run in runs)
+        if not inside and not of_use:
             of_runs.append(best_of(place, backbones, top, aim))
             continue
-        found = [_best(open_run(run), backbones, top, aim) for run in inside]
-        if not any(any(each.values()) for each in found):
+        found = [_best(run, backbones, top, aim) for run in runs]
+        if not any(any(each.values()) for each in found) and not of_use:
             raise UserError(
                 f"--warm-start {place}: none of its {len(inside)} runs has a trial of {', '.join(backbones)}"
             )
         of_runs += found
     return {name: _in_turn([each[name] for each in of_runs]) for name in backbones}
-
-
-def _runs_in(place: Path | str) -> list[Path]:
-    """Return the runs in a folder, by name; none where it is a run itself, or no folder of this machine."""
-    folder = Path(place).expanduser()
-    if as_uri(place) or (folder / SETTINGS).is_file():
-        return []
-    return sorted(file.parent for file in folder.glob(f"*/{SETTINGS}"))
 
 
 def _in_turn(lists: list[list[Candidate]]) -> list[Candidate]:
@@ -117,7 +114,7 @@ def best_of(path: Path | str, backbones: list[str], top: int, aim: Aim = ACCURAC
     run = open_run(path)
     found = _best(run, backbones, top, aim)
     if not any(found.values()):
-        known = sorted({row["backbone"] for row in _ended_well(run, aim)}) or ["none"]
+        known = sorted({row["backbone"] for row, _ in ended_well(run, aim)}) or ["none"]
         raise UserError(
             f"--warm-start {path}: no trial of {', '.join(backbones)} to start from; it has trials of: "
             f"{', '.join(known)}"
@@ -126,31 +123,14 @@ def best_of(path: Path | str, backbones: list[str], top: int, aim: Aim = ACCURAC
 
 
 def _best(run: RunFolder, backbones: list[str], top: int, aim: Aim) -> dict[str, list[Candidate]]:
-    rows = _ended_well(run, aim)
+    rows = [row for row, _ in ended_well(run, aim)]
     return {
         backbone: [
-            Candidate(name=f"{run.name}/{row['trial_id']}", config=_settings(row))
+            Candidate(name=f"{run.name}/{row['trial_id']}", config=settings_of(row))
             for row in [row for row in rows if row["backbone"] == backbone][:top]
         ]
         for backbone in backbones
     }
-
-
-def _ended_well(run: RunFolder, aim: Aim) -> list[dict[str, Any]]:
-    """Return the trials that have a value and did not fail, the best first."""
-    rows = read_table(run.trials_file).to_pylist() if run.trials_file.is_file() else []
-    best = {row["trial_id"]: aim.key(row[aim.column]) for row in rows} | _best_epochs(run, aim)
-    rows = [row for row in rows if row["status"] not in ("failed", TOO_LARGE) and math.isfinite(best[row["trial_id"]])]
-    return sorted(rows, key=lambda row: best[row["trial_id"]], reverse=True)
-
-
-def _best_epochs(run: RunFolder, aim: Aim) -> dict[str, float]:
-    """Return trial id -> the value of its best epoch, more is better."""
-    best: dict[str, float] = {}
-    if run.epochs_file.is_file():
-        for row in read_table(run.epochs_file).to_pylist():
-            best[row["trial_id"]] = max(best.get(row["trial_id"], -math.inf), aim.key(row[aim.column]))
-    return best
 
 
 def _from(space: SearchSpace, entry: Candidate) -> Candidate:
@@ -158,9 +138,3 @@ def _from(space: SearchSpace, entry: Candidate) -> Candidate:
     if not space.fixed.get("weights"):
         return entry
     return entry.model_copy(update={"config": {k: v for k, v in entry.config.items() if k not in _START}})
-
-
-def _settings(row: dict[str, object]) -> dict[str, object]:
-    settings = {name.removeprefix("config."): value for name, value in row.items() if name.startswith("config.")}
-    # None stands for a setting that this trial did not have, and for the default of those that may be None.
-    return {name: value for name, value in settings.items() if value is not None and name not in _NOT_SETTINGS}

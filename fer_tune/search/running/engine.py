@@ -114,6 +114,7 @@ def _settings(name: str, plan: Plan, resources: Resources, sharing: Sharing, wan
         spaces={name: space.resolved() for name, space in plan.spaces.items()},
         published=plan.published,
         warm_start=plan.warm_start,
+        informed_by=plan.informed_by,
         versions=package_versions(),
         hardware=describe(),
     )

@@ -13,9 +13,10 @@ from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.models import check_image_size, check_square
 from fer_tune.objectives import aim_of
-from fer_tune.run_folder import Candidate, Published, tried_first
+from fer_tune.run_folder import Candidate, EarlierSearch, Published, tried_first
 from fer_tune.search.cluster.hardware import Resources, nodes
 from fer_tune.search.options import SearchOptions
+from fer_tune.search.proposing.informing import told_to_sampler
 from fer_tune.search.proposing.objectives import check_objectives, check_target
 from fer_tune.search.proposing.samplers import check_sampler
 from fer_tune.search.proposing.searcher import planned_trials
@@ -36,6 +37,7 @@ class Plan:
     spaces: dict[str, SearchSpace]  # by backbone
     published: dict[str, list[Published]]  # backbone -> configurations of papers
     warm_start: dict[str, list[Candidate]]  # backbone -> what was good before
+    informed_by: list[EarlierSearch]  # what the sampler learns from beside its own trials
     told: list[str]  # what follows from settings given beside the spaces, what of the starting weights fits, in words
 
     @cached_property
@@ -82,12 +84,16 @@ def make_plan(options: SearchOptions) -> Plan:
     published = {
         name: space.published_for(data.card.name) if options.published else [] for name, space in spaces.items()
     }
-    first = starts(options, spaces)
+    informed_by = told_to_sampler(options, spaces)
+    first = starts(options, spaces, {search.run for search in informed_by})
     if options.warm_start:
         told += [f"{name}: tried first: {', '.join(each.name for each in entries)}" for name, entries in first.items()]
+    if informed_by:
+        known = ", ".join(f"{search.run} ({len(search.trials)} trials of {search.backbone})" for search in informed_by)
+        told.append(f"the sampler learns from: {known}")
     check_candidates(first, spaces, data)
     check_asked(spaces, first, data.card)
-    return Plan(options, data, spaces, published, first, told)
+    return Plan(options, data, spaces, published, first, informed_by, told)
 
 
 def check_images(spaces: dict[str, SearchSpace], card: DatasetCard) -> None:

@@ -81,6 +81,7 @@ def new_tuner(run: RunFolder, settings: SearchSettings, setup: TrialSetup, *, re
         aim=settings.aim,
         planned=settings.planned,
         random_share=settings.random_share,
+        informed_by=settings.informed_by,
         retried=settings.retried,
         resuming=resuming,
     )

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, get_args
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from fer_tune.config import TrialConfig
@@ -42,6 +43,16 @@ class Parameter(BaseModel):
         if self.kind == "integer":
             return trial.suggest_int(self.name, low, high)
         return trial.suggest_float(self.name, low, high, log=self.kind == "log_uniform")
+
+    @property
+    def distribution(self) -> BaseDistribution:
+        """How Optuna has it."""
+        if self.kind == "choice":
+            return CategoricalDistribution(self.values)
+        low, high = self.values
+        if self.kind == "integer":
+            return IntDistribution(low, high)
+        return FloatDistribution(low, high, log=self.kind == "log_uniform")
 
     def contains(self, value: Any) -> bool:
         """Return whether the parameter can take ``value``."""

@@ -16,7 +16,15 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from fer_tune.search.proposing.optuna_internals import LearnsFromDrawn, ToleratesOthers, forbid, mark, report
+from fer_tune.search.proposing.optuna_internals import (
+    LearnsFromDrawn,
+    Retelling,
+    Retold,
+    ToleratesOthers,
+    forbid,
+    mark,
+    report,
+)
 
 SEEN = f"as seen in Optuna 5.0, not in {version('optuna')}"
 SPACE: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0)}
@@ -100,3 +108,22 @@ def test_tpe_is_told_by_the_study_which_trials_there_are() -> None:
     plain = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1)).ask().suggest_float("x", 0.0, 1.0)
     assert of_nothing(LearnsFromDrawn(n_startup_trials=8, seed=1)) == plain, SEEN
     assert of_nothing(TPESampler(n_startup_trials=8, seed=1)) != plain, SEEN  # or it does so by itself
+
+
+def test_tpe_learns_from_what_it_is_told_in_place_of_its_trials() -> None:
+    def ended(best: float) -> list[FrozenTrial]:
+        tried = [number / 40 for number in range(41)]
+        return [create_trial(value=abs(x - best), params={"x": x}, distributions=SPACE) for x in tried]
+
+    def drawn(retelling: Retelling | None) -> float:
+        study = optuna.create_study(sampler=LearnsFromDrawn(retelling, multivariate=False, seed=0))
+        study.add_trials(ended(0.1))
+        return float(study.ask().suggest_float("x", 0.0, 1.0))
+
+    assert drawn(None) < 0.4, SEEN
+    assert drawn(lambda trials: ended(0.9)) > 0.6, SEEN
+    study = optuna.create_study()
+    study.add_trials(ended(0.1))
+    assert Retold(study, lambda trials: list(trials[:3]))._get_trials(states=(TrialState.RUNNING,)) == []
+    assert len(Retold(study, lambda trials: list(trials[:3]))._get_trials()) == 3
+    assert Retold(study, list).direction == study.direction

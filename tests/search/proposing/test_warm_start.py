@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from earlier_run import made
 
 from fer_tune.errors import UserError
 from fer_tune.objectives import OBJECTIVES
-from fer_tune.run_folder import EPOCH_COLUMNS, TRIAL_COLUMNS, DatasetRef, RunFolder, SearchSettings
+from fer_tune.run_folder import EPOCH_COLUMNS, RunFolder
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.proposing.warm_start import best_of, best_of_all, starts
@@ -18,51 +19,6 @@ from fer_tune.tables import write_table
 @pytest.fixture
 def earlier(tmp_path: Path) -> Path:
     return made(tmp_path / "earlier", good=5e-3, fair=2e-3)
-
-
-def made(path: Path, good: float, fair: float, backbone: str = "cnn_residual") -> Path:
-    """Write a run whose best trials have these learning rates."""
-    run = RunFolder(path)
-    run.path.mkdir(parents=True)
-    dataset = DatasetRef(path="x", name="tiny", content_hash="h", classes=["a", "b"])
-    run.write_settings(
-        SearchSettings(
-            name=path.name,
-            created="now",
-            dataset=dataset,
-            backbones=[backbone],
-            trials=4,
-            planned={backbone: 4},
-            epochs=3,
-        )
-    )
-
-    def row(trial: str, accuracy: float | None, status: str = "completed", **config: Any) -> dict[str, Any]:
-        settings = {
-            "learning_rate": 1e-3,
-            "momentum": None,
-            "epochs": 3,
-            "seed": 0,
-            "backbone": backbone,
-        } | config
-        return {
-            "trial_id": trial,
-            "backbone": backbone,
-            "origin": "searched",
-            "status": status,
-            "val_accuracy": accuracy,
-            **{f"config.{name}": value for name, value in settings.items()},
-        }
-
-    rows = [
-        row("poor", 0.3),
-        row("good", 0.6, learning_rate=good),
-        row("fair", 0.5, "stopped", learning_rate=fair),
-        row("dead", 0.9, "failed"),
-        row("new", None, "running"),
-    ]
-    write_table(rows, TRIAL_COLUMNS, run.trials_file)
-    return run.path
 
 
 def test_the_best_come_first_and_failed_ones_not_at_all(earlier):
@@ -138,3 +94,12 @@ def test_settings_that_leave_nothing_to_be_drawn_are_refused(earlier, tmp_path):
     assert first(6) == 5  # the poor trials of both are the same
     with pytest.raises(UserError, match=r"5 settings .*, the best 3 of each run, leave none of --trials 5"):
         first(5)
+
+
+def test_a_run_that_informs_the_sampler_may_have_other_backbones(earlier, tmp_path):
+    made(tmp_path / "runs" / "a", good=5e-3, fair=2e-3)
+    assert best_of_all([earlier, tmp_path / "runs"], ["resnet18"], 2, informing=["earlier", "a"]) == {"resnet18": []}
+    with pytest.raises(UserError, match="no trial of resnet18"):
+        best_of_all([earlier], ["resnet18"], 2, informing=["a"])
+    with pytest.raises(UserError, match="none of its 1 runs has a trial of resnet18"):
+        best_of_all([tmp_path / "runs"], ["resnet18"], 2, informing=["earlier"])

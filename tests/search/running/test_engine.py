@@ -18,8 +18,10 @@ from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
 from fer_tune.run_folder import EPOCH_COLUMNS, TRIAL_COLUMNS, RunFolder
 from fer_tune.search.options import ResumeOptions, SearchOptions
+from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.proposing.studies import open_studies
 from fer_tune.search.running.engine import resume, search
+from fer_tune.search.spaces.loading import from_resolved
 from fer_tune.training.evaluation import load_model, predict
 
 SMALL = """
@@ -210,6 +212,39 @@ def test_labels_that_no_node_has_are_told_before_the_search(ray_local, data, tmp
     ):
         search(options)
     assert not list(tmp_path.iterdir())
+
+
+def test_runs_of_other_backbones_inform_the_sampler(ray_local, run, data, tmp_path):
+    file = tmp_path / "space.yaml"
+    file.write_text(SMALL.format(backbone="cnn_simpler"))
+    options = SearchOptions(
+        data=data,
+        backbones=["cnn_simpler"],
+        trials=1,
+        epochs=1,
+        name="informed",
+        storage=tmp_path,
+        spaces=[str(file)],
+        warm_start=[str(run.path)],
+        published=False,
+        known_good=False,
+        wandb="disabled",
+    )
+    ended = search(options)
+    settings = ended.run.settings()
+    assert [(each.run, each.backbone) for each in settings.informed_by] == [
+        ("two", "cnn_baseline"),
+        ("two", "cnn_residual"),
+    ]
+    (row,), _ = rows(ended.run)
+    assert row["origin"] == "searched"
+    spaces = {"cnn_simpler": from_resolved(settings.spaces["cnn_simpler"])}
+    drawn = {}
+    for name, told in (("informed", settings.informed_by), ("not", [])):
+        (tmp_path / name / "again").mkdir(parents=True)
+        searcher = StudySearcher(spaces, {}, 1, 1, 0, RunFolder(tmp_path / name / "again"), informed_by=told)
+        drawn[name] = searcher.suggest("a")["learning_rate"]
+    assert row["config.learning_rate"] == drawn["informed"] != drawn["not"]
 
 
 def test_a_target_ends_a_warm_started_search_and_resume_goes_beyond_it(ray_local, run, data, spaces, tmp_path):
