@@ -43,12 +43,22 @@ Path = tuple[str | int, ...]
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML follows YAML 1.1, where 1e-4 is a string; this one follows YAML 1.2, where it is a number."""
+    """PyYAML follows YAML 1.1, where 1e-4 is a string, 010 is eight and 1:30 ninety; numbers here are those of 1.2."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
+_NUMBERS = {
+    "int": r"[-+]?(0|[1-9]\d*|0x[0-9a-fA-F]+)",
+    "float": r"[-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}
+_OTHERWISE = {f"tag:yaml.org,2002:{kind}" for kind in (*_NUMBERS, "timestamp")}  # nothing here is a date
+_Loader.yaml_implicit_resolvers = {
+    sign: [each for each in known if each[0] not in _OTHERWISE]
+    for sign, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _kind, _pattern in _NUMBERS.items():
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_kind}", re.compile(rf"^(?:{_pattern})$", re.ASCII), list("-+.0123456789")
+    )
 
 
 @dataclass
@@ -91,18 +101,22 @@ class Document:
 def read(text: str, where: str) -> Document:
     """Parse one YAML document; faults are collected in the result, none is raised."""
     document = Document(where)
-    loader = _Loader(text)
+    loader = None
     try:
+        loader = _Loader(text)  # looks through all characters
         node = loader.get_single_node()
         if node is not None:
             document.data = _build(loader, node, (), document, [])
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         document.fault(mark.line + 1 if mark else 1, f"not valid YAML: {error.problem or error.context}")
-    except (yaml.YAMLError, ValueError) as error:  # a character YAML forbids; a date such as 2024-13-01
+    except (yaml.YAMLError, ValueError) as error:  # a character that YAML forbids, a number of thousands of digits
         document.fault(1, f"not valid YAML: {' '.join(str(error).split())}")
+    except RecursionError:
+        document.fault(1, "not valid YAML: brackets within brackets, hundreds deep")
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return document
 
 

@@ -47,11 +47,16 @@ def test_the_examples_of_the_documentation_run() -> None:
     assert doctest.testmod(given) == (0, 1)
 
 
+def test_a_number_with_a_zero_before_it_is_itself() -> None:
+    assert changed(fix="batch_size=010")[0].fixed["batch_size"] == 10  # eight in YAML 1.1
+
+
 @pytest.mark.parametrize(
     ("as_text", "as_python"),
     [
         ({"fix": ["optimizer=adamw"]}, {"fix": {"optimizer": "adamw"}}),
         ({"fix": "image_size=none"}, {"fix": {"image_size": None}}),
+        ({"fix": "weight_decay=1e-4"}, {"fix": {"weight_decay": 1e-4}}),
         ({"fix": "weights=none"}, {"fix": {"weights": None}}),
         ({"choice": "weights=none,w.pt"}, {"choice": {"weights": [None, "w.pt"]}}),
         ({"fix": "class_weighting=none"}, {"fix": {"class_weighting": "none"}}),

@@ -375,3 +375,24 @@ def test_missing_and_unreadable_files_are_told(tmp_path: Path) -> None:
     (tmp_path / "image.yaml").write_bytes(b"\x89PNG\xff\xfe")
     with pytest.raises(UserError, match="cannot be read as text"):
         load_space(tmp_path / "image.yaml")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("batch_size: 1:30", r"space\.yaml:9: fixed\.batch_size: should be a valid integer, .*, but it is '1:30'"),
+        ("head: 2020-01-01", r"fixed\.head: should be own, linear, or units of .*, but it is '2020-01-01'"),
+        ("head: \0", r"not valid YAML: unacceptable character #x0000"),
+        ("head: " + "[" * 600, r"not valid YAML: .*brackets"),
+    ],
+)
+def test_what_yaml_reads_otherwise_than_people_is_told(tmp_path: Path, line: str, told: str) -> None:
+    text = SPACE.replace("  batch_size: {choice: [32, 64]}\n", "").replace("  schedule: cosine", f"  {line}")
+    with pytest.raises(UserError, match=told):
+        load_space(write(tmp_path, text))
+
+
+def test_numbers_are_those_that_people_write(tmp_path: Path) -> None:
+    text = SPACE.replace("  batch_size: {choice: [32, 64]}\n", "")
+    found = load_space(write(tmp_path, f"{text}  batch_size: 010\n  weight_decay: 1e-4\n  layer_decay: .5\n"))
+    assert (found.fixed["batch_size"], found.fixed["weight_decay"], found.fixed["layer_decay"]) == (10, 1e-4, 0.5)
