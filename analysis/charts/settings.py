@@ -123,7 +123,9 @@ def timeline(rows: list[dict[str, Any]], journal: Path) -> Chart | None:
     for trace in figure.data:
         name, colour = _STATES[trace.name]
         trace.name, trace.marker.color = name, colour
-    figure.update_layout(yaxis_title="trial, in the order of start", xaxis_title="time, of the machine that searched")
+    figure.update_layout(
+        yaxis_title="trial, in the order of start, from 0", xaxis_title="time, of the machine that searched"
+    )
     return chart(figure, height=max(320, min(900, 120 + 12 * len(study.get_trials(deepcopy=False)))))
 
 

@@ -45,7 +45,7 @@ def test_prepare_prints_what_it_found_and_dropped(folders, tmp_path):
         "there is no PrivateTest, so the test is PublicTest; validation is a stratified 10% of train, seed 0" in output
     )
     assert "also in test" in output
-    assert "leaks: 1 test images" in output
+    assert "leaks: 1 of the test images" in output
     assert f"written to {tmp_path / 'out'}" in output
 
 

@@ -19,6 +19,7 @@ from analysis.run import ConfigRefit
 from analysis.words import count, full, mean_sd, percent, told, unit
 from fer_tune.objectives import ACCURACY, OBJECTIVES, Aim
 
+_WIDTH = 80  # letters in a line that every terminal has; a table takes two more for each column, and one
 _NAME = 36  # letters of a row's name that stay on one line: the figures need the other half of 80
 
 
@@ -140,7 +141,11 @@ def class_table(result: TestResult) -> Table:
 def plain_table(table: blocks.Table) -> Table:
     """Return a table of a report for a terminal; what stands under a cell has a line of its own."""
     shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    rows = [[_cell(cell) for cell in row.cells] for row in table.rows]
+    rows = [[_cell(cell, "–") for cell in row.cells] for row in table.rows]
+    lines = ([column.short.split(), *(row[n].split("\n") for row in rows)] for n, column in enumerate(table.columns))
+    if 1 + sum(2 + max(len(line) for cell in column for line in cell) for column in lines) > _WIDTH:
+        # Where room lacks, an interval is broken after its dash, and not within a number.
+        rows = [[_cell(cell, "– ") for cell in row.cells] for row in table.rows]
     for number, column in enumerate(table.columns):
         widest = max(map(len, column.short.split()), default=0)  # a word of a heading is not broken
         names = number == 0 and max((len(row[0]) for row in rows), default=0) <= _NAME  # it names its row
@@ -150,7 +155,6 @@ def plain_table(table: blocks.Table) -> Table:
     return shown
 
 
-def _cell(cell: blocks.Cell) -> str:
+def _cell(cell: blocks.Cell, dash: str) -> str:
     text, under = ("".join(span.text for span in part) for part in (cell.text, cell.under))
-    # An interval, on a narrow line; where even that lacks room it is broken after the dash, and not within a number.
-    return "\n".join(filter(None, (text, under.replace(" to ", "– "))))
+    return "\n".join(filter(None, (text, under.replace(" to ", dash))))  # an interval, on a narrow line

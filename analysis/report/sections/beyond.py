@@ -80,7 +80,8 @@ def corruption_sentence(found: Corruptions) -> str:
     return (
         f"Under {len(found.each)} common corruptions at five strengths {percent(found.mean.value)} % are right on "
         f"average ({span(found.mean)}), {_lost(found.loss)} points less than of the images as they are; the largest "
-        f"loss seen is that under {worst.name}, {_lost(worst.loss)}; the interval takes no account of its being picked."
+        f"loss seen is that under {worst.name}, {_lost(worst.loss)} points; the interval takes no account "
+        "of its being picked."
     )
 
 

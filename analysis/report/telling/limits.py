@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.report.telling.findings import Standing, overtaking
 from analysis.run import RunRecord
 from analysis.trials.pareto import MEANINGS
-from analysis.words import count, mean_sd, unit
+from analysis.words import count, listed, mean_sd, unit
 from fer_tune.run_folder import RefitResult
 
 FEW_GROUPS = 10
@@ -17,7 +17,9 @@ def limits(run: RunRecord, stand: Standing) -> list[str]:
     found = []
     if stand.test is not None:
         data = run.settings.dataset.name
-        found.append(f"The interval is for images like {data}'s; nothing here tells how images of another origin fare.")
+        others = [each.tested_on for each in run.transfers]
+        told = f"{listed(others)} alone tell" + ("s" if len(others) == 1 else "") if others else "nothing here tells"
+        found.append(f"The interval is for images like {data}'s; {told} how images of another origin fare.")
         if stand.test.views or stand.test.ensemble:
             found.append(
                 "The answer is that of single models and the image alone, as was fixed before the test; ensembles and "

@@ -36,16 +36,18 @@ def hygiene_sentences(card: DatasetCard) -> list[str]:
     twins = report["test_with_twin_in_train_or_val"]
     if twins:
         fate = "kept there (--keep-duplicates)" if report["keep_duplicates"] else "the twins are dropped there"
-        lines.append(f"leaks: {twins:,} test images stand identically in train or val; {fate}")
+        lines.append(f"leaks: {twins:,} of the test images also in train or val, identically; {fate}")
     overall = report["overall"]
     lines.append(
-        f"duplicates: {overall['extra_copies']:,} extra copies in {overall['groups']:,} groups among {found:,} images, "
-        f"labels conflict in {overall['groups_with_conflicting_labels']:,}; those within one split are kept"
+        f"duplicates: {overall['extra_copies']:,} of {found:,} images repeat another; sets of equal images: "
+        f"{overall['groups']:,}, with conflicting labels: {overall['groups_with_conflicting_labels']:,}; those within "
+        "one split are kept"
     )
     if near := report.get("near_duplicates"):
         across = "; ".join(f"{count:,} {place}" for place, count in near["across"].items())
+        images = f"{near['images']:,} image{'' if near['images'] == 1 else 's'}"
         fate = "dropped by the same rule" if near["dropped"] else "kept; --drop-near-duplicates drops them"
-        lines.append(f"near-duplicates (by perceptual hash): {near['images']:,} images; {across}; {fate}")
+        lines.append(f"near-duplicates (by perceptual hash): {images}; {across}; {fate}")
     blank = {split: facts["blank"] for split, facts in report["splits"].items() if facts["blank"]}
     if blank:
         parts = ", ".join(f"{count:,} of {split}" for split, count in blank.items())
