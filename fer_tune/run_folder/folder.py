@@ -23,6 +23,8 @@ from fer_tune.run_folder.records import (
 )
 from fer_tune.uris import below
 
+_MOST = 3  # faults of a file that are told: one that is of another version has dozens
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -151,8 +153,12 @@ class RunFolder:
         """
         try:
             return SearchSettings.model_validate(yaml.safe_load(self.settings_file.read_text(encoding="utf-8")))
-        except (ValidationError, yaml.YAMLError) as error:
-            raise UserError(f"{self.settings_file}: not a search.yaml of this version of fer-tune:\n{error}") from None
+        except ValidationError as error:
+            faults = [f"{'.'.join(map(str, each['loc'])) or 'file'}: {each['msg'].lower()}" for each in error.errors()]
+            told = "; ".join(faults[:_MOST])
+        except yaml.YAMLError as error:
+            told = " ".join(str(error).split())
+        raise UserError(f"{self.settings_file}: not a search.yaml of this version of fer-tune: {told}")
 
     def write_settings(self, settings: SearchSettings) -> None:
         text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)

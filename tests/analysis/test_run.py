@@ -10,7 +10,7 @@ import pytest
 
 from analysis import load_run
 from fer_tune.errors import UserError
-from fer_tune.run_folder import TRIAL_COLUMNS
+from fer_tune.run_folder import TRIAL_COLUMNS, RunFolder
 from fer_tune.tables import write_table
 
 
@@ -102,3 +102,18 @@ def test_reading_needs_neither_ray_nor_wandb_nor_torch(made) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, made.path], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", r"fer-tune: file: input should be a valid dictionary or instance of searchsettings$"),
+        ("name: [1,", r"fer-tune: while parsing a flow node expected the node content, .*line 1, column 10"),
+        ("name: 3\n", r"fer-tune: name: input should be a valid string; \w+: field required; \w+: field required$"),
+    ],
+)
+def test_settings_that_are_damaged_are_told_on_one_line(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "search.yaml").write_text(text)
+    with pytest.raises(UserError, match=rf"search\.yaml: not a search\.yaml of this version of {told}") as caught:
+        RunFolder(tmp_path).settings()
+    assert "pydantic" not in str(caught.value)
