@@ -28,6 +28,21 @@ def test_what_a_benchmark_imports_is_there(file):
             assert {name.name for name in node.names} <= defined, f"{file.name}:{node.lineno}"
 
 
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_what_a_benchmark_takes_from_a_module_or_puts_into_it_is_there(file):
+    tree = ast.parse(file.read_text())
+    homes = {
+        name.asname: importlib.import_module(name.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for name in node.names
+        if name.asname and name.name.partition(".")[0] in ("fer_tune", "analysis")
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in homes:
+            assert hasattr(homes[node.value.id], node.attr), f"{file.name}:{node.lineno}"
+
+
 def names_in(file: Path) -> set[str]:
     """What a module defines or imports at its top."""
     found: set[str] = set()

@@ -35,7 +35,9 @@ from ray.tune.result import RESULT_DUPLICATE
 from ray.tune.schedulers import ASHAScheduler
 
 import fer_tune.search.running.engine as engine
+import fer_tune.search.running.tuner as tuners
 from fer_tune.kinds import Sampler
+from fer_tune.run_folder import METRICS, RECALLS
 from fer_tune.search.options import SearchOptions
 
 DEFAULTS = (1_000, 64, 3, 1, 8)
@@ -52,13 +54,14 @@ class Invented(tune.Trainable):
         top = 0.6 - 0.05 * (math.log10(self.config["learning_rate"]) + 2.5) ** 2
         accuracy = top * (1 - math.exp(-epoch))
         self._last = {
+            **dict.fromkeys(METRICS, accuracy),
+            **{name: [accuracy] for name in RECALLS},
+            "parts": 1,
+            "computed_in": "nothing",
             "epoch": epoch,
-            "val_accuracy": accuracy,
             "best_val_accuracy": accuracy,
             "best_epoch": epoch,
             "finished": epoch == epochs,
-            "seconds": 0.0,
-            "images_per_second": 0.0,
         }
         return dict(self._last)
 
@@ -132,7 +135,7 @@ def main() -> None:
     trials, at_once, epochs, nodes, processes = [*given, *DEFAULTS[len(given) :]]
     logging.getLogger("ray").setLevel(logging.ERROR)
     os.environ |= {"RAY_AIR_NEW_OUTPUT": "0", "RAY_USAGE_STATS_ENABLED": "0", "FER_TUNE_OUTPUT": "quiet"}
-    engine._trainable = lambda *_: tune.with_resources(Invented, {"CPU": 0, "GPU": 1})  # the rest is as users have it
+    tuners._trainable = lambda *_: tune.with_resources(Invented, {"CPU": 0, "GPU": 1})  # the rest is as users have it
     with started_ray(at_once, nodes), tempfile.TemporaryDirectory() as name:
         if processes:
             share_processes(processes)
@@ -161,7 +164,7 @@ def main() -> None:
         print(f"{'':24} {'CPU ms':>14} {'wall ms':>12} {'MiB per 1,000':>16} {'reports a trial':>16}", flush=True)
         meter = Meter()
         measured("Ray's plain Tuner", meter, lambda: plain(folder, trials, at_once, epochs, meter))
-        tuner_of = engine._tuner
+        tuner_of = engine.new_tuner
         samplers: dict[str, Sampler] = {"ours": "tpe", "ours, random settings": "random"}
         for label, sampler in samplers.items():
             meter = Meter()
@@ -205,13 +208,13 @@ def started_ray(at_once: int, nodes: int) -> Iterator[None]:
 def with_meter(tuner_of: Callable[..., tune.Tuner], meter: Meter, checkpoints: tune.CheckpointConfig = NO_MORE) -> None:
     """Have the engine's tuner carry ``meter`` beside its own callbacks."""
 
-    def tuner(*args: Any) -> tune.Tuner:
-        made = tuner_of(*args)
+    def tuner(*args: Any, **options: Any) -> tune.Tuner:
+        made = tuner_of(*args, **options)
         made._local_tuner._run_config.callbacks.append(meter)
         made._local_tuner._run_config.checkpoint_config = checkpoints
         return made
 
-    engine._tuner = tuner
+    engine.new_tuner = tuner
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from ray.tune.result import SHOULD_CHECKPOINT
 from scale import Invented, Meter, with_meter
 
 import fer_tune.search.running.engine as engine
+import fer_tune.search.running.tuner as tuners
 from fer_tune.search.options import SearchOptions
 from fer_tune.training import checkpoint
 
@@ -134,11 +135,11 @@ def told(label: str, meter: Meter, run: Callable[[], Any]) -> None:
 
 def compared(store: CountedStore, folder: Path, trials: int, at_once: int, epochs: int, latency: int) -> None:
     """Let many trials report to a local folder and, with a latency, to the store, near and far away."""
-    engine._trainable = lambda *_: tune.with_resources(Checkpointed, {"CPU": 1})
+    tuners._trainable = lambda *_: tune.with_resources(Checkpointed, {"CPU": 1})
     ray_checkpoints._delete_fs_path = timed("removing", ray_checkpoints._delete_fs_path)
     snapshots = timed("snapshots", _ExperimentCheckpointManager.sync_up_experiment_state)
     _ExperimentCheckpointManager.sync_up_experiment_state = snapshots  # type: ignore[method-assign]
-    tuner_of = engine._tuner
+    tuner_of = engine.new_tuner
     print(f"\n{trials} trials of {epochs} invented epochs, {at_once} at once; ms of the driver for each report:")
     print(f"{'':40}{'CPU':>16}{'removing':>16}{'snapshots':>16}{'wall':>16}", flush=True)
     places: list[tuple[str, str | Path, int]] = [("local", folder, 0)]
