@@ -111,7 +111,8 @@ def test_one_run_is_no_comparison(made) -> None:
         compare([made.run])
 
 
-def test_a_run_draws_what_it_has(tested) -> None:
+def test_a_run_draws_what_it_has(tested, monkeypatch) -> None:
+    monkeypatch.setattr("analysis.figures.plots.FEWEST_OF_SURFACE", 7)  # that is how many ran all epochs
     run = tested[0].run
     backbone = run.settings.backbones[0]
     drawn = [run.plot_history(), run.plot_curves(), run.plot_budget(), run.plot_slices(backbone)]
@@ -128,6 +129,8 @@ def test_a_run_says_what_it_cannot_draw(made) -> None:
         made.run.plot_importance("cnn_residual")
     with pytest.raises(UserError, match=r"learning_rat: not a searched number.*'learning_rate'"):
         made.run.plot_contour("learning_rat", "augmentation", "cnn_residual")
+    with pytest.raises(UserError, match=r"\d trials with both ran all epochs; 12 make a surface"):
+        made.run.plot_contour("learning_rate", "augmentation", "cnn_residual")
     with pytest.raises(UserError, match="was not tested"):
         made.run.plot_confusion()
     with pytest.raises(UserError, match="no refit of any configuration has ended"):

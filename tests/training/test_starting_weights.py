@@ -150,7 +150,7 @@ def test_a_training_starts_from_a_uri(store, tiny, tmp_path):
 @pytest.mark.parametrize(
     ("uri", "told"),
     [
-        (f"{BUCKET}/nowhere", "nowhere: no weights here: neither best.safetensors nor a run folder"),
+        (f"{BUCKET}/nowhere", "nowhere: no weights here: neither best.safetensors, nor a run folder"),
         (f"{BUCKET}/empty", "empty: a run folder without weights of a trial"),
         (f"{BUCKET}/gone.safetensors#{64 * 'a'}", "gone.safetensors: no such file"),
         ("s3://me:secret@host/start.pt", r"s3://\.\.\.@host: leave user and password out"),
