@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from whole_run import whole_run
+
+from analysis import Run, load_run
 
 
 @pytest.fixture(autouse=True)
@@ -34,3 +38,15 @@ def run_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "runs" / "smoke"
     folder.mkdir(parents=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run, _ = whole_run(tmp_path_factory.mktemp("made"))
+    return run.folder.path
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path) -> Run:
+    """A run that was searched, refitted and tested; a copy of its own."""
+    return load_run(shutil.copytree(made, tmp_path / "whole"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from drawing import EMOTIONS, patterned
 from typer.testing import CliRunner
 from wandb_reader import RecordedRun, read_runs
 from wandb_server import Server, serving
-from whole_run import load, predict, whole_run
+from whole_run import load, predict
 
 import analysis.heldout.corruptions
 import analysis.heldout.transfer
@@ -30,17 +29,6 @@ from fer_tune.data.prepared.writer import Record, write_dataset
 
 KEY = "0011223344556677" * 3
 _SEEDS = itertools.count(1)  # the ledger of a split outlives a test: each reads another one
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run, _ = whole_run(tmp_path_factory.mktemp("made"))
-    return run.folder.path
-
-
-@pytest.fixture
-def run(made: Path, tmp_path: Path) -> Run:
-    return load_run(shutil.copytree(made, tmp_path / "whole"))
 
 
 @pytest.fixture

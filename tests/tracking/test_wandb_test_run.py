@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 from PIL import Image
 from wandb_reader import RecordedRun, read_runs
 from wandb_server import serving
-from whole_run import whole_run
 
 import analysis.recording.attachments
 from analysis import Run, load_run
@@ -21,17 +19,6 @@ from analysis.results import TestResult
 from analysis.run.predictions import predictions_file
 
 PNG = b"\x89PNG"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run, _ = whole_run(tmp_path_factory.mktemp("made"))
-    return run.folder.path
-
-
-@pytest.fixture
-def run(made: Path, tmp_path: Path) -> Run:
-    return load_run(shutil.copytree(made, tmp_path / "whole"))
 
 
 def recorded(run: Run) -> tuple[RecordedRun, TestResult]:

@@ -15,8 +15,8 @@ from fer_tune.run_folder import RunFolder
 def alone(run: RunFolder) -> Iterator[None]:
     """Keep others from searching in the folder of ``run`` as long as the block lasts, and the process lives.
 
-    The folder itself is locked, so that no file is left by a driver that was killed.  A file system that knows no
-    locks (some network drives) is used without.
+    The folder itself is locked, and not a file in it as `filelock` would: that stays, and copies and uploads of the run
+    would carry it along.  A file system that knows no locks (some network drives) is used without.
 
     Raises:
         UserError: another program searches there.
