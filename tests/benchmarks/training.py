@@ -109,7 +109,7 @@ def by_rule(model: nn.Module, images: Tensor, dtype: torch.dtype | None) -> list
     for name, area in pixels.items():
         conv, weights = ways[name], ways[name].weight.numel()
         if is_grouped(conv):
-            taken = True
+            taken = dtype is not None
         elif conv.kernel_size == conv.stride == (1, 1):
             taken = weights >= 5_000 * area
         else:

@@ -3,8 +3,9 @@
 A network made for 224 pixels sees maps of 2x2 and 3x3 in its last stages when the faces have 48.  There oneDNN's
 convolutions leave most of some processors idle, the gradient of the weights above all.  Written out as columns
 (Chellapilla et al. 2006, "im2col") the same sums are one matrix multiplication, and the columns of a small map cost
-next to nothing.  Grouped convolutions, depthwise ones above all, may have no quick gradient in bf16; they can stay in
-float32 among others in bf16.  Where either is the quicker way is measured, see `fer_tune.training.computing.measuring`.
+next to nothing.  Depthwise convolutions of small maps are multiplications too, one a channel (see `depthwise` beside
+this).  Grouped ones may have no quick gradient in bf16; they can stay in float32 among others in bf16.  Where the other
+way is the quicker one is measured, see `fer_tune.training.computing.measuring`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from fer_tune.training.computing.depthwise import is_depthwise, is_small, multiplied
 
 
 def other_ways(model: nn.Module) -> dict[str, nn.Conv2d]:
@@ -45,8 +48,13 @@ def compute_otherwise(model: nn.Module, names: Collection[str]) -> None:
 
 
 def is_grouped(conv: nn.Conv2d) -> bool:
-    """Whether the other way of ``conv`` is float32 among others in bf16; else it is a matrix multiplication."""
+    """Whether the other way of ``conv`` is always float32, among others in bf16 too; else it is columns."""
     return conv.groups > 1
+
+
+def has_other_in_float32(conv: nn.Conv2d, x: Tensor) -> bool:
+    """Whether the two ways of ``conv``, given ``x`` (B, C, H, W), differ where all is float32."""
+    return not is_grouped(conv) or (is_depthwise(conv) and is_small(x))
 
 
 def _other(module: nn.Conv2d) -> type[nn.Conv2d] | None:
@@ -60,13 +68,18 @@ def _other(module: nn.Conv2d) -> type[nn.Conv2d] | None:
 
 
 class _GroupedConv2d(nn.Conv2d):
-    """In float32, also where autocast says bf16."""
+    """In float32, also where autocast says bf16, and multiplied by channel where it can be."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        if not self.training or x.device.type != "cpu":
             return super().forward(x)
+        if not torch.is_autocast_enabled("cpu"):
+            return self._in_float32(x)
         with torch.autocast("cpu", enabled=False):
-            return super().forward(x.float()).to(torch.get_autocast_dtype("cpu"))
+            return self._in_float32(x.float()).to(torch.get_autocast_dtype("cpu"))
+
+    def _in_float32(self, x: Tensor) -> Tensor:
+        return multiplied(self, x) if is_depthwise(self) and is_small(x) else super().forward(x)
 
 
 class _DenseConv2d(nn.Conv2d):

@@ -29,7 +29,7 @@ from fer_tune.training.computing.convolutions import other_ways
 from fer_tune.training.computing.measuring import Candidate, Workload, measure
 from fer_tune.training.processor import processor, processor_name
 
-_FORMAT = 1  # to be raised when what is measured changes
+_FORMAT = 2  # to be raised when what is measured changes
 
 Measure = Callable[[nn.Module, Workload, int], list[Candidate]]
 

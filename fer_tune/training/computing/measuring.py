@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from fer_tune.config import TrialConfig
 from fer_tune.models import freeze
-from fer_tune.training.computing.convolutions import compute_otherwise, is_grouped, other_ways
+from fer_tune.training.computing.convolutions import compute_otherwise, has_other_in_float32, other_ways
 from fer_tune.training.learning.optimisers import build_optimizer
 from fer_tune.training.processor import multiplies_bf16, processor
 from fer_tune.training.steps.precision import autocast
@@ -189,8 +189,8 @@ def _quicker_otherwise(training: _Training, dtype: torch.dtype | None, timer: Ti
     alike: dict[tuple[Any, ...], list[str]] = {}
     inputs: dict[tuple[Any, ...], Tensor] = {}
     for name, conv, x in _inputs(training, dtype):
-        if is_grouped(conv) and dtype is None:
-            continue  # both ways are float32
+        if dtype is None and not has_other_in_float32(conv, x):
+            continue
         key = _geometry(conv, x)
         alike.setdefault(key, []).append(name)
         inputs[key] = x

@@ -108,7 +108,7 @@ def _on_a_cpu(config: TrialConfig, model: nn.Module, card: DatasetCard, steps: i
         return Plan(
             plain, (), "bf16: as asked; this processor has no instructions for it, and float32 is far quicker", machine
         )
-    if asked != "auto" and not any(asked == "bf16" or not is_grouped(conv) for conv in other_ways(model).values()):
+    if asked != "auto" and not other_ways(model):
         return Plan(plain, (), f"{_SAID[TYPES[plain]]}: as asked", machine)
     if steps < WORTH_MEASURING:
         why = f"{steps} steps are too few to measure what is quicker"
@@ -144,7 +144,7 @@ def _told(best: Candidate, measured: Measured, model: nn.Module) -> str:
     if dense := len(best.otherwise) - grouped:
         parts.append(f"{dense} of {total} convolutions as columns")
     if grouped:
-        parts.append(f"{grouped} of {total} in float32")
+        parts.append(f"{grouped} of {total} {'in float32' if best.precision == 'bf16' else 'multiplied by channel'}")
     plain = measured.candidates[0]
     rate = "" if best == plain else f": {plain.seconds / best.seconds:.2f} times plain float32"
     return f"{', '.join(parts)}; measured on {measured.processor}{rate or ', where nothing is quicker'}"

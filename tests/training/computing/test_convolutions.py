@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from fer_tune.models import create_model
-from fer_tune.training.computing.convolutions import compute_otherwise, other_ways
+from fer_tune.training.computing.convolutions import compute_otherwise, has_other_in_float32, other_ways
 
-MULTIPLIED = "_MultipliedBackward"
+MULTIPLIED = "_MultipliedBackward"  # the name of the step, of columns and by channel
 
 
 def both(conv: nn.Conv2d) -> tuple[nn.Conv2d, nn.Conv2d]:
@@ -50,6 +50,11 @@ def run(conv: nn.Module, x: Tensor, mixed: bool = False) -> tuple[Tensor, ...]:
         (nn.Conv2d(256, 192, 2, stride=2), 4),
         (nn.Conv2d(160, 160, 1), 2),
         (nn.Conv2d(512, 384, 1, stride=2, bias=False), 2),
+        (nn.Conv2d(96, 96, 5, padding=2, groups=96, bias=False), 2),
+        (nn.Conv2d(40, 40, 3, stride=2, padding=1, groups=40), 8),
+        (nn.Conv2d(40, 40, (3, 5), stride=(1, 2), padding=(0, 2), groups=40), 5),
+        (nn.Conv2d(40, 40, 3, padding=2, dilation=2, groups=40), 4),
+        (nn.Conv2d(64, 64, 7, padding=3, groups=64), 1),
     ],
     ids=str,
 )
@@ -123,26 +128,42 @@ def test_subclass_has_its_own_way() -> None:
     assert not other_ways(Own(8, 8, 3))
 
 
-def test_grouped_convolution_computes_in_float32_among_others_in_bf16() -> None:
-    plain, quick = both(nn.Conv2d(16, 16, 3, padding=1, groups=16))
-    x = torch.randn(4, 16, 6, 6)
+@pytest.mark.parametrize(
+    ("conv", "side", "multiplied"),
+    [
+        (nn.Conv2d(16, 16, 3, padding=1, groups=16), 8, True),
+        (nn.Conv2d(16, 16, 3, padding=1, groups=16), 9, False),  # a map of more than 64 pixels
+        (nn.Conv2d(16, 32, 3, padding=1, groups=16), 4, False),  # two outputs of each channel
+        (nn.Conv2d(16, 16, 3, padding=1, groups=4), 4, False),
+    ],
+    ids=str,
+)
+def test_grouped_convolution_computes_in_float32_among_others_in_bf16(
+    conv: nn.Conv2d, side: int, multiplied: bool
+) -> None:
+    plain, quick = both(conv)
+    x = torch.randn(4, 16, side, side)
     with torch.autocast("cpu", torch.bfloat16):
         found = quick(x)
     assert found.dtype == torch.bfloat16
-    assert torch.equal(found, plain(x).bfloat16())
-    assert torch.equal(quick(x), plain(x))  # float32 stays what it is
+    torch.testing.assert_close(found, plain(x).bfloat16(), rtol=1e-2, atol=1e-5)  # of bf16 that is one rounding
+    assert (MULTIPLIED in steps_behind(quick(x))) is multiplied
+    assert has_other_in_float32(quick, x) is multiplied
+    assert multiplied or torch.equal(quick(x), plain(x))  # float32 stays what it is
 
 
-def test_what_follows_may_write_into_the_result() -> None:
-    plain, quick = (nn.Sequential(conv, nn.SiLU(inplace=True)) for conv in both(nn.Conv2d(224, 96, 3, padding=1)))
-    x = torch.randn(3, 224, 2, 2)
+@pytest.mark.parametrize("conv", [nn.Conv2d(224, 96, 3, padding=1), nn.Conv2d(96, 96, 3, padding=1, groups=96)], ids=str)
+def test_what_follows_may_write_into_the_result(conv: nn.Conv2d) -> None:
+    plain, quick = (nn.Sequential(conv, nn.SiLU(inplace=True)) for conv in both(conv))
+    x = torch.randn(3, conv.in_channels, 2, 2)
     for one, other in zip(run(plain, x), run(quick, x), strict=True):
         torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-4)
 
 
-def test_frozen_weight_gets_no_gradient() -> None:
-    quick = both(nn.Conv2d(224, 96, 3, padding=1))[1].requires_grad_(False)
-    x = torch.randn(3, 224, 2, 2, requires_grad=True)
+@pytest.mark.parametrize("conv", [nn.Conv2d(224, 96, 3, padding=1), nn.Conv2d(96, 96, 3, padding=1, groups=96)], ids=str)
+def test_frozen_weight_gets_no_gradient(conv: nn.Conv2d) -> None:
+    quick = both(conv)[1].requires_grad_(False)
+    x = torch.randn(3, conv.in_channels, 2, 2, requires_grad=True)
     quick(x).sum().backward()
     assert [p.grad for p in quick.parameters()] == [None, None]
     assert x.grad is not None

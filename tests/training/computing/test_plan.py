@@ -86,6 +86,9 @@ def test_grouped_convolutions_are_told_apart(tiny: PreparedDataset, measurements
     measurements[:] = [PLAIN, Candidate("bf16", ("blocks.0.0", "blocks.2.2"), 0.5)]
     told = planned(tiny, config(backbone="cnn_separable")).told
     assert told.startswith("bf16, 1 of 7 convolutions as columns, 1 of 7 in float32; measured")
+    measurements[:] = [PLAIN, Candidate("fp32", ("blocks.0.0", "blocks.2.2"), 0.5)]
+    told = planned(tiny, config(backbone="cnn_separable")).told
+    assert told.startswith("float32, 1 of 7 convolutions as columns, 1 of 7 multiplied by channel; measured")
 
 
 @pytest.mark.parametrize(("precision", "said"), [("auto", "float32"), ("fp32", "float32"), ("bf16", "bf16")])
@@ -110,7 +113,7 @@ def test_bf16_without_instructions_for_it_is_obeyed_and_told_of(
 
 def test_where_there_is_no_choice_nothing_is_measured(tiny: PreparedDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_measurements, "measured", None)
-    model = nn.Sequential(nn.Conv2d(8, 8, 3, groups=8), nn.Linear(8, 8))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(8, 8))
     found = plan_for(config(precision="fp32"), model, tiny.card, CPU, 1000, 1)
     assert found.told == "float32: as asked"
 
