@@ -58,19 +58,18 @@ class _Multiplied(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, places: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.places = places
-        return torch.bmm(_by_channel(x), _matrices(weight, places)).permute(1, 2, 0).contiguous()
+        return _by_image(torch.bmm(_by_channel(x), _matrices(weight, places)), len(x))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, of_pixels: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         places = ctx.places
-        of_outputs = of_pixels.permute(2, 0, 1).contiguous()  # (C, B, H' * W')
+        of_outputs = _transposed(of_pixels.flatten(0, 1)).view(len(weight), len(x), -1)  # (C, B, H' * W')
         of_x = of_weight = None
         if ctx.needs_input_grad[0]:
             of_inputs = torch.bmm(of_outputs, _matrices(weight, places).transpose(1, 2))
-            last = of_inputs.permute(1, 2, 0).contiguous().view(len(x), *x.shape[2:], -1)
-            of_x = last.permute(0, 3, 1, 2)
+            of_x = _by_image(of_inputs, len(x)).view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
         if ctx.needs_input_grad[1]:
             of_matrices = torch.bmm(_by_channel(x).transpose(1, 2), of_outputs)
             of_weight = (of_matrices.flatten(1) @ places.flatten(1).t()).view_as(weight)
@@ -78,8 +77,19 @@ class _Multiplied(torch.autograd.Function):
 
 
 def _by_channel(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (C, B, H * W)."""
-    return x.permute(1, 0, 2, 3).flatten(2)
+    """(B, C, H, W) -> (C, B, H * W), contiguous: of matrices that are not, `bmm` copies one by one."""
+    images, channels = x.shape[:2]
+    return _transposed(x.permute(0, 2, 3, 1).reshape(-1, channels)).view(channels, images, -1)
+
+
+def _by_image(of_channels: Tensor, images: int) -> Tensor:
+    """(C, B, P) -> (B, P, C)."""
+    return _transposed(of_channels.flatten(1)).view(images, -1, len(of_channels))
+
+
+def _transposed(matrix: Tensor) -> Tensor:
+    """Return it contiguous: PyTorch does that in blocks for matrices, and three times as slowly for more axes."""
+    return matrix.t().contiguous()
 
 
 def _matrices(weight: Tensor, places: Tensor) -> Tensor:
