@@ -10,6 +10,7 @@ from fer_tune.models import create_model
 from fer_tune.training.computing.convolutions import compute_otherwise, has_other_in_float32, other_ways
 
 MULTIPLIED = "_MultipliedBackward"  # the name of the step, of columns and by channel
+ONE_OF_EACH = (nn.Conv2d(224, 96, 3, padding=1), nn.Conv2d(96, 96, 3, padding=1, groups=96))
 
 
 def both(conv: nn.Conv2d) -> tuple[nn.Conv2d, nn.Conv2d]:
@@ -152,7 +153,7 @@ def test_grouped_convolution_computes_in_float32_among_others_in_bf16(
     assert multiplied or torch.equal(quick(x), plain(x))  # float32 stays what it is
 
 
-@pytest.mark.parametrize("conv", [nn.Conv2d(224, 96, 3, padding=1), nn.Conv2d(96, 96, 3, padding=1, groups=96)], ids=str)
+@pytest.mark.parametrize("conv", ONE_OF_EACH, ids=str)
 def test_what_follows_may_write_into_the_result(conv: nn.Conv2d) -> None:
     plain, quick = (nn.Sequential(conv, nn.SiLU(inplace=True)) for conv in both(conv))
     x = torch.randn(3, conv.in_channels, 2, 2)
@@ -160,7 +161,7 @@ def test_what_follows_may_write_into_the_result(conv: nn.Conv2d) -> None:
         torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("conv", [nn.Conv2d(224, 96, 3, padding=1), nn.Conv2d(96, 96, 3, padding=1, groups=96)], ids=str)
+@pytest.mark.parametrize("conv", ONE_OF_EACH, ids=str)
 def test_frozen_weight_gets_no_gradient(conv: nn.Conv2d) -> None:
     quick = both(conv)[1].requires_grad_(False)
     x = torch.randn(3, conv.in_channels, 2, 2, requires_grad=True)
