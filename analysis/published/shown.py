@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from analysis.published.experiment import Experiment
 from fer_tune.config import TrialConfig
+from fer_tune.console_table import ConsoleTable
 from fer_tune.run_folder import Published
 from fer_tune.search.spaces.entries import TOPICS
 from fer_tune.search.spaces.parameter import number
@@ -18,7 +18,7 @@ from fer_tune.search.spaces.published import reported_accuracy, reported_figures
 def print_entry(entry: Published, config: TrialConfig, console: Console) -> None:
     """Print every setting, where its value is from, and all that the paper reports."""
     console.print(f"{entry.name}: {entry.source}")
-    table = Table("setting", "value", "left open by the paper", box=None, pad_edge=False)
+    table = ConsoleTable("setting", "value", "left open by the paper", box=None, pad_edge=False)
     settings = config.model_dump(exclude_defaults=True) | {field: getattr(config, field) for field in entry.config}
     for field, value in settings.items():
         table.add_row(field, number(value), entry.chosen.get(field, ""))
@@ -58,9 +58,9 @@ def line(experiment: Experiment, result: dict[str, Any], ended: int, of: int) ->
     return f"{start}: {accuracy} of {result['epochs']}, {result['seconds']:.0f} s ({result['reason']})"
 
 
-def table(experiments: list[Experiment], results: dict[str, dict[str, Any]]) -> Table:
+def table(experiments: list[Experiment], results: dict[str, dict[str, Any]]) -> ConsoleTable:
     """Return several experiments beside what their papers report."""
-    shown = Table("experiment", "backbone", "reported", box=None, pad_edge=False)
+    shown = ConsoleTable("experiment", "backbone", "reported", box=None, pad_edge=False)
     for name in ("val acc (95 %)", "epochs", "seconds"):
         shown.add_column(name, justify="right")
     for one in experiments:

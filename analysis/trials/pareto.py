@@ -12,7 +12,7 @@ from fer_tune.objectives import ACCURACY, OBJECTIVES, Aim, Objective
 from fer_tune.run_folder import SearchSettings
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from fer_tune.console_table import ConsoleTable
 
 HEADS: dict[Objective, str] = {name: aim.head for name, aim in OBJECTIVES.items()}
 MEANINGS: dict[Objective, str] = {name: aim.meaning for name, aim in OBJECTIVES.items()}
@@ -95,11 +95,13 @@ def value_text(value: float, second: Objective) -> str:
     return f"{value:,.0f}" if OBJECTIVES[second].whole or value >= 100 else f"{value:.3g}"
 
 
-def pareto_table(rows: Iterable[dict[str, Any]], second: Objective, aim: Aim = ACCURACY) -> Table:
+def pareto_table(rows: Iterable[dict[str, Any]], second: Objective, aim: Aim = ACCURACY) -> ConsoleTable:
     """Return the front for a terminal."""
-    from rich.table import Table
+    from fer_tune.console_table import ConsoleTable
 
-    table = Table(title=f"no trial is better in both {aim.meaning.removeprefix('validation ')} and {second}", box=None)
+    table = ConsoleTable(
+        title=f"no trial is better in both {aim.meaning.removeprefix('validation ')} and {second}", box=None
+    )
     for head in ("trial", "backbone", "origin", aim.head, HEADS[second], "epochs"):
         table.add_column(head, justify="left" if head in ("trial", "backbone", "origin") else "right")
     for row in pareto_front(rows, second, aim):

@@ -30,10 +30,10 @@ def command(
     """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
 
     from analysis import compare
     from analysis.words import percent
+    from fer_tune.console_table import ConsoleTable
     from fer_tune.errors import UserError
 
     kinds = (".csv", ".parquet", ".md", ".png", ".pdf")
@@ -42,7 +42,7 @@ def command(
     if profiles is not None and profiles.suffix not in (".png", ".pdf"):
         raise UserError(f"--profiles {profiles}: its name must end in .png or .pdf")
     found = compare(runs)
-    table = Table(title="accuracy in %", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = ConsoleTable(title="accuracy in %", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     named = ("run", "dataset", "configuration")
     for name in (*named, "trials", "search", "refitted", "held-out (95 %)", "read"):
         table.add_column(name, justify="left" if name in named else "right")
@@ -82,13 +82,15 @@ def command(
 
 def _transfers(found: Across, console: Console) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.table import Table
 
     from analysis.words import percent
+    from fer_tune.console_table import ConsoleTable
 
     if found.transfers.empty:
         return
-    table = Table(title="on other datasets, accuracy in %", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = ConsoleTable(
+        title="on other datasets, accuracy in %", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     for name in ("run", "trained on", "tested on"):
         table.add_column(name)
     for name in ("shared classes (95 %)", "all (95 %)", "at home", "images"):

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fer_tune import api
+from fer_tune.cli.groups import group
 from fer_tune.cli.shell import command as made_from
 from fer_tune.data.prepared.card import DatasetCard
 
 if TYPE_CHECKING:
     from fer_tune.data.preparing.folding import Folded
 
-app = typer.Typer(help="Prepare datasets.", no_args_is_help=True)
+app = group(help="Prepare datasets.")
 
 
 @app.command("prepare")
@@ -37,7 +38,7 @@ def synthesize(given: dict[str, Any]) -> None:
 
 @app.command("show")
 def show(
-    path: Annotated[str, typer.Argument(help="A prepared dataset: folder or URI.")],
+    path: Annotated[str, typer.Argument(help="A prepared dataset: folder or URI.", metavar="DATASET")],
     out: Annotated[
         Path | None, typer.Option("--out", help="PNG file to draw; NAME-samples.png or NAME-augmented.png if left out.")
     ] = None,
@@ -91,13 +92,13 @@ def _print_written(card: DatasetCard, out: str | None) -> None:
 def _print_card(card: DatasetCard) -> None:
     """Print what a prepared dataset holds and what was dropped from it."""
     from rich.console import Console
-    from rich.table import Table
 
+    from fer_tune.console_table import ConsoleTable
     from fer_tune.data.preparing.summary import hygiene_sentences
 
     console = Console(highlight=False)
     colour = "grey" if card.channels == 1 else "RGB"
-    table = Table(title=f"{card.name}: {card.width}x{card.height} {colour}", title_justify="left")
+    table = ConsoleTable(title=f"{card.name}: {card.width}x{card.height} {colour}", title_justify="left")
     table.add_column("class")
     for split in card.counts:
         table.add_column(split, justify="right")
@@ -113,12 +114,12 @@ def _print_card(card: DatasetCard) -> None:
 def _print_folds(found: Folded, out: str | None) -> None:
     """Print who is held out in each fold, and what is said of the folds' datasets."""
     from rich.console import Console
-    from rich.table import Table
 
+    from fer_tune.console_table import ConsoleTable
     from fer_tune.data.preparing.summary import hygiene_sentences
 
     console = Console(highlight=False)
-    table = Table(title=f"{found.card.name}: {found.card.people:,} people in {len(found.cards)} folds")
+    table = ConsoleTable(title=f"{found.card.name}: {found.card.people:,} people in {len(found.cards)} folds")
     table.add_column("fold")
     for name in ("people held out", "train", "val", "test"):
         table.add_column(name, justify="right")

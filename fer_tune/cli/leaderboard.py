@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow.compute as pc
 from rich.console import Console
-from rich.table import Table
 
+from fer_tune.console_table import ConsoleTable
 from fer_tune.objectives import ACCURACY
 from fer_tune.run_folder import RunFolder
 from fer_tune.tables import read_table
@@ -27,7 +27,7 @@ def print_leaderboard(run: RunFolder, rows: int = 10) -> None:
         key=lambda row: (-aim.key(row[aim.column]), row["trial_id"]),
     )
     told = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in sorted(counts.items()))
-    table = Table(title=f"{run.name}: {told}", box=None)
+    table = ConsoleTable(title=f"{run.name}: {told}", box=None)
     judged = list({each.column: each for each in (aim, ACCURACY)}.values())  # accuracy is told whatever it is for
     for column in ("trial", "backbone", "origin"):
         table.add_column(column)

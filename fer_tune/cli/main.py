@@ -26,15 +26,17 @@ from fer_tune.cli import (
     test,
     watch,
 )
+from fer_tune.cli.groups import group
 from fer_tune.cli.streams import lasting_streams
 from fer_tune.errors import UserError
 from fer_tune.tracking import attached
 from fer_tune.version import __version__
 
-app = typer.Typer(
+_NARROWEST = 10  # columns; a console that says fewer, as 0 under some servers, does not know its width
+
+app = group(
     name="fer-tune",
     help="Hyperparameter search for facial-emotion recognition, distributed by Ray, with honest evaluation.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -93,6 +95,8 @@ def _check_names() -> None:
 
 def main() -> None:
     """Run the program; exit with 2 after a :class:`~fer_tune.errors.UserError`, printed alone."""
+    if os.environ.get("COLUMNS", "").isdecimal() and int(os.environ["COLUMNS"]) < _NARROWEST:
+        del os.environ["COLUMNS"]
     with lasting_streams():
         try:
             _check_names()

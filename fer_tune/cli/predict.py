@@ -12,7 +12,8 @@ from fer_tune.cli.shell import command as made_from
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
+
+    from fer_tune.console_table import ConsoleTable
 
 _SHOWN = 50  # images: a terminal's scroll, no more; --out has all
 
@@ -50,11 +51,12 @@ def command(given: dict[str, Any]) -> None:
         raise typer.Exit(1)
 
 
-def _table(frame: pd.DataFrame) -> Table:
+def _table(frame: pd.DataFrame) -> ConsoleTable:
     from rich.box import SIMPLE_HEAD
-    from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    from fer_tune.console_table import ConsoleTable
+
+    table = ConsoleTable(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("image", no_wrap=True)
     known = "label" in frame.columns
     if known:

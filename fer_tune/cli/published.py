@@ -7,26 +7,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analysis.actions.published import run_published
+from fer_tune.cli.groups import group
 from fer_tune.cli.shell import command as made_from
 
 if TYPE_CHECKING:
     from fer_tune.run_folder import Published
 
-app = typer.Typer(help="List the configurations that papers picked by hand, and train one.", no_args_is_help=True)
+app = group(help="List the configurations that papers picked by hand, and train one.")
 
 
 @app.command("list")
 def list_published() -> None:
     """List every published configuration: its dataset, backbone, reported accuracy, and what its paper leaves open."""
     from rich.console import Console
-    from rich.table import Table
 
-    from fer_tune.search.spaces.published import reported_accuracy, shipped_published, system
+    from fer_tune.console_table import ConsoleTable
+    from fer_tune.search.spaces.published import reported_accuracy, shipped_published
 
-    table = Table("name", "system", "dataset", "backbone", "reported", "left open", box=None, pad_edge=False)
+    table = ConsoleTable(box=None, pad_edge=False)
+    table.add_column("name", no_wrap=True)  # for `published show` and `run`: never cut
+    for name in ("dataset", "backbone", "reported", "left open"):
+        table.add_column(name, overflow="fold")
     for space, entry in shipped_published():
         reported = reported_accuracy(entry) or "none"
-        table.add_row(entry.name, system(entry), entry.dataset, space.backbone, reported, _left_open(entry))
+        table.add_row(entry.name, entry.dataset, space.backbone, reported, _left_open(entry))
     Console(highlight=False).print(table)
 
 

@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fer_tune.cli.groups import group
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from fer_tune.search.spaces.space import SearchSpace
 
-app = typer.Typer(help="List, show, validate and copy search spaces.", no_args_is_help=True)
+app = group(help="List, show, validate and copy search spaces.")
 
 
 @app.command("list")
 def list_spaces() -> None:
     """List the search spaces that are shipped, one per backbone."""
-    from rich.table import Table
-
+    from fer_tune.console_table import ConsoleTable
     from fer_tune.search.spaces.loading import load_space, shipped_spaces
 
-    table = Table("backbone", box=None, pad_edge=False)
+    table = ConsoleTable("backbone", box=None, pad_edge=False)
     table.add_column("searched", justify="right")
     table.add_column("published", justify="right")
     table.add_column("about", ratio=1)
@@ -109,13 +110,12 @@ def weights(
     backbone: Annotated[str, typer.Option(help="Which network they are for.")],
 ) -> None:
     """Show, tensor by tensor, what of a weights file a backbone would start from, and what it would not take."""
-    from rich.table import Table
-
+    from fer_tune.console_table import ConsoleTable
     from fer_tune.models import create_model, load_weights
     from fer_tune.training.starting_weights import on_this_machine
 
     report = load_weights(create_model(backbone, num_classes=7, in_chans=3), on_this_machine(file, backbone), backbone)
-    table = Table("tensor", "shape", "in the file", box=None, pad_edge=False)
+    table = ConsoleTable("tensor", "shape", "in the file", box=None, pad_edge=False)
     for name, shape, origin in report.tensors():
         table.add_row(name, "x".join(map(str, shape)) or "1", origin)
     console = _console()
@@ -130,12 +130,11 @@ def _console() -> Console:
 
 
 def _print_settings(space: SearchSpace, console: Console) -> None:
-    from rich.table import Table
-
     from fer_tune.config import TrialConfig
+    from fer_tune.console_table import ConsoleTable
     from fer_tune.search.spaces.parameter import number
 
-    table = Table("setting", "values", "only when", "meaning", box=None, pad_edge=False)
+    table = ConsoleTable("setting", "values", "only when", "meaning", box=None, pad_edge=False)
     for name, parameter in space.parameters.items():
         conditions = [f"{field} = {' or '.join(map(number, values))}" for field, values in parameter.when.items()]
         meaning = TrialConfig.model_fields[name].description or ""
@@ -147,12 +146,11 @@ def _print_settings(space: SearchSpace, console: Console) -> None:
 
 
 def _print_published(space: SearchSpace, console: Console) -> None:
-    from rich.table import Table
-
+    from fer_tune.console_table import ConsoleTable
     from fer_tune.search.spaces.parameter import number
     from fer_tune.search.spaces.published import reported_figures
 
-    table = Table("published", "dataset", "reported", "outside this space", box=None, pad_edge=False)
+    table = ConsoleTable("published", "dataset", "reported", "outside this space", box=None, pad_edge=False)
     for entry in space.published:
         outside = space.outside(space.settings(entry.config))
         table.add_row(
@@ -166,14 +164,13 @@ def _print_published(space: SearchSpace, console: Console) -> None:
 
 
 def _print_known_good(space: SearchSpace, console: Console) -> None:
-    from rich.table import Table
-
+    from fer_tune.console_table import ConsoleTable
     from fer_tune.search.spaces.parameter import number
 
     fit = {entry.name: entry.config for entry in space.fitting()}
     if not fit:
         return
-    table = Table("known good", "from", "tried before anything is drawn", box=None, pad_edge=False)
+    table = ConsoleTable("known good", "from", "tried before anything is drawn", box=None, pad_edge=False)
     for entry in space.known_good:
         if entry.name in fit:
             settings = ", ".join(f"{name} {number(value)}" for name, value in fit[entry.name].items())
@@ -184,14 +181,13 @@ def _print_known_good(space: SearchSpace, console: Console) -> None:
 
 def _print_sizes(space: SearchSpace, console: Console) -> None:
     """Print what is left of images of each size, and the memory of a step at the ends of the batch size."""
-    from rich.table import Table
-
+    from fer_tune.console_table import ConsoleTable
     from fer_tune.models.image_sizes import sight
     from fer_tune.models.memory import step_memory
 
     batches = _values(space, "batch_size") or [64]
     ends = sorted({min(batches), max(batches)})
-    table = Table("image size", "left in the last features", box=None, pad_edge=False)
+    table = ConsoleTable("image size", "left in the last features", box=None, pad_edge=False)
     for batch in ends:
         table.add_column(f"memory, {batch} images", justify="right")
     for size in _values(space, "image_size") or [48, 64, 100]:  # those of FER2013, a common one, and RAF-DB
@@ -214,11 +210,10 @@ def _values(space: SearchSpace, field: str) -> list[int]:
 
 
 def _print_stages(backbone: str, console: Console) -> None:
-    from rich.table import Table
-
+    from fer_tune.console_table import ConsoleTable
     from fer_tune.models.stages import backbone_stages
 
-    table = Table("freeze depth", "freezes also", box=None, pad_edge=False)
+    table = ConsoleTable("freeze depth", "freezes also", box=None, pad_edge=False)
     table.add_column("parameters", justify="right")
     table.add_column("trained then", justify="right")
     stages = backbone_stages(backbone)

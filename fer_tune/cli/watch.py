@@ -10,7 +10,7 @@ import typer
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="The run folder, or its URI.")],
+    run: Annotated[Path, typer.Argument(help="The run folder, or its URI.", metavar="RUN")],
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
     once: Annotated[bool, typer.Option(help="Look once and end, as it does when piped.")] = False,
 ) -> None:

@@ -90,3 +90,20 @@ def test_a_program_that_calls_it_keeps_its_own_streams() -> None:
     program += "main.main(); gc.collect(); print('after'); print('and so', file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "inside\nafter\n", "and so\n")
+
+
+@pytest.mark.parametrize("columns", ["0", "3", "20", "80"])
+def test_a_console_of_any_width_is_told_everything(dataset: Path, tmp_path: Path, columns: str) -> None:
+    done = run("data", "show", dataset, "--out", tmp_path / "samples.png", COLUMNS=columns, PYTHONIOENCODING="utf-8")
+    told = done.stdout.decode("utf-8")
+    assert done.returncode == 0, done.stderr
+    for word in (*JAPANESE, "train", "val", "test", "6"):
+        assert word in told
+
+
+def test_help_names_every_option_whole_in_80_columns() -> None:
+    told = run("search", "--help", COLUMNS="80").stdout.decode("utf-8")
+    for option in ("--workers-per-trial", "--warm-start-top", "learning_rate=1e-4:1e-2", "val_balanced_accuracy"):
+        assert option in told
+    told = " ".join(run("--help", COLUMNS="80").stdout.decode("utf-8").split())
+    assert "search Search learning rate, batch size, augmentation, freeze depth and more, per backbone. resume" in told

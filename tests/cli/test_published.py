@@ -46,10 +46,16 @@ def test_list_has_a_row_per_entry_without_the_model_libraries(monkeypatch: pytes
     assert result.exit_code == 0
     told = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()[1:]}
     assert told.keys() == {entry.name for _, entry in shipped_published()}
-    assert told["qutub-atay-2023/vgg19-raf-db"][:6] == ["qutub-atay-2023", "raf-db", "vgg19_gap", "85.87", "%", "test"]
-    assert told[NAME][:4] == ["di504-metu", "fer2013", "cnn_simpler", "none"]
+    assert told["qutub-atay-2023/vgg19-raf-db"][:5] == ["raf-db", "vgg19_gap", "85.87", "%", "test"]
+    assert told[NAME][:3] == ["fer2013", "cnn_simpler", "none"]
     entries = {entry.name: entry for _, entry in shipped_published()}
-    assert told[NAME][4:] == [str(len(entries[NAME].chosen) - 1), "settings,", "network"]  # its layers are not given
+    assert told[NAME][3:] == [str(len(entries[NAME].chosen) - 1), "settings,", "network"]  # its layers are not given
+
+
+def test_names_are_listed_whole_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    told = {line.split(" ")[0] for line in invoke("list").stdout.splitlines()[1:]}
+    assert told - {""} == {entry.name for _, entry in shipped_published()}
 
 
 def test_show_tells_every_setting_what_is_open_and_all_that_is_reported() -> None:

@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
 from analysis.refits.training import Ending, RefitTask
 from analysis.report.form import blocks
 from analysis.results import VIEW_NAMES, TestResult
 from analysis.run import ConfigRefit
 from analysis.words import count, full, mean_sd, percent, told, unit
+from fer_tune.console_table import ConsoleTable
 from fer_tune.objectives import ACCURACY, OBJECTIVES, Aim
 
 _WIDTH = 80  # letters in a line that every terminal has; a table takes two more for each column, and one
@@ -84,10 +84,10 @@ class RefitProgress:
                 self._epochs[task.name] = max(self._epochs[task.name], pq.read_metadata(file).num_rows)
 
 
-def refit_table(refits: Iterable[ConfigRefit], aim: Aim = ACCURACY) -> Table:
+def refit_table(refits: Iterable[ConfigRefit], aim: Aim = ACCURACY) -> ConsoleTable:
     """Return the refitted configurations with what they are judged by: mean, spread and each seed, best first."""
     title = f"Refits: {aim.meaning} in {unit(aim)}, best epoch of each seed"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = ConsoleTable(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("configuration", "tried as", "in search"):
         table.add_column(name, no_wrap=name == "configuration")
     table.add_column("mean ± sd", justify="right", no_wrap=True)
@@ -105,10 +105,10 @@ def refit_table(refits: Iterable[ConfigRefit], aim: Aim = ACCURACY) -> Table:
     return table
 
 
-def score_table(result: TestResult) -> Table:
+def score_table(result: TestResult) -> ConsoleTable:
     """Return accuracy, balanced accuracy and macro F1 of the tested models, with more views, and of their ensemble."""
     title = f"{result.dataset}, held-out split, {count(len(result.seeds), 'seed')}: scores in % with 95 % intervals"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = ConsoleTable(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for name in ("accuracy", "balanced\naccuracy", "macro F1"):
         table.add_column(name, justify="right")  # where room lacks, the interval wraps: an ellipsis would hide it
@@ -122,10 +122,10 @@ def score_table(result: TestResult) -> Table:
     return table
 
 
-def class_table(result: TestResult) -> Table:
+def class_table(result: TestResult) -> ConsoleTable:
     """Return the scores of each class on the held-out split, in per cent with their intervals."""
     title = "Each class: scores in % with 95 % intervals"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = ConsoleTable(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("class", no_wrap=True)
     for name in ("precision", "recall", "F1"):
         table.add_column(name, justify="right")
@@ -138,9 +138,9 @@ def class_table(result: TestResult) -> Table:
     return table
 
 
-def plain_table(table: blocks.Table) -> Table:
+def plain_table(table: blocks.Table) -> ConsoleTable:
     """Return a table of a report for a terminal; what stands under a cell has a line of its own."""
-    shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown = ConsoleTable(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     rows = [[_cell(cell, "–") for cell in row.cells] for row in table.rows]
     lines = ([column.short.split(), *(row[n].split("\n") for row in rows)] for n, column in enumerate(table.columns))
     if 1 + sum(2 + max(len(line) for cell in column for line in cell) for column in lines) > _WIDTH:

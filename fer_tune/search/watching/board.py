@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rich.console import Group
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.text import Text
 
+from fer_tune.console_table import ConsoleTable
 from fer_tune.objectives import ACCURACY, Aim
 
 _ROWS = 12  # running trials shown
 _FAILURES = 3  # failures shown, the newest
+_LINE = 80  # letters of a failure that are shown on a console which has fewer columns, where they wrap
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ class Snapshot:
 
 
 def board(snapshot: Snapshot) -> Group:
-    """Draw the table, for 80 columns."""
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    """Draw the table, for 80 columns; on fewer, lines wrap and trials are listed."""
+    shown = ConsoleTable(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("running", "backbone", "origin", "epoch", snapshot.aim.head):
         numeric = column in ("epoch", snapshot.aim.head)
         shown.add_column(column, header_style="bold", justify="right" if numeric else "left", no_wrap=True)
@@ -85,9 +86,23 @@ def board(snapshot: Snapshot) -> Group:
         *_in_use(snapshot),
         *(_best_line(best, snapshot.aim) for best in snapshot.best),
     ]
-    lines += [f"failed {failure}" for failure in snapshot.failures[-_FAILURES:]]
-    lines += snapshot.notes
-    return Group(*[Text(line, overflow="ellipsis", no_wrap=True) for line in lines], shown)
+    failures = [_Beginning(f"failed {failure}") for failure in snapshot.failures[-_FAILURES:]]
+    notes = [Text(note, overflow="fold") for note in snapshot.notes]  # whole: they have commands to copy
+    return Group(
+        *[Text(line, overflow="fold") for line in lines], *failures, *notes, *([shown] if snapshot.running else [])
+    )
+
+
+class _Beginning:
+    """As much of a text as a line of the console has, or of a usual one."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        text = Text(self._text, overflow="fold")
+        text.truncate(max(options.max_width, _LINE), overflow="ellipsis")
+        yield text
 
 
 def _headline(snapshot: Snapshot) -> str:

@@ -72,6 +72,18 @@ def test_many_trials_and_long_lines_stay_in_their_place():
     assert len(shown) < 24  # a terminal's height
 
 
+@pytest.mark.parametrize("width", [12, 20, 40])
+def test_a_narrow_terminal_shows_all_of_it(width):
+    note = "the search has ended; next: fer-tune refit /data/runs/some-long-name"
+    shown = drawn(replace(SNAPSHOT, notes=[note]), width)
+    letters = re.sub(r"\s", "", shown)
+    assert max(map(len, shown.splitlines())) <= width
+    assert "".join(note.split()) in letters  # the command can be copied
+    assert "failedbad1:outofmemoryatbatch_size512" in letters
+    for told in ("ab12", "cnn_residual", "4/9", "51.30%"):
+        assert told in letters
+
+
 def test_clock():
     assert [clock(seconds) for seconds in (5, 65, 3600)] == ["0:05", "1:05", "1:00:00"]
 
