@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 
 EMOTIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 """The classes of the seven-emotion datasets; a label is an index into this, whatever codes the raw dataset uses."""
@@ -62,3 +63,29 @@ def spelt(name: str) -> str:
     ('angry', 'bored')
     """
     return canonical(name) or name
+
+
+def class_names(names: Iterable[str]) -> dict[str, str]:
+    """Return each of ``names`` with its class: the emotion it means, else the first of those that differ in case alone.
+
+    >>> class_names(["Anger", "angry", "Bored", "bored"])
+    {'Anger': 'angry', 'angry': 'angry', 'Bored': 'Bored', 'bored': 'Bored'}
+    """
+    first: dict[str, str] = {}
+    return {name: canonical(name) or first.setdefault(name.strip().casefold(), name) for name in names}
+
+
+def read_as_one(classes: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each class that several of the names of `class_names` mean.
+
+    >>> read_as_one({"Anger": "angry", "angry": "angry", "sad": "sad"})
+    ["read as one class, 'angry': 'Anger', 'angry'"]
+    """
+    names: dict[str, list[str]] = {}
+    for name, own in classes.items():
+        names.setdefault(own, []).append(name)
+    return [
+        f"read as one class, {own!r}: {', '.join(map(repr, sorted(several)))}"
+        for own, several in sorted(names.items())
+        if len(several) > 1
+    ]

@@ -306,3 +306,13 @@ def test_eight_emotions_in_a_kaggle_table(tmp_path, prepared):
         rows.append((number, f"{name}/image{number:07d}.jpg", name, 0.7))
     card, _ = prepared(table(tmp_path / "a" / "labels.csv", ",pth,label,relFCs", rows))
     assert (card.name, tuple(card.classes)) == ("a", EIGHT)
+
+
+def test_labels_of_one_meaning_are_one_class_and_told(tmp_path, prepared):
+    def row(number, label):
+        return f"images/{number}.png", {"happy": "Joy" if number % 2 else "happiness", "sad": "Sad"}.get(label, label)
+
+    card, splits = prepared(drawn(tmp_path / "faces", row=row))
+    assert tuple(card.classes) == SEVEN
+    assert right(splits, card)
+    assert "read as one class, 'happy': 'Joy', 'happiness'" in card.hygiene["notes"]

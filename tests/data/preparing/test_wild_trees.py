@@ -88,9 +88,50 @@ def test_spellings_are_one_class_in_all_splits(tmp_path, prepared, number):
     assert tuple(prepared(root)[0].classes) == EIGHT
 
 
-def test_two_spellings_of_one_class_in_one_folder_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"train/joy: the same class as Happiness; merge the two folders"):
-        read_raw(tree(tmp_path / "faces", grown(["train"], ["Happiness", "joy", "sad"])))
+def test_two_spellings_of_one_class_side_by_side_are_read_as_one_and_said_once(tmp_path, prepared):
+    root = tree(tmp_path / "faces", grown(["train", "test"], ["Happiness", "joy", "sad"]))
+    card, _ = prepared(root)
+    assert card.classes == ["happy", "sad"]
+    assert images(card)["test"] == 3 * 4
+    assert card.counts["test"]["happy"] == 2 * 4
+    assert [note for note in card.hygiene["notes"] if "read as one" in note] == [
+        "read as one class, 'happy': 'Happiness', 'joy'"
+    ]
+
+
+def test_classes_that_differ_in_case_alone_are_one_under_the_name_that_train_has(tmp_path, prepared):
+    folders = [*grown(["train"], ["Bored", "sad"]), *grown(["test"], ["bored", "Sad"])]
+    card, _ = prepared(tree(tmp_path / "faces", folders))
+    assert card.classes == ["Bored", "sad"]
+    assert "read as one class, 'Bored': 'Bored', 'bored'" in card.hygiene["notes"]
+
+
+FOLDS = {
+    "fold_0": [f"fold_{number}" for number in range(5)],
+    "split1": ["split1", "split2", "split3"],
+    "cv_1": ["cv_1", "cv_2", "cv_3"],
+    "batch_2": ["batch_2", "batch_3", "batch_4"],
+    "10-fold 1": ["10-fold 1", "10-fold 2", "10-fold 3"],
+}
+
+
+@pytest.mark.parametrize("folds", FOLDS.values(), ids=FOLDS)
+@pytest.mark.parametrize("classes", [["happy", "sad", "angry"], ["bored", "awake"]])
+@pytest.mark.parametrize("above", [True, False])
+def test_folds_are_no_people_and_no_classes(tmp_path, folds, classes, above):
+    _, raw = read_raw(tree(tmp_path / "faces", grown(folds, classes) if above else grown(classes, folds)))
+    assert (raw.people, raw.classes) == ("", tuple(sorted(classes)))
+    assert not any(sample.group for sample in raw.samples)
+    assert len(raw.samples) == 4 * len(folds) * len(classes)
+    (told,) = [note for note in raw.notes if folds[0] in note]
+    assert "folds, which tell neither people nor splits" in told
+
+
+def test_folds_with_splits_of_their_own_are_asked_about(tmp_path):
+    root = tree(tmp_path / "faces", grown(["fold1", "fold2", "fold3"], ["train", "test"], ["happy", "sad"]))
+    with pytest.raises(UserError, match=r"fold1, fold2, fold3 have test and train each.*name one of them, such as "):
+        read_raw(root)
+    assert len(read_raw(root / "fold1")[1].samples) == 16
 
 
 def test_a_name_that_is_almost_an_emotion_is_told(tmp_path, prepared):

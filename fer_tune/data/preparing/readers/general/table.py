@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from fer_tune.data.labels import spelt
+from fer_tune.data.labels import class_names, read_as_one
 from fer_tune.data.preparing.readers.base import Fault, RawDataset, Sample, UnreadableError
 from fer_tune.data.preparing.readers.tables.cells import Cell, face_of, label_of, load_cell, most_voted
 from fer_tune.data.preparing.readers.tables.choosing import Chosen, choose_tables
@@ -91,7 +91,8 @@ def read_tables(
     if not rows:
         listed = "\n".join(f"  {fault.source}: {fault.reason}" for fault in faults[:5])
         raise UserError(f"{path}: no usable row in {', '.join(one.table.file.name for one in chosen)}\n{listed}")
-    classes = tuple(sorted({row.label for row in rows}))
+    meant = class_names(row.label for row in rows)
+    classes = tuple(sorted(set(meant.values())))
     if len(classes) < 2:
         raise UserError(f"{path}: only one class, {classes[0]!r}; there must be two or more")
     splits = {row.split for row in rows}
@@ -104,7 +105,7 @@ def read_tables(
     samples = [
         Sample(
             row.source,
-            classes.index(row.label),
+            classes.index(meant[row.label]),
             used[row.split],
             row.place,
             row.group,
@@ -112,7 +113,8 @@ def read_tables(
         )
         for row in rows
     ]
-    notes = [f"left out: {count:,} rows, {reason}" for reason, count in sorted(left_out.items())]
+    notes = read_as_one({readable(name): own for name, own in meant.items()})
+    notes += [f"left out: {count:,} rows, {reason}" for reason, count in sorted(left_out.items())]
     unmarked = sum(row.place.points is None for row in rows)
     if unmarked and any(found.columns.landmarks for found in chosen):
         notes.append(f"{unmarked:,} rows have no landmarks that can be used; their faces are cut out by their boxes")
@@ -175,7 +177,7 @@ def _scan(
             is_whole = not (place.box or place.points)  # else a picture may hold several faces
             source = readable(_below(place.file, pictures.root)) if is_whole else f"{source} {place.file.name}"
         group = row.values.get(columns.group) if columns.group else None
-        rows.append(_Labelled(source, spelt(label), split, place, "" if group is None else str(group), votes))
+        rows.append(_Labelled(source, label, split, place, "" if group is None else str(group), votes))
 
 
 def _split(values: Mapping[str, Any], columns: Columns) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from fer_tune.data.labels import spelt
+from fer_tune.data.labels import class_names, read_as_one
 from fer_tune.data.preparing.readers.base import Fault, Pixels, RawDataset, Sample, UnreadableError
 from fer_tune.data.preparing.readers.tables.boxes import MARGIN, Box, cropped
 from fer_tune.data.preparing.readers.trees.images import channels_of, decode, image_files, readable
@@ -47,7 +47,8 @@ def read(path: Path) -> RawDataset:
     if root is None:
         raise UserError(f"{path}: not {FORMAT}; it needs {NEEDS}")
     names, splits = _names(root), _splits(root)
-    classes = tuple(sorted({spelt(name) for name in names}))
+    meant = class_names(names)
+    classes = tuple(sorted(set(meant.values())))
     used, policy = published({name: part for name, (part, _, _) in splits.items()})
     samples: list[Sample] = []
     faults: list[Fault] = []
@@ -71,8 +72,8 @@ def read(path: Path) -> RawDataset:
                 continue
             ((number, box),) = boxes
             place = _Shares(picture, box)
-            samples.append(Sample(source, classes.index(spelt(names[number])), used[name], place))
-    notes = [f"faces are cut out by their boxes and {MARGIN:.0%} around"]
+            samples.append(Sample(source, classes.index(meant[names[number]]), used[name], place))
+    notes = [*read_as_one(meant), f"faces are cut out by their boxes and {MARGIN:.0%} around"]
     notes += [f"left out: {count:,} pictures {reason}" for reason, count in sorted(left_out.items())]
     name = readable(root.resolve().name)
     return RawDataset(name, classes, samples, _load, policy, channels_of(found), faults, notes, files=files)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fer_tune.data.labels import canonical, emotions_within, spelt
+from fer_tune.data.labels import canonical, class_names, emotions_within, read_as_one
 from fer_tune.data.preparing.readers.base import Fault, Pixels, RawDataset, Sample
 from fer_tune.data.preparing.readers.trees.images import coloured, decode, folders_in, image_files, readable
 from fer_tune.data.preparing.readers.trees.levels import Levels, Names, Tree, told, understood
@@ -26,13 +26,14 @@ def read_tree(tree: Tree) -> RawDataset:
     levels = understood(tree)
     unlabelled, held = _with_labels(tree, levels)
     used, policy = _parts(tree, levels, held)
-    classes = _classes(tree, levels, held, used)
+    meant = _classes(tree, levels, held, used)
+    classes = sorted(set(meant.values()))
     samples: list[Sample] = []
     faults = list(tree.loops)
     is_coloured = False
     for names in sorted(held):
-        label = classes.index(_class(names, levels))
-        part = used[names[levels.split]] if levels.split is not None else ""
+        label = classes.index(meant[names[levels.classes]])
+        part = _part(names, levels, used)
         group = readable(names[levels.people]) if levels.people is not None and len(names) > levels.people else ""
         files, broken, _ = image_files(tree.path(names))
         samples += [Sample(readable(file.relative_to(tree.root)), label, part, file, group) for file in files]
@@ -55,6 +56,7 @@ def read_tree(tree: Tree) -> RawDataset:
         policy,
         3 if is_coloured else 1,
         faults,
+        [*read_as_one({readable(name): own for name, own in meant.items()}), *_folds(tree, levels)],
         warnings=warnings,
         unlabelled=unlabelled,
         people=people,
@@ -68,15 +70,37 @@ def classes_in(tree: Tree) -> set[str]:
         UserError: the levels contradict each other.
     """
     levels = understood(tree)
-    return {_class(names, levels) for names in _with_labels(tree, levels)[1]}
+    return set(class_names(names[levels.classes] for names in _with_labels(tree, levels)[1]).values())
 
 
 def _load(sample: Sample) -> Pixels:
     return decode(sample.place)
 
 
-def _class(names: Names, levels: Levels) -> str:
-    return spelt(names[levels.classes])
+def _part(names: Names, levels: Levels, used: dict[str, str]) -> str:
+    return used[names[levels.split]] if levels.split is not None else ""
+
+
+def _folds(tree: Tree, levels: Levels) -> list[str]:
+    """Return a sentence for each level of folds, which tell neither people nor splits.
+
+    Raises:
+        UserError: each fold has splits of its own, so that what one trains on another tests.
+    """
+    notes = []
+    for level in range(tree.depth):
+        names = tree.names(level)
+        if len(names) < 2 or level == levels.classes or role_of(names) != "folds":
+            continue
+        if levels.split is not None and level < levels.split and len(set(levels.parts.values())) > 1:
+            one = tree.root / readable(min(names))
+            raise UserError(
+                f"{tree.root}: {told(tree, level)} have {' and '.join(sorted(levels.parts))} each, so that what one "
+                f"trains on another tests: name one of them, such as {one}, or, for folds of our own, --folds over "
+                "the images of one"
+            )
+        notes.append(f"the folders {told(tree, level)} are read as one: folds, which tell neither people nor splits")
+    return notes
 
 
 def _with_labels(tree: Tree, levels: Levels) -> tuple[list[Path], list[Names]]:
@@ -122,8 +146,8 @@ def _parts(tree: Tree, levels: Levels, held: list[Names]) -> tuple[dict[str, str
     return used, readable(policy)
 
 
-def _classes(tree: Tree, levels: Levels, held: list[Names], used: dict[str, str]) -> list[str]:
-    """Return the classes, sorted, once it is sure that each is one and that train knows it.
+def _classes(tree: Tree, levels: Levels, held: list[Names], used: dict[str, str]) -> dict[str, str]:
+    """Return the class that each folder's name means, once it is sure that it is one and that train knows it.
 
     Raises:
         UserError: it is not.
@@ -134,27 +158,19 @@ def _classes(tree: Tree, levels: Levels, held: list[Names], used: dict[str, str]
             for entry in folders_in(tree.path(above)):
                 if not any(names[: at + 1] == (*above, entry.name) for names in tree.holding):
                     raise UserError(f"{entry}: no images in it; every class needs some, or remove the folder")
-    spellings: dict[tuple[Names, str], str] = {}  # folders above, class -> the name of its folder
-    named: dict[str, Names] = {}
-    for names in sorted(
-        held,
-        key=lambda names: (
-            (used.get(names[levels.split], "") != "train", names) if levels.split is not None else (False, names)
-        ),
-    ):
-        above, own = names[:at], _class(names, levels)
-        first = spellings.setdefault((above, own), names[at])
-        if first != names[at]:
-            raise UserError(f"{tree.path(names[: at + 1])}: the same class as {first}; merge the two folders")
-        part = used[names[levels.split]] if levels.split is not None else ""
-        if part not in ("train", "") and own not in named:
+    train_first = sorted(held, key=lambda names: (_part(names, levels, used) != "train", names))
+    meant = class_names(names[at] for names in train_first)
+    named: set[str] = set()
+    for names in train_first:
+        own = meant[names[at]]
+        if _part(names, levels, used) not in ("train", "") and own not in named:
             hint = nearest(own, named) or f"the classes are {', '.join(map(repr, sorted(named)))}"
             raise UserError(f"{tree.path(names[: at + 1])}: train has no class of this name; {hint}")
-        named.setdefault(own, names)
+        named.add(own)
     if len(named) < 2:
         found = next(iter(named), None)
         one = f"only one class, {found!r}" if found else "no class"
         told = [image for images in tree.holding.values() for image in images if emotions_within(image)]
         hint = f". Some file names hold emotions ({told[0]}): a table of path and label tells them" if told else ""
         raise UserError(f"{tree.root}: {one}; there must be two or more folders of images, one a class{hint}")
-    return sorted(named)
+    return meant

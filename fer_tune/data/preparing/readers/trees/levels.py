@@ -55,15 +55,11 @@ class Levels:
     """Which level holds what; None where there is none."""
 
     emotions: int | None
+    classes: int  # that of the emotions, else the first that holds neither splits nor folds
     split: int | None
     parts: dict[str, str]  # name of a folder of the split level -> the split it means
     people: int | None
     unclear: list[int]  # levels above the emotions that mean nothing known
-
-    @property
-    def classes(self) -> int:
-        """The level of the classes: that of the emotions, else the first that holds no splits."""
-        return self.emotions if self.emotions is not None else 1 if self.split == 0 else 0
 
 
 def tree_at(path: Path) -> Tree:
@@ -110,7 +106,7 @@ def understood(tree: Tree) -> Levels:
     names = [tree.names(level) for level in range(tree.depth)]
     emotions = _emotion_level(tree, names)
     split, parts = _split_level(tree, names, emotions)
-    classes = Levels(emotions, split, parts, None, []).classes
+    classes = emotions if emotions is not None else _class_level(names, split)
     others = [
         level
         for level in range(tree.depth)
@@ -130,7 +126,13 @@ def understood(tree: Tree) -> Levels:
             if level < emotions and role in ("", "codes") and len(names[level]) >= _FREE
         ]
         people = free[-1] if free else None
-    return Levels(emotions, split, parts, people, [level for level in others if level < classes and level != people])
+    unclear = [level for level in others if level < classes and level != people]
+    return Levels(emotions, classes, split, parts, people, unclear)
+
+
+def _class_level(names: list[Counter[str]], split: int | None) -> int:
+    fitting = (level for level, own in enumerate(names) if level != split and role_of(own) != "folds")
+    return next(fitting, 1 if split == 0 else 0)
 
 
 def _check_splits(tree: Tree, names: Counter[str]) -> None:

@@ -1,4 +1,4 @@
-"""What the names of folders at one level of a tree look like: persons, lighting, angles, codes; so not emotions."""
+"""What the names of folders at one level of a tree look like: persons, folds, lighting, angles, codes; not emotions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ _PERSON = re.compile(
 _NUMBERED_PERSON = re.compile(r"\d{2,5}", re.ASCII)
 _SESSION = re.compile(
     r"(?:session|sess|ses|take|trial|recording|rec|clip|video|vid|seq|sequence|day|run)[-_ ]?\d*[a-z]?", re.IGNORECASE
+)
+_FOLD = re.compile(
+    r"(?:[k\d]*[-_ ]?fold|cv|cross[-_ ]?validation|split|batch|chunk|shard|partition|bin|set|subset|folder|zip|volume)"
+    r"(?:[-_ ]?(?:fold|split|no))?[-_ ]?\d+",
+    re.IGNORECASE | re.ASCII,
 )
 _LIGHTING = frozenset(
     [
@@ -82,11 +87,12 @@ _CODE = re.compile(r"(?:class|label|emotion)?[-_ ]?0*\d{1,2}", re.IGNORECASE | r
 def role_of(names: Collection[str]) -> str:
     """Return what ``names``, the folders of one level, look like, or "" where they look like nothing in particular.
 
-    >>> role_of(["AF01", "AM02"]), role_of(["Strong", "Weak"]), role_of(["session1"]), role_of(["cat", "dog"])
-    ('persons', 'lighting', 'sessions', '')
+    >>> role_of(["AF01", "AM02"]), role_of(["Strong", "Weak"]), role_of(["fold_0", "fold_1"]), role_of(["cat", "dog"])
+    ('persons', 'lighting', 'folds', '')
     """
     for role, fits in (
         ("codes", _is_code),
+        ("folds", lambda name: bool(_FOLD.fullmatch(name))),
         ("persons", lambda name: bool(_PERSON.fullmatch(name) or _NUMBERED_PERSON.fullmatch(name))),
         ("sessions", lambda name: bool(_SESSION.fullmatch(name))),
         ("lighting", lambda name: bool(words := _words(name)) and words <= _LIGHTING),
