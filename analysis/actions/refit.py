@@ -95,6 +95,7 @@ def refit(
             highlight=False,
         )
         if isinstance(plan, RefitPlan):
+            _tell_fewer(run, plan, top, stopped, console)
             _tell_own_budgets(run, plan, console)
         if tasks:
             _train(run, plan, tasks, dataset.location, cpus, gpus, labels, console, on)
@@ -104,6 +105,20 @@ def refit(
             place = run.folder.refit_seed(result.config_id, result.seed, result.trained_on)
             console.print(f"failed: {result.config_id} seed {result.seed}: {result.error}; see {place / 'error.txt'}")
     return _frame(run, on)
+
+
+def _tell_fewer(run: RunRecord, plan: RefitPlan, top: int | None, stopped: int, console: Console) -> None:
+    """Say where there are fewer configurations than were asked for."""
+    from analysis.refits.plan import config_id
+
+    planned = {config.trial_id for config in plan.configs}
+    if top is not None and top > (there := len({config_id(row["config"]) for row in run.ranked})):
+        words = f"--top {top}: {there} different configurations of the search have ended, and all are refitted"
+        console.print(words, highlight=False)
+    there = sum(row["status"] == "stopped" and row["trial_id"] in planned for row in run.ranked)
+    if stopped > there:
+        words = f"--stopped {stopped}: early stopping ended trials of {there} configurations, and all are refitted"
+        console.print(words, highlight=False)
 
 
 def _tell_own_budgets(run: RunRecord, plan: RefitPlan, console: Console) -> None:

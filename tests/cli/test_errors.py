@@ -119,7 +119,7 @@ def test_a_run_name_that_is_no_folder_name(fails: Fails, dataset: Path, name: st
     assert f"--name {name}" in fails("search", "--data", dataset, "--backbone", "cnn_baseline", "--name", name)
 
 
-@pytest.mark.parametrize("budget", ["30", "m", "0m", "half an hour"])
+@pytest.mark.parametrize("budget", ["30", "m", "0m", "half an hour", "0s"])
 def test_a_time_budget_without_sense(fails: Fails, dataset: Path, budget: str) -> None:
     message = fails("search", "--data", dataset, "--backbone", "cnn_baseline", "--time-budget", budget)
     assert f"--time-budget {budget}" in message

@@ -220,7 +220,7 @@ def test_what_a_resume_changes_reaches_the_engine(monkeypatch, asked, run_folder
     assert asked["changes"] == changes
 
 
-@pytest.mark.parametrize("budget", ["soon", "10", "0m", "-5m"])
+@pytest.mark.parametrize("budget", ["soon", "10", "-5m"])
 def test_a_budget_without_a_unit(monkeypatch, asked, budget, capsys):
     assert call(monkeypatch, *BASE, f"--time-budget={budget}") == 2
     assert "a number and a unit, such as 90s, 30m or 2h" in capsys.readouterr().err

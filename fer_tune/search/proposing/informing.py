@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,12 @@ def told_to_sampler(options: SearchOptions, spaces: Mapping[str, SearchSpace]) -
         return []
     aim, searched = aim_of(options.objectives), {name for space in spaces.values() for name in space.parameters}
     found = []
+    seen: set[Path] = set()  # a run that is named by itself and in a folder of runs counts once
     for place in options.warm_start:
         for run in [open_run(run) for run in runs_in(place)] or [open_run(place)]:
+            if (real := run.path.resolve()) in seen:
+                continue
+            seen.add(real)
             known = sorted(ended_well(run, aim), key=lambda each: str(each[0]["backbone"]))
             for backbone, group in groupby(known, key=lambda each: str(each[0]["backbone"])):
                 trials = _told(list(group), searched, options.seed)

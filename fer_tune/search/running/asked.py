@@ -55,10 +55,12 @@ def seconds(given: float | str | None) -> float | None:
     """Return a time budget in seconds: a number of them, or a text such as 90s, 30m, 2h or 1d.
 
     Raises:
-        UserError: it is no time.
+        UserError: it is no time, or none at all.
     """
     found = None if given is None else _seconds(given)
-    if given is not None and not found:
+    if found == 0:
+        raise UserError(f"--time-budget {given}: no time to search in; give more, such as 30m, or leave it out")
+    if given is not None and found is None:
         raise UserError(f"--time-budget {given}: a number and a unit, such as 90s, 30m or 2h")
     return found
 

@@ -21,6 +21,7 @@ from fer_tune.search.proposing.objectives import check_objectives, check_target
 from fer_tune.search.proposing.samplers import check_sampler
 from fer_tune.search.proposing.searcher import planned_trials
 from fer_tune.search.proposing.warm_start import starts
+from fer_tune.search.running.idle import idle
 from fer_tune.search.running.start_weights import check_candidates, check_weights, starting_from
 from fer_tune.search.spaces.changes import with_changes
 from fer_tune.search.spaces.loading import load_space
@@ -38,7 +39,7 @@ class Plan:
     published: dict[str, list[Published]]  # backbone -> configurations of papers
     warm_start: dict[str, list[Candidate]]  # backbone -> what was good before
     informed_by: list[EarlierSearch]  # what the sampler learns from beside its own trials
-    told: list[str]  # what follows from settings given beside the spaces, what of the starting weights fits, in words
+    told: list[str]  # in words: what follows from settings beside the spaces, which weights fit, what does nothing
 
     @cached_property
     def trials(self) -> dict[str, int]:
@@ -93,7 +94,9 @@ def make_plan(options: SearchOptions) -> Plan:
         told.append(f"the sampler learns from: {known}")
     check_candidates(first, spaces, data)
     check_asked(spaces, first, data.card)
-    return Plan(options, data, spaces, published, first, informed_by, told)
+    plan = Plan(options, data, spaces, published, first, informed_by, told)
+    told += idle(options, spaces, tried_first(published, first), plan.trials, len(data.card.classes))
+    return plan
 
 
 def check_images(spaces: dict[str, SearchSpace], card: DatasetCard) -> None:

@@ -67,6 +67,11 @@ def test_of_each_trial_is_told_what_it_varied_and_what_it_beat(tmp_path):
     assert all(set(trial.settings) == {"learning_rate"} for trial in search.trials)
 
 
+def test_a_run_that_is_named_twice_counts_once(tmp_path):
+    run = made(tmp_path / "runs" / "earlier", good=5e-3, fair=2e-3, backbone="cnn_deeper")
+    assert len(told_to_sampler(options(run.parent, run, run), {"cnn_simpler": SPACE})) == 1
+
+
 @pytest.mark.parametrize("changes", [{"sampler": "gp"}, {"sampler": "random"}, {"objectives": ("val_loss", "latency")}])
 def test_none_is_told_where_the_sampler_cannot_be(tmp_path, changes):
     run = made(tmp_path / "earlier", good=5e-3, fair=2e-3)
