@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from fer_tune.data.prepared.folds import FOLDS_FILE, FoldsCard
-from fer_tune.errors import UserError
-from fer_tune.files import write_json
+from fer_tune.files import read_json, write_json
 from fer_tune.uris import as_uri, local_path
 
 
@@ -39,7 +38,4 @@ def read_record(path: str | Path) -> FoldsRecord | None:
     file = local_path(path).expanduser() / FOLDS_FILE
     if not file.is_file():
         return None
-    try:
-        return FoldsRecord.model_validate_json(file.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise UserError(f"{file}: not of a run over folds of this version of fer-tune:\n{error}") from None
+    return read_json(FoldsRecord, file, "take it from a backup; the folds' own runs can be read without it")

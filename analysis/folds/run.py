@@ -14,6 +14,7 @@ from analysis.result import Run, load_run
 from fer_tune.data.prepared.folds import Fold
 from fer_tune.door import Interrupted
 from fer_tune.errors import UserError
+from fer_tune.files import read_json
 from fer_tune.layout import SETTINGS
 from fer_tune.uris import local_path
 
@@ -64,7 +65,8 @@ class FoldsRun:
     def result(self) -> FoldsResult | None:
         """What all folds came to; None before `fer-tune test` has ended."""
         file = self.result_file
-        return FoldsResult.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None
+        again = f"remove it, and `fer-tune test {self.quoted}` writes it again from the folds' results"
+        return read_json(FoldsResult, file, again) if file.is_file() else None
 
     @property
     def result_file(self) -> Path:

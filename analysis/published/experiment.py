@@ -110,7 +110,11 @@ def claim(experiment: Experiment, dataset: PreparedDataset) -> None:
     folder = experiment.folder
     file = folder / "published.json"
     if file.is_file():
-        if json.loads(file.read_text(encoding="utf-8")) != record:
+        try:
+            before = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            raise UserError(f"{file}: damaged; choose another --out, or remove the folder") from None
+        if before != record:
             raise UserError(f"{folder}: holds a run with other settings or data; choose another --out, or remove it")
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

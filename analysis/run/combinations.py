@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from analysis.results import Scores
 from analysis.run.reading import RunRecord
+from fer_tune.files import read_json
 from fer_tune.objectives import Judged
 
 Kind = Literal["single", "soup", "ensemble", "greedy"]
@@ -125,7 +126,8 @@ def latest_choice(run: RunRecord) -> TestedChoice | None:
     """Return what validation chose before the latest opening, and its test; None where nothing was to be chosen."""
     tests = run.all_tests
     file = result_file(chosen_folder(run, tests[0].opening)) if tests else None
-    return TestedChoice.model_validate_json(file.read_text(encoding="utf-8")) if file and file.is_file() else None
+    again = "take it from a backup, or remove it: it is only told"
+    return read_json(TestedChoice, file, again) if file and file.is_file() else None
 
 
 def chosen_folder(run: RunRecord, opening: int) -> Path:

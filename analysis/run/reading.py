@@ -13,6 +13,7 @@ from analysis.results import Comparison, Corruptions, TestResult, Transfer
 from analysis.run import ledger
 from analysis.run.predictions import Predictions, predictions_file, read_predictions
 from fer_tune.errors import UserError
+from fer_tune.files import read_json
 from fer_tune.layout import EPOCHS, RESULT
 from fer_tune.objectives import ACCURACY, Aim, Judged
 from fer_tune.run_folder import (
@@ -195,7 +196,8 @@ class RunRecord:
     def refit_result(self, config_id: str, seed: int, on: TrainedOn = "train") -> RefitResult | None:
         """Return how one refit ended; None when it has not."""
         file = self.folder.refit_seed(config_id, seed, on) / RESULT
-        return RefitResult.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None
+        again = f"remove it, and `fer-tune refit {self.quoted}` trains this seed again"
+        return read_json(RefitResult, file, again) if file.is_file() else None
 
     def refit_epochs(self, config_id: str, seed: int, on: TrainedOn = "train") -> pd.DataFrame:
         """Return the epochs of one refit, as `epochs` (``trial_id`` is ``<config_id>/seed_<s>``)."""
@@ -218,7 +220,7 @@ class RunRecord:
     def all_tests(self) -> list[TestResult]:
         """The ``metrics.json`` of every opening: the latest opening first, its winner first."""
         files = sorted(self.folder.path.glob("test/opening_*/*/metrics.json"))
-        found = [TestResult.model_validate_json(file.read_text(encoding="utf-8")) for file in files]
+        found = [read_json(TestResult, file, self._test_again) for file in files]
         return sorted(found, key=lambda result: (-result.opening, result.role != "winner", result.config_id))
 
     @property
@@ -236,7 +238,7 @@ class RunRecord:
         file = self.folder.comparison_file(tests[0].opening) if tests else None
         if file is None or not file.is_file():
             return None
-        return Comparison.model_validate_json(file.read_text(encoding="utf-8"))
+        return read_json(Comparison, file, self._test_again)
 
     @property
     def corruptions(self) -> Corruptions | None:
@@ -245,15 +247,20 @@ class RunRecord:
         file = self.folder.corruptions_file(tests[0].config_id, tests[0].opening) if tests else None
         if file is None or not file.is_file():
             return None
-        return Corruptions.model_validate_json(file.read_text(encoding="utf-8"))
+        return read_json(Corruptions, file, self._test_again)
 
     @property
     def transfers(self) -> list[Transfer]:
         """The latest reading of every other dataset's held-out split, by that dataset's name."""
         files = self.folder.path.glob("test/on/*/reading_*/transfer.json")
-        found = [Transfer.model_validate_json(file.read_text(encoding="utf-8")) for file in files]
+        found = [read_json(Transfer, file, self._test_again) for file in files]
         latest = {each.split_hash: each for each in sorted(found, key=lambda each: each.reading)}
         return sorted(latest.values(), key=lambda each: (each.tested_on, each.split_hash))
+
+    @property
+    def _test_again(self) -> str:
+        again = f"fer-tune test {self.quoted} --again"
+        return f"take it from a backup, or remove it and read the split once more, on record: {again}"
 
     def predictions(self, config_id: str, views: str = "none") -> Predictions:
         """Return what the seeds of a tested configuration predict for the held-out images, in its latest test.

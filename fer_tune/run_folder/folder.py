@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from fer_tune import layout
 from fer_tune.errors import UserError
-from fer_tune.files import replacing
+from fer_tune.files import faults, read_json, replacing
 from fer_tune.run_folder.records import (
     FinalPlan,
     RefitPlan,
@@ -23,7 +23,7 @@ from fer_tune.run_folder.records import (
 )
 from fer_tune.uris import below
 
-_MOST = 3  # faults of a file that are told: one that is of another version has dozens
+_MOST = 3  # missing fields that are told
 
 
 @dataclass(frozen=True)
@@ -149,16 +149,22 @@ class RunFolder:
         """Read ``search.yaml``.
 
         Raises:
-            UserError: it is not valid, or a newer fer-tune wrote it.
+            UserError: it is cut off, not valid, or a newer fer-tune wrote it.
         """
         try:
-            return SearchSettings.model_validate(yaml.safe_load(self.settings_file.read_text(encoding="utf-8")))
+            found = yaml.safe_load(self.settings_file.read_bytes())
+            missing = [name for name in SearchSettings.model_fields if isinstance(found, dict) and name not in found]
+            if not missing:
+                return SearchSettings.model_validate(found)
+            told = f"it lacks {', '.join(missing[:_MOST])}{' and more' if len(missing) > _MOST else ''}"
         except ValidationError as error:
-            faults = [f"{'.'.join(map(str, each['loc'])) or 'file'}: {each['msg'].lower()}" for each in error.errors()]
-            told = "; ".join(faults[:_MOST])
+            told = faults(error)
         except yaml.YAMLError as error:
             told = " ".join(str(error).split())
-        raise UserError(f"{self.settings_file}: not a search.yaml of this version of fer-tune: {told}")
+        raise UserError(
+            f"{self.settings_file}: cut off, or not a search.yaml of this version of fer-tune: {told}; copy it once "
+            "more from where the run came from, or take it from a backup"
+        )
 
     def write_settings(self, settings: SearchSettings) -> None:
         text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
@@ -169,14 +175,20 @@ class RunFolder:
         """Read ``refit/refit.json``.
 
         Raises:
-            UserError: there is none yet.
+            UserError: there is none yet, or it is damaged.
         """
         if not self.refit_file.is_file():
             raise UserError(f"{self.place}: nothing is refitted yet; run `fer-tune refit {self.quoted}` first")
-        return RefitPlan.model_validate_json(self.refit_file.read_text(encoding="utf-8"))
+        again = f"remove it and give `fer-tune refit {self.quoted}` the same options again; what has ended is kept"
+        return read_json(RefitPlan, self.refit_file, again)
 
     def final_plan(self) -> FinalPlan | None:
-        """Read ``refit/final.json``; None when nothing was trained on train and val together."""
+        """Read ``refit/final.json``; None when nothing was trained on train and val together.
+
+        Raises:
+            UserError: it is damaged.
+        """
         if not self.final_file.is_file():
             return None
-        return FinalPlan.model_validate_json(self.final_file.read_text(encoding="utf-8"))
+        again = f"remove it and run `fer-tune refit {self.quoted} --on train+val` again; what has ended is kept"
+        return read_json(FinalPlan, self.final_file, again)

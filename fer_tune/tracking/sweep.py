@@ -17,7 +17,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict
 
 from fer_tune.errors import UserError
-from fer_tune.files import write_json
+from fer_tune.files import read_json, write_json
 from fer_tune.kinds import Sampler
 from fer_tune.run_folder import RunFolder, SearchSettings
 from fer_tune.tables import read_table
@@ -46,7 +46,7 @@ class Sweep(BaseModel):
 def known(folder: Path) -> Sweep | None:
     """Return the sweep of the search in the run folder ``folder``; None where no server has made it yet."""
     file = RunFolder(folder).sweep_file
-    return Sweep.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return read_json(Sweep, file, "remove it; the sweep is made anew") if file.is_file() else None
 
 
 def page_of(run: RunFolder) -> str:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from analysis import load_run
 from fer_tune.errors import UserError
@@ -107,13 +108,43 @@ def test_reading_needs_neither_ray_nor_wandb_nor_torch(made) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", r"fer-tune: file: input should be a valid dictionary or instance of searchsettings$"),
+        ("", r"fer-tune: file: input should be a valid dictionary or instance of searchsettings; copy"),
         ("name: [1,", r"fer-tune: while parsing a flow node expected the node content, .*line 1, column 10"),
-        ("name: 3\n", r"fer-tune: name: input should be a valid string; \w+: field required; \w+: field required$"),
+        ("name: mine\n", r"fer-tune: it lacks format_version, created, dataset and more; copy it once more "),
+        ("format_version: \x00", r"fer-tune: unacceptable character"),
     ],
 )
 def test_settings_that_are_damaged_are_told_on_one_line(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "search.yaml").write_text(text)
-    with pytest.raises(UserError, match=rf"search\.yaml: not a search\.yaml of this version of {told}") as caught:
+    with pytest.raises(
+        UserError, match=rf"search\.yaml: cut off, or not a search\.yaml of this version of {told}"
+    ) as caught:
         RunFolder(tmp_path).settings()
     assert "pydantic" not in str(caught.value)
+
+
+def test_settings_that_are_cut_off_between_two_lines_are_told_wherever_that_is(made) -> None:
+    file = made.path / "search.yaml"
+    whole = file.read_text()
+    fields = list(yaml.safe_load(whole))
+    lines = whole.splitlines(keepends=True)
+    starts = [number for number, line in enumerate(lines) if line.partition(":")[0] in fields]
+    for start in starts[1:]:
+        file.write_text("".join(lines[:start]))
+        with pytest.raises(UserError, match=r"search\.yaml: cut off.*; copy it once more from where the run came from"):
+            load_run(made.path)
+    file.write_text(whole)
+    assert load_run(made.path).settings.name == made.run.settings.name
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"seeds": [1]}', "[]", "\udcff"])
+@pytest.mark.parametrize("name", ["refit.json", "result.json"])
+def test_a_damaged_record_is_told_with_the_cure(made, name: str, content: str) -> None:
+    plan = made.refit([[0.6, 0.62]])
+    place = {
+        "refit.json": made.run.folder.refit_file,
+        "result.json": made.run.folder.refit_seed(plan.configs[0].config_id, plan.seeds[0]) / "result.json",
+    }[name]
+    place.write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(UserError, match=rf"{name}: damaged, or of another version .*; remove it.*`fer-tune refit "):
+        _ = made.run.refits

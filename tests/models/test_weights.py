@@ -109,7 +109,7 @@ def test_a_classifier_is_copied_where_it_tells_the_same_apart_in_the_same_order(
 
 def test_the_classes_of_an_older_run_are_found_in_its_folder(tmp_path):
     file = saved(build(), tmp_path / "run/refit/cnn_simpler-0a1b/seed_0/best.safetensors")
-    (tmp_path / "run/search.yaml").write_text("name: tiny\n")
+    (tmp_path / "run/search.yaml").write_text("objectives: [val_accuracy]\n")
     (tmp_path / "run/dataset.json").write_text(json.dumps({"classes": FACES}))
     assert not load_weights(build(), file, classes=FACES).left
     assert load_weights(build(), file, classes=FACES[::-1]).left
@@ -148,7 +148,7 @@ def test_the_factory_starts_from_a_file(tmp_path):
 def run_folder(path: Path, trials: dict[str, tuple[str, float]]) -> Path:
     """A run folder with the best weights of each trial, and what it goes on from: id -> backbone, accuracy."""
     path.mkdir()
-    (path / "search.yaml").write_text("name: tiny\n")
+    (path / "search.yaml").write_text("objectives: [val_accuracy]\n")
     for name in trials:
         for file in ("best.safetensors", "state/epoch_0002/best.safetensors"):
             saved(build(), path / "tune" / name / file)
@@ -167,6 +167,19 @@ def test_a_run_folder_stands_for_its_best_trial_and_then_for_its_best_refit(tmp_
         (folder / "result.json").write_text(json.dumps({"config_id": "cnn_simpler-0a1b", "val_accuracy": accuracy}))
     assert find_weights(run, "cnn_simpler") == file.parents[1] / "seed_1/best.safetensors"
     assert load_weights(build(), run, "cnn_simpler").file == find_weights(run, "cnn_simpler")
+
+
+def test_a_damaged_run_is_told_and_a_damaged_refit_passed_over(tmp_path):
+    run = run_folder(tmp_path / "run", {"a": ("cnn_simpler", 0.5)})
+    saved(build(), run / "refit/cnn_simpler-0a1b/seed_0/best.safetensors")
+    (run / "refit/cnn_simpler-0a1b/seed_0/result.json").write_text('{"config_id":')
+    assert find_weights(run, "cnn_simpler") == run / "tune/a/best.safetensors"
+    (run / "trials.parquet").write_text("half")
+    with pytest.raises(UserError, match=r"its trials\.parquet is damaged .*`fer-tune resume` writes it anew"):
+        find_weights(run)
+    (run / "search.yaml").write_text("name: run\n")
+    with pytest.raises(UserError, match=r"its search\.yaml is damaged and does not say by what trials are judged"):
+        find_weights(run)
 
 
 def test_a_checkpoint_folder_and_its_state_stand_for_its_best_weights(tmp_path):

@@ -24,8 +24,11 @@ def exported(run: RunRecord, stand: Standing) -> str:
         return ""
     file = run.folder.path / "export" / "preprocessing.json"
     if file.is_file():
-        held: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        first, on = held["models"][0], str(held["trained_on"])
+        try:
+            held: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            first, on = held["models"][0], str(held["trained_on"])
+        except (ValueError, KeyError, TypeError, IndexError):
+            return "`export/preprocessing.json` is damaged; `fer-tune export` writes it again"
         told = score_of(run, str(held["use"]), str(first["config_id"]), int(first["seed"]), on)
         return f"`export/` holds {held['about']}: {told}"
     if stand.winner is None or stand.test.trained_on != "train" or not stand.winner.completed:

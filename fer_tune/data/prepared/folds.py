@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from fer_tune.errors import UserError
+from fer_tune.files import read_json
 from fer_tune.uris import as_uri, local_path
 
 FOLDS_FILE = "folds.json"
@@ -58,7 +58,4 @@ def read_folds(path: str | Path) -> FoldsCard | None:
     file = local_path(path).expanduser() / FOLDS_FILE
     if not file.is_file():
         return None
-    try:
-        return FoldsCard.model_validate_json(file.read_text(encoding="utf-8"))
-    except (ValidationError, ValueError) as error:
-        raise UserError(f"{file}: damaged ({error}); prepare the dataset again") from None
+    return read_json(FoldsCard, file, "prepare the dataset again")

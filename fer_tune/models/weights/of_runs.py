@@ -14,7 +14,7 @@ import yaml
 from fer_tune.errors import UserError
 from fer_tune.layout import BEST, REFITS, SETTINGS, STATE, TRIALS, is_result_on_train, trial_folder
 from fer_tune.models.weights.words import some
-from fer_tune.objectives import ACCURACY, Aim, aim_of
+from fer_tune.objectives import Aim, aim_of
 
 _HUB = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".pth.tar", ".pt.tar", ".npz")
@@ -70,8 +70,8 @@ def best_in(folder: Folder, told: str, backbone: str | None = None) -> str:
         return BEST
     if SETTINGS not in names:
         return _the_only(names, told)
-    aim = _aim(folder)
-    found = _best_refit(folder, backbone, aim) or (_best_trial(folder, backbone, aim) if TRIALS in names else "")
+    aim = _aim(folder, told)
+    found = _best_refit(folder, backbone, aim) or (_best_trial(folder, told, backbone, aim) if TRIALS in names else "")
     if not found:
         raise UserError(f"{told}: a run folder without weights of a trial; let it train an epoch first")
     return found
@@ -96,10 +96,19 @@ def _the_only(names: list[str], told: str) -> str:
     return found[0]
 
 
-def _aim(folder: Folder) -> Aim:
-    """Return what the trials of a run were judged by, as its settings say."""
-    settings = yaml.safe_load(folder.read(SETTINGS)) or {}
-    return aim_of(settings.get("objectives") or [ACCURACY.column])
+def _aim(folder: Folder, told: str) -> Aim:
+    """Return what the trials of a run were judged by, as its settings say.
+
+    Raises:
+        UserError: they are damaged.
+    """
+    try:
+        return aim_of(yaml.safe_load(folder.read(SETTINGS))["objectives"])
+    except (yaml.YAMLError, TypeError, KeyError, IndexError):
+        raise UserError(
+            f"{told}: its {SETTINGS} is damaged and does not say by what trials are judged; name the file of weights "
+            f"that is meant, such as refit/NAME/seed_1001/{BEST}"
+        ) from None
 
 
 def _best_refit(folder: Folder, backbone: str | None, aim: Aim) -> str:
@@ -109,19 +118,30 @@ def _best_refit(folder: Folder, backbone: str | None, aim: Aim) -> str:
     for name in sorted(names):
         weights = f"{name.rpartition('/')[0]}/{BEST}"
         if is_result_on_train(name) and weights in names:  # one on validation too has none to go by
-            result = json.loads(folder.read(name))
+            try:
+                result = dict(json.loads(folder.read(name)))
+            except (ValueError, TypeError):  # damaged: the others are there
+                continue
             of = str(result.get("config_id", "")).rpartition("-")[0]  # e.g. cnn_residual-0a1b2c3d
             found.append((of, result.get(aim.column), weights))
     return next(iter(_best_first(found, backbone, aim)), "")
 
 
-def _best_trial(folder: Folder, backbone: str | None, aim: Aim) -> str:
-    """Return the weights of the best trial that left weights; empty where none did."""
+def _best_trial(folder: Folder, told: str, backbone: str | None, aim: Aim) -> str:
+    """Return the weights of the best trial that left weights; empty where none did.
+
+    Raises:
+        UserError: the table of trials is damaged.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pq.read_table(pa.BufferReader(folder.read(TRIALS)))
-    rows = table.select(["trial_id", "backbone", aim.column]).to_pylist()
+    try:
+        table = pq.read_table(pa.BufferReader(folder.read(TRIALS)), columns=["trial_id", "backbone", aim.column])
+        rows = table.to_pylist()
+    except pa.ArrowInvalid as error:
+        cure = "`fer-tune resume` writes it anew, or name the file of weights that is meant"
+        raise UserError(f"{told}: its {TRIALS} is damaged ({error}); {cure}") from None
     trials = ((row["backbone"], row[aim.column], row["trial_id"]) for row in rows)
     for trial in _best_first(trials, backbone, aim):
         weights = f"{trial_folder(trial)}/{BEST}"

@@ -24,7 +24,7 @@ def seconds_spent(run: RunFolder) -> float:
     """Return how long a search has run so far, in seconds."""
     try:
         return float(json.loads(run.clock_file.read_text(encoding="utf-8"))["seconds"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return 0.0  # it never came as far
 
 
