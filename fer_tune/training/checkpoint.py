@@ -8,12 +8,15 @@ leaves a checkpoint that is whole.
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
@@ -95,7 +98,7 @@ def save(
 def save_best(folder: Path, weights: dict[str, torch.Tensor], classes: Sequence[str]) -> None:
     """Write ``weights`` as the best so far."""
     with replacing(folder / BEST, alone=True) as file:
-        save_file(_weights(weights), file, _about(classes))
+        _save(_weights(weights), file, _about(classes))
 
 
 def save_last(
@@ -113,13 +116,36 @@ def _last(
     """Write it, and in between do what is in the block: the state, written last, makes both count."""
     name = f"epoch_{epoch:04d}.safetensors"
     with replacing(folder / name, alone=True) as file:
-        save_file(_weights(weights), file, _about(classes))
+        _save(_weights(weights), file, _about(classes))
     yield
     with replacing(folder / STATE, alone=True) as file:
-        torch.save({**state, "epoch": epoch, "weights": name}, file)
+        _save_state({**state, "epoch": epoch, "weights": name}, file)
     for old in folder.glob("epoch_*.safetensors"):
         if old.name != name:
             old.unlink(missing_ok=True)
+
+
+def _save(weights: dict[str, torch.Tensor], file: Path, about: dict[str, str] | None) -> None:
+    """Write weights; safetensors wraps what the system answers, such as that the disk is full, into its own error."""
+    try:
+        save_file(weights, file, about)
+    except SafetensorError as error:
+        if told := re.search(r"\(os error (\d+)\)", str(error)):
+            raise OSError(int(told[1]), os.strerror(int(told[1])), str(file)) from None
+        raise
+
+
+def _save_state(state: dict[str, Any], file: Path) -> None:
+    """Write what is no weights; PyTorch tells of a full disk as a RuntimeError of its writer, without the cause."""
+    try:
+        torch.save(state, file)
+    except RuntimeError:
+        try:
+            with file.open("ab") as rest:
+                rest.write(bytes(2**20))  # larger than any buffer: the system says what it said to PyTorch
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(file)) from None
+        raise
 
 
 def on_the_cpu(value: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,25 @@ def test_a_death_while_writing_leaves_the_epoch_before_or_the_new_one(tmp_path, 
     assert float(load_file(tmp_path / "best.safetensors")["weight"][0, 0]) in (2.0, 3.0)
     write(tmp_path, 3)  # as the resumed run does
     assert loaded(tmp_path) == (3, 3.0)
+
+
+@pytest.mark.parametrize("what", ["the weights", "the state"])
+def test_a_disk_that_takes_no_more_is_an_error_of_the_system_with_the_file(tmp_path, what):
+    large, small = network(1), {"seen": 1}
+    if what == "the weights":
+        large = nn.Linear(200, 200)
+    else:
+        small = {"seen": torch.zeros(40_000)}
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limit[1]))  # bytes: it answers as a full disk does
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            checkpoint.save(tmp_path, 1, large, small, large, ["sad", "happy"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert caught.value.errno == errno.EFBIG
+    assert str(tmp_path) in str(caught.value)
+    assert list(tmp_path.glob("state.pt")) == []
 
 
 @pytest.mark.parametrize("damage", ["cut short", "no weights", "another network"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
@@ -11,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
@@ -37,14 +39,19 @@ is full after a hundred good trials is found within eleven.
 """
 
 
+_FULL = re.compile("|".join(re.escape(os.strerror(code)) for code in (errno.ENOSPC, errno.EDQUOT)))
+
+
 class Limits(Callback):
-    """Stops the search, ready to be resumed, when a target is reached or trials fail alike, see :func:`failing_alike`.
+    """Stops the search, ready to be resumed, when a target is reached, the disk under it is full or trials fail alike.
+
+    See :func:`disk_full` and :func:`failing_alike`.
 
     A resumed search goes on to its end: whoever resumes wants more than the target.
     """
 
-    def __init__(self, target: float | None, aim: Aim = ACCURACY) -> None:
-        self._target, self._aim = target, aim
+    def __init__(self, target: float | None, aim: Aim = ACCURACY, folder: Path = Path("/")) -> None:
+        self._target, self._aim, self._folder = target, aim, folder
         self._errors: list[str | None] = []  # of each trial that ended, in order; None for one that did not fail
         self._reported: dict[str, str] = {}  # trial id -> the error that it reported last
 
@@ -77,9 +84,25 @@ class Limits(Callback):
 
     def _ended(self, error: str | None) -> None:
         self._errors.append(error)
-        if error is not None and failing_alike(self._errors):
+        if error is not None and (disk_full(error, self._folder) or failing_alike(self._errors)):
             self._errors = []
             ask_to_stop()
+
+
+def disk_full(error: BaseException | str, folder: Path = Path("/")) -> bool:
+    """Return whether an error, or what it came of, says that the disk under ``folder`` is full.
+
+    Whatever is tried next would fail so too; a node whose own disk is full is another matter.
+
+    >>> disk_full("OSError: [Errno 28] No space left on device: '/runs/a/tune'", Path("/runs/a"))
+    True
+    >>> disk_full("OSError: [Errno 28] No space left on device: '/tmp/x'", Path("/runs/a"))
+    False
+    """
+    if isinstance(error, str):
+        return bool(_FULL.search(error)) and str(folder) in error
+    causes = (error.__cause__, error.__context__)
+    return disk_full(str(error), folder) or any(disk_full(cause, folder) for cause in causes if cause is not None)
 
 
 def failing_alike(errors: Sequence[str | None]) -> str | None:

@@ -7,6 +7,7 @@ import math
 import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from fer_tune.search.cluster.shared_folder import check_shared
 from fer_tune.search.options import ResumeOptions, SearchOptions
 from fer_tune.search.running.alone import alone
 from fer_tune.search.running.clock import note_seconds, seconds_spent
-from fer_tune.search.running.ending import ALIKE, ask_to_stop, failing_alike, interruptible
+from fer_tune.search.running.ending import ALIKE, ask_to_stop, disk_full, failing_alike, interruptible
 from fer_tune.search.running.extending import drop_damaged, ended, extended, with_resources
 from fer_tune.search.running.plan import Plan, make_plan
 from fer_tune.search.running.sharing import Sharing, chosen_sharing
@@ -49,6 +50,7 @@ class Ended:
     interrupted: bool
     reason: str = ""  # why it ended before that, if nobody interrupted it, or that no trial ended well
     gave_up: bool = False  # because trials failed alike, or all of them
+    retry: bool = False  # some failed of nothing that was wrong with them
 
 
 def search(options: SearchOptions) -> Ended:
@@ -190,21 +192,34 @@ def _none_ended_well(run: RunFolder) -> str:
     return f"no trial ended well; the first of {len(rows)}: {next((row['error'] for row in rows if row['error']), '')}"
 
 
+def _no_room(run: RunFolder, error: str) -> Ended:
+    why = f"a disk is full, and no further trial could be kept: {error}. What has ended is kept; make room"
+    return Ended(run, finished=False, interrupted=False, reason=why, gave_up=True, retry=True)
+
+
 def _fit(tuner: tune.Tuner, run: RunFolder, settings: SearchSettings) -> Ended:
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     budget, before, began = settings.time_budget_seconds, seconds_spent(run), time.monotonic()
     with interruptible(None if budget is None else max(0.0, budget - before)) as interrupted:
         try:
             tuner.fit()
+        except Exception as error:
+            if not disk_full(error):
+                raise
+            return _no_room(run, str(error).strip().splitlines()[-1])
         finally:
-            note_seconds(run, before + time.monotonic() - began)  # with its start, as the budget has it
+            with suppress(OSError):  # a full disk is told as that
+                note_seconds(run, before + time.monotonic() - began)  # with its start, as the budget has it
     if ended(run) >= settings.total:
         why = _none_ended_well(run)
         return Ended(run, finished=True, interrupted=False, reason=why, gave_up=bool(why))
     if interrupted:
         return Ended(run, finished=False, interrupted=True)
     rows = read_table(run.trials_file, columns=["status", "error", settings.aim.column]).to_pylist()
-    alike = failing_alike([row["error"] for row in rows if row["status"] != "running"])
+    errors = [row["error"] for row in rows if row["status"] != "running"]
+    if full := next((error for error in reversed(errors) if error is not None and disk_full(error, run.path)), None):
+        return _no_room(run, full)
+    alike = failing_alike(errors)
     if alike is not None:
         return Ended(run, False, False, f"at least {ALIKE} trials failed for one reason: {alike}", gave_up=True)
     aim, target = settings.aim, settings.target

@@ -54,7 +54,7 @@ def new_tuner(run: RunFolder, settings: SearchSettings, setup: TrialSetup, *, re
     per_trial = (settings.cpus_per_trial * workers, settings.gpus_per_trial * workers)
     # Tune saves what they know by their places: what may be there or not at a resume comes last, and knows nothing.
     callbacks: list[tune.Callback] = [
-        Limits(settings.target, settings.aim),
+        Limits(settings.target, settings.aim, run.path),
         Recorder(run, settings.aim),
         Progress(
             settings.total, settings.epochs, settings.concurrent, settings.time_budget_seconds, per_trial, settings.aim

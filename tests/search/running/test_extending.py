@@ -150,6 +150,31 @@ def test_a_search_of_which_nothing_is_left_gave_up(run, states, reason):
             api._run_of(found)
 
 
+class Full:
+    """Stands in for a tuner whose disk fills up: under a trial, or under what the search itself writes."""
+
+    def __init__(self, run: RunFolder, raises: bool) -> None:
+        self.run, self.raises = run, raises
+
+    def fit(self) -> None:
+        error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.run.path / "tune"))
+        shared = {"backbone": "cnn_simpler"}
+        rows = [
+            {**shared, "trial_id": "a", "status": "completed", "val_accuracy": 0.5},
+            {**shared, "trial_id": "b", "status": "failed", "error": f"OSError: {error}"},
+        ]
+        write_table(rows, TRIAL_COLUMNS, self.run.trials_file)
+        if self.raises:
+            raise RuntimeError("the callback failed") from error
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_a_disk_that_is_full_ends_the_search_with_the_cure(run, raises):
+    found = engine._fit(Full(run, raises), run, run.settings())
+    with pytest.raises(GaveUpError, match=r"a disk is full, .*; make room\. Go on with: .*/run --retry-failed$"):
+        api._run_of(found)
+
+
 def test_the_time_budget_is_what_is_left_of_it(run):
     assert asked(run).time_budget_seconds == 60  # 10 s are left
     assert asked(run, time_budget_seconds=100.0).time_budget_seconds == 150

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import signal
 from types import SimpleNamespace
 from typing import Any
@@ -90,9 +92,18 @@ def test_a_cause_that_comes_late_is_found_soon(asked):
         end(limits)
     failed = 0
     while not asked:
-        end(limits, "No space left on device")
+        end(limits, "the driver is too old")
         failed += 1
     assert failed == RECENT // 2 + 1
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_under_the_run_stops_the_search_at_once_and_one_elsewhere_does_not(asked, code, tmp_path):
+    limits = Limits(None, folder=tmp_path)
+    end(limits, f"OSError: {OSError(code, os.strerror(code), '/tmp/fer-tune-x/state.pt')}")
+    assert asked == []
+    end(limits, f"OSError: {OSError(code, os.strerror(code), str(tmp_path / 'tune' / 'state.pt'))}")
+    assert asked == [signal.SIGUSR1]
 
 
 def test_a_resumed_search_goes_beyond_the_target(asked):
