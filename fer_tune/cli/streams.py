@@ -22,8 +22,11 @@ def lasting_streams() -> Iterator[None]:
 
     A character that the console's encoding lacks, as in a Japanese class name on a Western console, is written as its
     code (``\u559c``), which says what it is.  Once the other side is gone, or the disk that it is written to is full,
-    the rest goes nowhere: a search is worth more than what it prints.  Of a full disk, standard error tells.
+    the rest goes nowhere: a search is worth more than what it prints.  Of a full disk, standard error tells.  One that
+    is closed from the beginning (``>&-``) goes nowhere too.
     """
+    for number, mode in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):
+        _have_open(number, mode)
     codecs.register_error("fer_tune", _written_otherwise)
     before = {name: getattr(sys, name) for name in ("stdout", "stderr")}
     lasting = {name: _Lasting(stream) for name, stream in before.items() if isinstance(stream, io.TextIOWrapper)}
@@ -35,6 +38,19 @@ def lasting_streams() -> Iterator[None]:
         for stream in lasting.values():
             stream.flush()
             stream.detach()  # else it would close the file when it goes
+
+
+def _have_open(number: int, mode: int) -> None:
+    """Have a closed standard stream lead nowhere: else the next file that is opened gets its number, and what a program
+    that is started prints is written into that file."""
+    try:
+        os.fstat(number)
+    except OSError:
+        nowhere = os.open(os.devnull, mode)
+        if nowhere != number:
+            os.dup2(nowhere, number)
+            os.close(nowhere)
+        os.set_inheritable(number, True)
 
 
 class _Lasting(io.TextIOWrapper):

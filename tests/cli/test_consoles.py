@@ -62,6 +62,22 @@ def test_a_pipe_that_nobody_reads_is_no_fault(dataset: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_streams_that_are_closed_from_the_beginning_lead_nowhere(tmp_path: Path) -> None:
+    """Else the next file that is opened is standard output, and Ray's daemons write into it."""
+    code = (
+        "import os, sys; from fer_tune.cli.streams import lasting_streams\n"
+        "with lasting_streams():\n"
+        "    file = open(sys.argv[1], 'w'); print('printed'); os.system('echo said; echo told >&2')\n"
+        "    file.write(str(file.fileno()))"
+    )
+    script = '"$1" -c "$2" "$3" <&- >&- 2>&-'
+    done = subprocess.run(["sh", "-c", script, "sh", sys.executable, code, tmp_path / "file"], timeout=60, check=False)
+    assert done.returncode == 0
+    assert int((tmp_path / "file").read_text()) > 2
+    done = subprocess.run(["sh", "-c", '"$@" <&- >&-', "sh", *FER_TUNE, "spaces", "list"], timeout=60, check=False)
+    assert done.returncode == 0
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full")
 @pytest.mark.parametrize("words", [("spaces", "list"), ("--version",)])
 def test_a_full_disk_under_what_is_printed_is_told_and_ends_nothing(words: tuple[str, ...]) -> None:
