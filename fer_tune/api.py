@@ -318,6 +318,6 @@ def _run_of(ended: Ended) -> Run:
     if ended.interrupted:
         raise Interrupted(f"interrupted; nothing finished is lost. Go on with: fer-tune resume {run.quoted}", run)
     if ended.gave_up:
-        again = " --retry-failed" if ended.finished or ended.retry else ""
+        again = " --retry-failed" if ended.retry else ""
         raise GaveUpError(f"{ended.reason}. Go on with: fer-tune resume {run.quoted}{again}", run)
     return run

@@ -42,7 +42,8 @@ def lasting_streams() -> Iterator[None]:
 
 def _have_open(number: int, mode: int) -> None:
     """Have a closed standard stream lead nowhere: else the next file that is opened gets its number, and what a program
-    that is started prints is written into that file."""
+    that is started prints is written into that file.
+    """
     try:
         os.fstat(number)
     except OSError:

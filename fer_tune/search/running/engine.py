@@ -50,7 +50,7 @@ class Ended:
     interrupted: bool
     reason: str = ""  # why it ended before that, if nobody interrupted it, or that no trial ended well
     gave_up: bool = False  # because trials failed alike, or all of them
-    retry: bool = False  # some failed of nothing that was wrong with them
+    retry: bool = False  # what failed is to be tried again
 
 
 def search(options: SearchOptions) -> Ended:
@@ -212,7 +212,7 @@ def _fit(tuner: tune.Tuner, run: RunFolder, settings: SearchSettings) -> Ended:
                 note_seconds(run, before + time.monotonic() - began)  # with its start, as the budget has it
     if ended(run) >= settings.total:
         why = _none_ended_well(run)
-        return Ended(run, finished=True, interrupted=False, reason=why, gave_up=bool(why))
+        return Ended(run, finished=True, interrupted=False, reason=why, gave_up=bool(why), retry=bool(why))
     if interrupted:
         return Ended(run, finished=False, interrupted=True)
     rows = read_table(run.trials_file, columns=["status", "error", settings.aim.column]).to_pylist()
