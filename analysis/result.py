@@ -40,6 +40,12 @@ class Run(RunRecord):
     predict = predict
     export = export
 
+    def __repr__(self) -> str:
+        """Return a short account for a prompt; all that a dataclass would show is ``settings``."""
+        from analysis.summary import plain
+
+        return plain(self)
+
     def _repr_html_(self) -> str:
         """Return a short account for a notebook's cell."""
         from analysis.summary import html

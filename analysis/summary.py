@@ -1,4 +1,4 @@
-"""A run in a few lines, for a notebook's cell."""
+"""A run in a few lines, for a notebook's cell or a prompt."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ def html(run: RunRecord) -> str:
         for name, text in facts(run)
     )
     return f"<table><caption style='text-align:left'><b>{escape(run.folder.name)}</b></caption>{rows}</table>"
+
+
+def plain(run: RunRecord) -> str:
+    """Return the same as lines of text, for a prompt or a log."""
+    own = facts(run)
+    width = max(len(name) for name, _ in own)
+    return "\n".join([f"Run {run.folder.name}", *(f"  {name:{width}}  {text}" for name, text in own)])
 
 
 def facts(run: RunRecord) -> list[tuple[str, str]]:

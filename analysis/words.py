@@ -60,6 +60,17 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def duration(seconds: float) -> str:
+    """Return ``40 seconds``, ``12 minutes`` or ``1.6 hours``.
+
+    >>> duration(40), duration(89.4), duration(700), duration(5800)
+    ('40 seconds', '89 seconds', '12 minutes', '1.6 hours')
+    """
+    if seconds < 90:
+        return count(round(seconds), "second")
+    return count(round(seconds / 60), "minute") if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
 def signed(value: float, digits: int = 1) -> str:
     """Return a number with its sign, told as 0 only where it is 0: with as many decimals as that takes; a true minus.
 

@@ -68,6 +68,7 @@ def refit(
     from analysis.heldout.opening import open_dataset
     from analysis.report.form.console import refit_table
     from analysis.run.cards import keep_card
+    from analysis.words import count
     from fer_tune.run_folder import RefitPlan
     from fer_tune.search.cluster.node_labels import parse_labels
     from fer_tune.storage.runs import kept
@@ -88,10 +89,10 @@ def refit(
         labels = settings.node_labels if node_label is None else parse_labels(node_label)
         dataset = open_dataset(run, data)
         keep_card(run, dataset)
-        words = "on train and val together" if on == "train+val" else f"{plan.epochs} epochs each"
+        words = "on train and val together" if on == "train+val" else f"{count(plan.epochs, 'epoch')} each"
         console.print(
-            f"{len(plan.configs)} configurations × {len(plan.seeds)} seeds, {words}: {total - len(tasks)} of {total} "
-            "done",
+            f"{count(len(plan.configs), 'configuration')} × {count(len(plan.seeds), 'seed')}, {words}: "
+            f"{total - len(tasks)} of {total} done",
             highlight=False,
         )
         if isinstance(plan, RefitPlan):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analysis.run import PublishedTrial, RunRecord
+from analysis.words import duration
 from fer_tune.run_folder import RefitConfig, RefitPlan
 
 
@@ -59,7 +60,7 @@ class Price:
 
     def __str__(self) -> str:
         each = ", ".join(f"{config.origin} {config.epochs}" for config in self.configs)
-        took = "" if self.seconds is None else f", about {_time(self.seconds)} one after the other"
+        took = "" if self.seconds is None else f", about {duration(self.seconds)} one after the other"
         return f"{each}: {self.refits} refits, {self.epochs:,} epochs{took}"
 
 
@@ -79,7 +80,3 @@ def price(run: RunRecord, plan: RefitPlan) -> Price | None:
         seeds * sum(config.epochs or 0 for config in configs),
         seeds * sum(known) if len(known) == len(configs) else None,
     )
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{max(1, round(seconds / 60))} min"

@@ -23,12 +23,17 @@ from fer_tune.files import replacing
 
 @dataclass(frozen=True)
 class Written:
-    """What `write_report` has written."""
+    """What `write_report` has written, and its answer.
+
+    Attributes:
+        footing: what a comparison with published configurations means; empty without one.
+    """
 
     html: Path
     markdown: Path
     figures: list[Path]
     answer: str
+    footing: str = ""
 
 
 def write_report(run: RunRecord) -> Written:
@@ -61,7 +66,7 @@ def write_report(run: RunRecord) -> Written:
         with replacing(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
     _remove_stale(folder, files)
-    return Written(folder / "report.html", folder / "report.md", files, facts.answer)
+    return Written(folder / "report.html", folder / "report.md", files, facts.answer, facts.footing)
 
 
 def what_mattered(run: RunRecord) -> list[Importances]:

@@ -9,7 +9,7 @@ from typing import Any
 from analysis.run import RunRecord
 from analysis.statistics.choosing.luck import best_against_best
 from analysis.trials.early_judgement import agreement_sentences, scheduler_words
-from analysis.words import apart, count, size
+from analysis.words import apart, duration, size
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,6 @@ def regret_sentence(run: RunRecord) -> str:
     return f"{begin} is not shown to be better or worse than {rival} ({interval})."
 
 
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return count(round(seconds), "second")
-    return count(round(seconds / 60), "minute") if seconds < 5400 else f"{seconds / 3600:.1f} hours"
-
-
 def savings_sentences(run: RunRecord) -> list[str]:
     """Return in words what early stopping saved, and how far its early judgement can be trusted."""
     saved = savings(run)
@@ -90,7 +84,7 @@ def savings_sentences(run: RunRecord) -> list[str]:
     lines = [
         f"Early stopping ended {saved.stopped} of {saved.ended} trials and saved {100 * saved.share:.0f} % of the "
         f"epochs ({saved.epochs:,} trained instead of {saved.epochs_without:,}), about "
-        f"{_time(saved.seconds_saved)} of training.",
+        f"{duration(saved.seconds_saved)} of training.",
         f"It was {scheduler_words(run.settings)}.",
     ]
     lines += agreement_sentences(run)

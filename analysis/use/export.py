@@ -167,6 +167,7 @@ def _onnx(model: Any, file: Path, images: Any, models: Network) -> NDArray[Any]:
         output_names=["logits"],
         dynamic_shapes=({0: batch},),
         dynamo=True,
+        verbose=False,  # else the steps of the exporter stand between ours
     )
     assert program is not None
     written = program.model_proto

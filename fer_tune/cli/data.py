@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,7 +87,7 @@ def _checked(transforms: str) -> str:
 
 def _print_written(card: DatasetCard, out: str | None) -> None:
     _print_card(card)
-    typer.echo("nothing is written (--dry-run)" if out is None else f"written to {out}")
+    _print_place(out)
 
 
 def _print_card(card: DatasetCard) -> None:
@@ -133,4 +134,12 @@ def _print_folds(found: Folded, out: str | None) -> None:
     for sentence, folds in said.items():
         which = "" if len(folds) == len(found.cards) else f"{', '.join(folds)}: "
         console.print(f"{which}{sentence}", markup=False, soft_wrap=True)
-    typer.echo("nothing is written (--dry-run)" if out is None else f"written to {out}")
+    _print_place(out)
+
+
+def _print_place(out: str | None) -> None:
+    """Print where the dataset is, and what is done with one; a small network is named, which any machine trains."""
+    if out is None:
+        typer.echo("nothing is written (--dry-run)")
+        return
+    typer.echo(f"written to {out}\nnext: fer-tune search --data {shlex.quote(out)} --backbone cnn_residual")

@@ -45,7 +45,9 @@ def command(given: dict[str, Any]) -> None:
         console.print(f"right: {100 * found.estimate:.1f} % of {len(frame):,} images ({interval}{part})")
     console.print(f"({frame.attrs['models']})", markup=False)
     if unreadable := frame.attrs["unreadable"]:
-        console.print(f"{len(unreadable):,} images could not be read, the others are predicted:", markup=False)
+        from analysis.words import count
+
+        console.print(f"{count(len(unreadable), 'image')} could not be read, the others are predicted:", markup=False)
         for source, reason in unreadable.items():
             console.print(f"  {source}: {reason}", markup=False)
         raise typer.Exit(1)

@@ -20,6 +20,8 @@ def command(given: dict[str, Any]) -> None:
     written = run.report()
     console = Console(soft_wrap=True, highlight=False)
     if isinstance(run, Run):
-        print_leaderboard(run.folder, rows=5)
+        print_leaderboard(run, rows=5)
     console.print(written.answer)
+    if written.footing:
+        console.print(written.footing)
     console.print(f"report: {written.html}")

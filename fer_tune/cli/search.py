@@ -120,7 +120,7 @@ def _tell(run: Run, how: Output, *, interrupted: bool = False, reason: str = "")
     elif how == "text":
         from fer_tune.cli.leaderboard import print_leaderboard
 
-        print_leaderboard(run.folder)
+        print_leaderboard(run)
         _print_front(run.folder)
 
 

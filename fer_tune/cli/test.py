@@ -55,13 +55,13 @@ def _one(run: Run, given: dict[str, Any], console: Console) -> None:
     from analysis.report.telling.findings import footing, standing
     from analysis.report.telling.openings import openings_sentences
     from analysis.run.openings import openings_of, split_ledger
-    from analysis.words import percent, span
+    from analysis.words import count, percent, span
 
     result = run.test(**given)
     console.print(f"winner: {result.config_id} ({result.selection})")
     seeds = ", ".join(percent(value) for value in result.accuracy.per_seed)
     accuracy = f"{percent(result.accuracy.value)} % (95 % interval {span(result.accuracy)})"
-    console.print(f"test accuracy: {accuracy}, mean of {len(result.seeds)} seeds: {seeds}")
+    console.print(f"test accuracy: {accuracy}, mean of {count(len(result.seeds), 'seed')}: {seeds}")
     console.print(score_table(result))
     console.print(class_table(result))
     console.print(f"({result.method})")
@@ -75,7 +75,9 @@ def _one(run: Run, given: dict[str, Any], console: Console) -> None:
             console.print(told, markup=False)
     chosen = combined(run)
     if chosen is not None:
-        console.print("\none model or several, on validation")
+        console.print(
+            f"\none model or several, on validation: {chosen.head}, gain over the single model ± its standard error"
+        )
         console.print(plain_table(combined_table(chosen)))
         for line in chosen.said:
             console.print(line, markup=False)

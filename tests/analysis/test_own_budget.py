@@ -101,7 +101,7 @@ def test_the_report_tells_both_numbers(prescribed):
     facts = gather(run, standing(run), [])
     own = facts.answer.index("ostim-2024/cnn_residual, trained here for the 50 epochs of its paper")
     assert own < facts.answer.index("trained here at the same budget")
-    assert "was chosen from 13 trials on this data, a published one is a single setting" in facts.answer
+    assert "was chosen from 13 trials on this data, a published one is a single setting" in facts.footing
     assert "was chosen from 13 trials" in facts.versus_method
     assert not any("--published-budget" in line for line in facts.limits)
     assert [test.config_id.endswith(f"_{OWN}_epochs") for test in run.tests].count(True) == 1  # on record by itself

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -74,10 +75,20 @@ def test_trials_are_ranked_and_refitted_by_it(lossy, capsys):
     assert selection.winner.config == plan.configs[1]  # the smaller loss, with the smaller accuracy
     assert selection.words == "best mean validation loss over seeds among 2 refitted configurations"
     assert find_weights(lossy.path).parent.parent.name == plan.configs[1].config_id
-    print_leaderboard(run.folder)
+    print_leaderboard(run)
     head, first = capsys.readouterr().out.splitlines()[1:3]
     assert head.split()[3:7] == ["val", "loss", "val", "acc"]
     assert f"{losses[0]:.4f}" in first
+
+
+def test_the_leaderboard_says_how_sure_the_best_is(lossy, capsys):
+    print_leaderboard(lossy.run)
+    *_, doubt = capsys.readouterr().out.splitlines()
+    accuracy = 100 * lossy.run.ranked[0]["val_accuracy"]
+    images, low, high = re.search(r"and (\d+) images: that of the first is ([\d.]+) to ([\d.]+) %", doubt).groups()
+    assert int(images) == lossy.card.images("val")
+    assert float(low) < accuracy < float(high)
+    assert doubt.endswith(f"the best of {len(lossy.run.ranked)} trials flatters itself")
 
 
 def test_what_is_shown_is_of_it(lossy):

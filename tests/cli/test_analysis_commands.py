@@ -169,7 +169,7 @@ def test_refit_on_train_and_val(fake: FakeRun, pool: type[Pool]) -> None:
 def test_refit_on_train_and_val_of_the_winner_alone_and_for_longer(fake: FakeRun, pool: type[Pool]) -> None:
     call("refit", fake.path, "--top", 2, "--seeds", 2)
     shown = call("refit", fake.path, "--on", "train+val", "--epochs", 18, "--no-published")
-    assert "1 configurations × 2 seeds, on train and val together: 0 of 2 done" in shown
+    assert "1 configuration × 2 seeds, on train and val together: 0 of 2 done" in shown
     assert run(fake).final_plan.epochs == 18
 
 

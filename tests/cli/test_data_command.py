@@ -46,7 +46,7 @@ def test_prepare_prints_what_it_found_and_dropped(folders, tmp_path):
     )
     assert "also in test" in output
     assert "leaks: 1 of the test images" in output
-    assert f"written to {tmp_path / 'out'}" in output
+    assert f"written to {tmp_path / 'out'}\nnext: fer-tune search --data {tmp_path / 'out'} --backbone " in output
 
 
 def test_keep_duplicates(folders, tmp_path):

@@ -65,6 +65,7 @@ def test_a_target_ends_a_search_and_the_run_says_so(ray_local, data, tmp_path):
 
 
 def test_a_run_shows_itself_in_a_cell(searched):
+    assert len(repr(searched).splitlines()) < 12  # at a prompt too: not all of its settings
     shown = searched._repr_html_()
     assert "&lt;b&gt;" in shown
     assert "4 of 4: " in shown

@@ -69,6 +69,8 @@ def leaderboard(facts: Facts, pictures: list[Picture]) -> list[Section]:
     ]
     words = f"One seed each, by {facts.judged}, the best first"
     words += f"; the best {LEADERS} of {facts.trials} trials." if facts.trials > LEADERS else "."
+    if facts.leading:
+        words += f" {facts.leading[0].upper()}{facts.leading[1:]}."
     blocks: list[Block] = [
         quiet(words),
         Table(columns, rows, first=LEADERS),

@@ -54,6 +54,8 @@ def describe(facts: Facts, pictures: list[Picture]) -> Report:
 
 def _opening(facts: Facts) -> list[Block]:
     blocks: list[Block] = [Paragraph(text(facts.answer), "answer")]
+    if facts.footing:
+        blocks.append(Paragraph(text(facts.footing)))
     blocks += [Paragraph(text(line), "warning") for line in facts.openings_said]
     if facts.luck:
         blocks.append(Paragraph(text(facts.luck)))

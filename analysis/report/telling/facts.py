@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import starmap
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from analysis.portable import portable
 from analysis.report.telling.calibration import calibration_rows, scaled_words
 from analysis.report.telling.combined import Combined, combined
 from analysis.report.telling.errors import Examples, examples
 from analysis.report.telling.exported import exported
-from analysis.report.telling.findings import Standing, answer, chosen, footing, found_as, versus_method
+from analysis.report.telling.findings import Standing, answer, footing, found_as, versus_method
 from analysis.report.telling.limits import limits
 from analysis.report.telling.luck import luck
+from analysis.report.telling.obtained import how, judged
 from analysis.report.telling.openings import openings_sentences
 from analysis.report.telling.own_budget import unlike_budgets
 from analysis.report.telling.rows import (
@@ -29,16 +29,13 @@ from analysis.report.telling.rows import (
 )
 from analysis.results import MORE, VIEW_NAMES, Corruptions, Scores, TestResult, Transfer
 from analysis.run import RunRecord
-from analysis.run.cards import dataset_card
-from analysis.run.openings import Openings, openings_of, split_ledger
+from analysis.run.openings import openings_of, split_ledger
 from analysis.trials.budget import savings_sentences
-from analysis.trials.early_judgement import scheduler_words
 from analysis.trials.importance import Importances, untold
+from analysis.trials.one_seed import one_seed_sentence
 from analysis.trials.pareto import HEADS, MEANINGS, pareto_rows, second_objective
 from analysis.words import count, kept_text, percent, span, unit
-from fer_tune.data.preparing.summary import hygiene_sentences
 from fer_tune.objectives import ACCURACY
-from fer_tune.run_folder import Status
 from fer_tune.version import __version__
 
 
@@ -53,11 +50,13 @@ class Facts:
     classes: list[str]
     place: str  # of the run, for a command that is typed elsewhere
     answer: str
+    footing: str  # what a comparison with published configurations means; empty without one
     luck: str
     next_command: str
     found_as: str
     refits: list[dict[str, str]]
     leaders: list[dict[str, Any]]
+    leading: str  # how far the accuracy of the first of them may be trusted
     trials: int
     savings: list[str]
     compared: list[Compared]
@@ -118,12 +117,14 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
         judged_head="" if run.aim == ACCURACY else run.aim.meaning.removeprefix("validation "),
         classes=settings.dataset.classes,
         place=_place(run),
-        answer=" ".join(filter(None, (answer(run, stand), footing(run, stand)))),
+        answer=answer(run, stand),
+        footing=footing(run, stand),
         luck=luck(run, stand),
         next_command=stand.next_command,
         found_as="" if test is None else found_as(run, test.origin),
         refits=refit_rows(stand.refits),
         leaders=leader_rows(run),
+        leading=one_seed_sentence(run, run.ranked),
         trials=len(run.rows),
         savings=savings_sentences(run) if run.ranked else [],
         compared=compared(run, stand),
@@ -156,11 +157,6 @@ def gather(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Fact
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
     return portable(facts)
-
-
-def judged(run: RunRecord) -> str:
-    """Return what a run judges by, with its unit."""
-    return f"{run.aim.meaning} in {unit(run.aim)}"
 
 
 def _place(run: RunRecord) -> str:
@@ -239,72 +235,6 @@ def _confusion(test: TestResult) -> list[tuple[str, list[int]]]:
     return list(zip(test.classes, total, strict=True))
 
 
-def _asked(name: str, value: Any) -> str:
-    if name == "data":
-        return "data moved"  # to a place on somebody's machine
-    told = " ".join(value) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else str(value)
-    return f"{name.replace('_', ' ')} {told}"
-
-
-def how(run: RunRecord, stand: Standing, known: Openings) -> list[tuple[str, str]]:
-    """Return how the figures were obtained, as (name, text)."""
-    settings = run.settings
-    status = [row["status"] for row in run.rows]
-    parts = [f"{status.count(name)} {name.replace('_', ' ')}" for name in get_args(Status) if name in status]
-    spent = sum(row["seconds"] or 0 for row in run.rows)
-    budget = f"{settings.trials} trials for each of {', '.join(settings.backbones)}, {settings.epochs} epochs at most"
-    budget += f"; {len(run.rows)} started ({', '.join(parts)}), {spent / 3600:.2f} hours of training in all"
-    if settings.time_budget_seconds:
-        budget += f"; stopped after {settings.time_budget_seconds / 60:.0f} minutes"
-    for entry in settings.resumed:
-        changed = ", ".join(_asked(name, value) for name, value in entry.changed.items())
-        budget += f"; changed on {entry.when[:10]}: {changed}"
-    found = [
-        ("judged by", judged(run)),
-        ("search", budget),
-        ("early stopping", scheduler_words(settings)),
-        ("search seed", str(settings.seed)),
-    ]
-    plan, final = run.refit_plan, run.final_plan
-    if plan is not None:
-        seeds = ", ".join(map(str, plan.seeds))
-        words = (
-            f"{count(len(plan.configs), 'configuration')}, seeds {seeds}, {plan.epochs} epochs, on the training split"
-        )
-        own = [f"{config.origin} {config.epochs}" for config in plan.configs if config.epochs]
-        words += f"; for the epochs of their papers: {', '.join(own)}" if own else ""
-        found.append(("refits", words))
-    if final is not None:
-        told = ", ".join(f"{config.config_id} for {config.stop_epoch} epochs" for config in final.configs)
-        rule = "the median best epoch on train alone"
-        if plan is not None and final.epochs != plan.epochs:
-            rule += f", as a share of a schedule of {final.epochs} epochs"
-        words = f"on train and val together, the epoch fixed before as {rule}: {told}"
-        found.append(("last training", words))
-    if stand.test is not None:
-        found += [("choice", chosen(stand)), ("intervals", stand.test.method)]
-    reads = len(known.own)
-    found.append(
-        ("held-out split", "not read yet" if not reads else f"read {'once' if reads == 1 else f'{reads} times'}")
-    )
-    found.append(("dataset", f"{settings.dataset.name}, content {settings.dataset.content_hash[:16]}"))
-    card = dataset_card(run)
-    if card is None:
-        found.append(("data hygiene", "unknown here: the prepared dataset is not where the run found it"))
-    else:
-        counts = ", ".join(f"{card.images(split):,} {split}" for split in card.counts)
-        found.append(("images", counts))
-        found += [_named(line) for line in hygiene_sentences(card)]
-    if told := exported(run, stand):
-        found.append(("exported", told))
-    versions = [f"{name} {version}" for name, version in settings.versions.items()]
-    found.append(("versions", ", ".join(versions) or "not known"))
-    if stand.test is not None and stand.test.commit not in ("", settings.versions.get("commit")):
-        found.append(("tested at", f"commit {stand.test.commit}, fer-tune {stand.test.fer_tune}"))
-    found.append(("hardware", ", ".join(starmap(_hardware, settings.hardware.items())) or "not known"))
-    return found
-
-
 def _epochs(epochs: list[int]) -> str:
     """Return for how many epochs the models of the seeds were trained: fewer than planned where they stopped early."""
     if not epochs:
@@ -312,21 +242,3 @@ def _epochs(epochs: list[int]) -> str:
     if min(epochs) == max(epochs):
         return count(epochs[0], "epoch")
     return f"{min(epochs)} to {max(epochs)} epochs"
-
-
-_UNITS = {"cpus": ("CPU", "CPUs"), "gpus": ("GPU", "GPUs"), "nodes": ("node", "nodes")}
-
-
-def _hardware(name: str, value: str) -> str:
-    """Return one fact of a machine with its unit: ``2 CPUs``, ``14 GiB of memory``."""
-    if name == "memory_gib":
-        return f"{value} GiB of memory"
-    if name in _UNITS:
-        number, _, kind = value.partition(" ")
-        return f"{number} {_UNITS[name][number != '1']}" + (f" ({kind})" if kind else "")
-    return value if name == "machine" else f"{name}: {value}"
-
-
-def _named(line: str) -> tuple[str, str]:
-    name, colon, text = line.partition(": ")
-    return (name, text) if colon else ("data", line)

@@ -230,7 +230,9 @@ def _resampled(labels: NDArray[Any], contender: Contender, sampling: Sampling) -
 
 
 def _words(value: float, low: float, high: float, p: float) -> str:
-    bounds = f"{signed(100 * abs(value))[1:]} points {'more' if value >= 0 else 'less'} accurate"
+    bounds = (
+        f"{signed(100 * abs(value))[1:]} points {'more' if value > 0 else 'less'} accurate" if value else "as accurate"
+    )
     interval = f"95 % interval {points(low)} to {points(high)}"
     told = f"p {p_text(p)}" if p < 0.001 else f"p = {p_text(p)}"
     if low <= 0 <= high:

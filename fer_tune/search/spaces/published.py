@@ -62,7 +62,7 @@ def as_published(space: SearchSpace, entry: Published, **changes: Any) -> TrialC
 
 def reported_figures(entry: Published) -> str:
     """Return all that a paper reports, in its own digits: ``val accuracy 67.23, seconds 1218.66``."""
-    return ", ".join(f"{name.replace('_', ' ')} {value:.10g}" for name, value in entry.reported.items()) or "nothing"
+    return ", ".join(f"{name.replace('_', ' ')} {value:.10g}" for name, value in entry.reported.items()) or "none"
 
 
 def reported_accuracy(entry: Published) -> str:

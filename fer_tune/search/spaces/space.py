@@ -127,7 +127,7 @@ class SearchSpace(BaseModel):
     def outside(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Return the part of ``settings`` that the space cannot draw: field -> value, None for a missing one."""
         found: dict[str, Any] = {}
-        active = {name for name in self.order if self.parameters[name].applies(settings)}
+        active = [name for name in self.order if self.parameters[name].applies(settings)]
         for name in active:
             if name not in settings or not self.parameters[name].contains(settings[name]):
                 found[name] = settings.get(name)

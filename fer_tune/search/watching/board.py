@@ -120,12 +120,14 @@ def _headline(snapshot: Snapshot) -> str:
 
 
 def _clockline(snapshot: Snapshot) -> str:
-    line = f"{clock(snapshot.seconds)} elapsed, {time_left(snapshot.left)}"
+    line = f"{clock(snapshot.seconds)} elapsed"
+    if snapshot.ended < snapshot.total:
+        line += f", {time_left(snapshot.left)}"
     return f"{line}, {snapshot.rate:,.0f} images/s" if snapshot.rate else line
 
 
 def _in_use(snapshot: Snapshot) -> list[str]:
-    parts = [f"{number:g} {kind}" for number, kind in ((snapshot.cpus, "CPUs"), (snapshot.gpus, "GPUs")) if number]
+    parts = [amount(number, kind) for number, kind in ((snapshot.cpus, "CPU"), (snapshot.gpus, "GPU")) if number]
     if snapshot.memory_mib:
         parts.append(f"up to {snapshot.memory_mib:,.0f} MiB a trial")
     return [f"in use {', '.join(parts)}"] if parts else []
@@ -140,7 +142,12 @@ def _best_line(best: Best, aim: Aim) -> str:
 
 def time_left(seconds: float | None) -> str:
     """Return the estimate in words."""
-    return "time left unknown yet" if seconds is None else f"about {clock(seconds)} left"
+    return "time left not known yet" if seconds is None else f"about {clock(seconds)} left"
+
+
+def amount(number: float, kind: str) -> str:
+    """Return ``1 CPU``, ``0.5 GPUs``."""
+    return f"{number:g} {kind}{'' if number == 1 else 's'}"
 
 
 def in_parts(parts: int | None) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import ACCURACY, Aim
-from fer_tune.search.watching.board import Best, Running, Snapshot, board, in_parts, time_left
+from fer_tune.search.watching.board import Best, Running, Snapshot, amount, board, in_parts, time_left
 from fer_tune.search.watching.output import output
 from fer_tune.search.watching.places import Place, has_place, place_of
 from fer_tune.search.watching.recorder import why_it_died
@@ -163,9 +163,11 @@ class Progress(Callback):
         )
 
     def _waiting(self, trials: list[Trial]) -> list[str]:
-        """Where the cluster says how many trials run: tell if it has a place for none."""
-        if self._concurrent is not None or any(trial.status == "RUNNING" for trial in trials):
+        """While nothing runs: tell that trials are about to, or, where the cluster decides, wait for a place."""
+        if any(trial.status == "RUNNING" for trial in trials):
             return []
+        if self._concurrent is not None:
+            return [] if self._ended else ["starting: the workers load Python and PyTorch, some seconds"]
         waiting = sum(trial.status == "PENDING" for trial in trials)
         return [f"{waiting} trial(s) wait for a place on the cluster"] if waiting else []
 
@@ -189,7 +191,7 @@ class Progress(Callback):
             text += f": {self._failures[name]}"
         elif last:
             best_so_far = self._aim.text(last.get(self._aim.best))
-            text += f" after {last.get('epoch')} epochs, best {self._aim.head} {best_so_far}"
+            text += f" after {amount(last.get('epoch') or 0, 'epoch')}, best {self._aim.head} {best_so_far}"
             text += in_parts(last.get("parts"))
         best = self._best.get(trial.config["backbone"])
         if best:

@@ -151,8 +151,8 @@ def test_it_is_told_with_its_reasons():
     follows = "a: momentum is not searched"
     assert follows in report(dataclasses.replace(made(), told=(follows,)))
     waiting = made(Resources(8, 1, 1, None, 0))
-    assert "1 GPUs (one, since Ray has GPUs)" in report(waiting)
-    assert "1 GPUs (one, of the type asked for)" in report(dataclasses.replace(waiting, gpus=0.0))
+    assert "1 GPU (one, since Ray has GPUs)" in report(waiting)
+    assert "1 GPU (one, of the type asked for)" in report(dataclasses.replace(waiting, gpus=0.0))
 
 
 def test_what_was_asked_is_told_as_asked():

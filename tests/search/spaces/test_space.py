@@ -151,7 +151,10 @@ def test_published_configuration_outside_the_space_runs_as_published(
     assert space.suggest(trial) == {"schedule": "cosine", **config}
     assert trial.params == {}  # the sampler does not learn from a point it could not draw
     assert space.enqueue_values(config) == {}
-    assert space.outside(space.settings(config)).keys() >= outside.keys()
+    found = space.outside(space.settings(config))
+    assert found.keys() >= outside.keys()
+    drawn = [name for name in found if name in space.order]
+    assert drawn == sorted(drawn, key=space.order.index)  # and not as a set of this process has them
     study.tell(trial, 0.5)
     following = study.ask()
     assert space.holds(space.suggest(following))

@@ -84,6 +84,16 @@ def test_a_narrow_terminal_shows_all_of_it(width):
         assert told in letters
 
 
+def test_nothing_is_shown_of_what_is_not_there_yet_or_no_more():
+    before = replace(SNAPSHOT, completed=0, stopped=0, failures=[], running=[], best=[], left=None, rate=0, cpus=0)
+    assert "time left not known yet" in drawn(before)
+    assert "origin" not in drawn(before)  # no head of an empty table
+    ended = drawn(replace(before, completed=16, left=0.0))
+    assert "elapsed" in ended
+    assert "left" not in ended
+    assert "in use 1 CPU," in drawn(replace(SNAPSHOT, cpus=1))
+
+
 def test_clock():
     assert [clock(seconds) for seconds in (5, 65, 3600)] == ["0:05", "1:05", "1:00:00"]
 
@@ -171,7 +181,7 @@ def test_piped_output_is_a_line_per_event_or_json_or_nothing(kind, monkeypatch, 
         assert lines == []
     elif kind == "text":
         first, second = lines
-        assert first.startswith("[1/2] ab12 cnn_residual searched: completed after 1 epochs, best val acc 50.00 %")
+        assert first.startswith("[1/2] ab12 cnn_residual searched: completed after 1 epoch, best val acc 50.00 %")
         assert second.startswith("[2/2] cd34 cnn_residual searched: failed: killed | best 50.00 % (ab12)")
     else:
         epoch, end, failed = map(json.loads, lines)
@@ -210,7 +220,9 @@ def test_trials_that_wait_for_a_place_are_told_where_none_runs():
     assert progress.snapshot([pending, pending]).notes == ["2 trial(s) wait for a place on the cluster"]
     running: Any = SimpleNamespace(trial_id="cd34", config=pending.config, status="RUNNING")
     assert progress.snapshot([pending, running]).notes == []
-    assert Progress(total=9, epochs=1, concurrent=2, time_budget=None).snapshot([pending]).notes == []
+    own = Progress(total=9, epochs=1, concurrent=2, time_budget=None)
+    assert own.snapshot([pending]).notes == ["starting: the workers load Python and PyTorch, some seconds"]
+    assert own.snapshot([pending, running]).notes == []
 
 
 def test_the_total_is_that_of_grids_of_different_sizes(run):
