@@ -22,6 +22,7 @@ from analysis.statistics.roc import Roc
 from fer_tune.run_folder import DRAWN
 
 _KINDS = {"searched": PALETTE[0], "published": PALETTE[1], "reported": QUIET}
+_DASHES = ("solid", "dash", "dashdot", "dot", "longdash")  # as on paper, for who sees no colours
 _ROW = 44  # pixels of one estimate, with room for a name of two lines
 
 
@@ -93,7 +94,7 @@ def roc(curves: list[Roc]) -> Chart:
             y=rounded(100 * curve.found),
             mode="lines",
             name=f"{name} {100 * curve.area:.1f} %",
-            line={"color": PALETTE[number % len(PALETTE)], "dash": ("solid", "dash")[number // len(PALETTE) % 2]},
+            line={"color": PALETTE[number % len(PALETTE)], "dash": _DASHES[number % len(_DASHES)]},
             hovertemplate=f"{name}: %{{y:.1f}} % found<br>%{{x:.1f}} % of the others taken for it<extra></extra>",
         )
     figure.update_xaxes(title="images of other classes taken for it (%)", range=[0, 100])
@@ -117,6 +118,14 @@ def reliability(curves: list[Reliability]) -> Chart:
             y=rounded(100 * own.accuracy),
             mode="lines+markers",
             line={"color": colour},
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": rounded(100 * np.abs(own.high - own.accuracy)),
+                "arrayminus": rounded(100 * np.abs(own.accuracy - own.low)),
+                "thickness": 1,
+                "width": 0,
+            },
             name=own.label,
             text=[f"{number:,} predictions" for number in own.counts],
             hovertemplate="confidence %{x:.1f} %, right %{y:.1f} %<br>%{text}<extra></extra>",

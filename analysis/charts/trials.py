@@ -249,9 +249,9 @@ def learning(epochs: pd.DataFrame) -> Chart:
     for column, (metric, label, factor, digits) in enumerate(
         (("loss", "loss (nats)", 1, 4), ("accuracy", "accuracy (%)", 100, 2)), start=1
     ):
-        for split, said, colour in (
-            ("train", "train (augmented images)", PALETTE[1]),
-            ("val", "validation", PALETTE[0]),
+        for split, said, colour, dash in (
+            ("train", "train (augmented images)", PALETTE[1], "dash"),
+            ("val", "validation", PALETTE[0], "solid"),
         ):
             for name, own in epochs.groupby("trial_id"):
                 seed = str(name).rpartition("_")[2]
@@ -262,7 +262,7 @@ def learning(epochs: pd.DataFrame) -> Chart:
                     name=said,
                     legendgroup=said,
                     showlegend=False,
-                    line={"color": colour, "width": 1},
+                    line={"color": colour, "width": 1, "dash": dash},
                     opacity=0.5,
                     hovertemplate=f"seed {seed}, {said}<br>epoch %{{x}}: %{{y}}<extra></extra>",
                     row=1,
@@ -276,7 +276,7 @@ def learning(epochs: pd.DataFrame) -> Chart:
                 name=said,
                 legendgroup=said,
                 showlegend=column == 1,
-                line={"color": colour, "width": 2.6},
+                line={"color": colour, "width": 2.6, "dash": dash},
                 hovertemplate=f"mean, {said}<br>epoch %{{x}}: %{{y}}<extra></extra>",
                 row=1,
                 col=column,

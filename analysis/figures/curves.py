@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from analysis.figures.base import headline, legend, new
-from analysis.figures.style import INK, PALE, PALETTE, PUBLISHED, QUIET, colours, style
+from analysis.figures.style import INK, PALE, PALETTE, PUBLISHED, QUIET, line_looks, style
 from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import ACCURACY, Aim
 
@@ -33,15 +33,16 @@ def search_history(trials: pd.DataFrame, published: set[str], aim: Aim = ACCURAC
     column, scale = aim.column, aim.scale
     with style():
         figure, [axes] = new(4.6)
-        palette = colours(list(dict.fromkeys(trials["backbone"])))
+        looks = line_looks(list(dict.fromkeys(trials["backbone"])))
         order = trials.reset_index(drop=True)
         order["number"] = order.index + 1
         scored = order[order[column].notna()]
         for backbone, own in scored.groupby("backbone", sort=False):
-            colour = palette[str(backbone)]
+            look = looks[str(backbone)]
+            colour = look["color"]
             best = scale * so_far(own[column], aim)
             last = [*own["number"], len(order)]
-            axes.step(last, [*best, best.iloc[-1]], where="post", color=colour, linewidth=2)
+            axes.step(last, [*best, best.iloc[-1]], where="post", linewidth=2, **look)
             for status, face in (("completed", colour), ("stopped", "white"), ("running", PALE)):
                 some = own[(own["status"] == status) & ~own["origin"].isin(published)]
                 axes.scatter(some["number"], scale * some[column], s=34, c=face, edgecolors=colour, zorder=3)
@@ -55,7 +56,7 @@ def search_history(trials: pd.DataFrame, published: set[str], aim: Aim = ACCURAC
         axes.set(xlabel="trial, in the order of start", ylabel=f"best {aim.label}", xlim=(0, len(order) + 1))
         axes.set_title("Every trial of the search")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        legend(axes, _history_keys(order, palette, published))
+        legend(axes, _history_keys(order, looks, published))
         return figure
 
 
@@ -64,11 +65,11 @@ def so_far(values: pd.Series[float], aim: Aim) -> pd.Series[float]:
     return values.cummax() if aim.maximise else values.cummin()
 
 
-def _history_keys(trials: pd.DataFrame, palette: dict[str, str], published: set[str]) -> list[Line2D]:
+def _history_keys(trials: pd.DataFrame, looks: dict[str, dict[str, Any]], published: set[str]) -> list[Line2D]:
     def dot(label: str, **look: Any) -> Line2D:
         return Line2D([], [], linestyle="none", markeredgecolor=QUIET, label=label, **look)
 
-    keys = [Line2D([], [], color=colour, label=f"{name}: best so far") for name, colour in palette.items()]
+    keys = [Line2D([], [], label=f"{name}: best so far", **look) for name, look in looks.items()]
     statuses = set(trials["status"])
     if "completed" in statuses:
         keys.append(dot("all epochs", marker="o", markerfacecolor=QUIET))
@@ -92,10 +93,11 @@ def trial_curves(epochs: pd.DataFrame, trials: pd.DataFrame, aim: Aim = ACCURACY
     """
     with style():
         figure, [axes] = new(4.6)
-        palette = colours(list(dict.fromkeys(trials["backbone"])))
+        looks = line_looks(list(dict.fromkeys(trials["backbone"])))
         status = dict(zip(trials["trial_id"], trials["status"], strict=True))
         for backbone, rows in epochs.sort_values("epoch", kind="stable").groupby("backbone", sort=False):
-            colour = palette.get(str(backbone), QUIET)
+            look = looks.get(str(backbone), {"color": QUIET, "linestyle": "-"})
+            colour = look["color"]
             lines: list[NDArray[Any]] = []
             ends: dict[str, list[NDArray[Any]]] = {"completed": [], "stopped": []}
             for trial, own in rows.groupby("trial_id", sort=False):
@@ -103,7 +105,9 @@ def trial_curves(epochs: pd.DataFrame, trials: pd.DataFrame, aim: Aim = ACCURACY
                 lines.append(line)
                 if status.get(str(trial)) in ends:  # another may go on
                     ends[status[str(trial)]].append(line[-1])
-            axes.add_collection(LineCollection(lines, colors=colour, alpha=0.55, linewidths=1.2))
+            axes.add_collection(
+                LineCollection(lines, colors=colour, linestyles=look["linestyle"], alpha=0.55, linewidths=1.2)
+            )
             for kind, face in (("completed", colour), ("stopped", "white")):
                 if ends[kind]:
                     last, reached = np.array(ends[kind]).T
@@ -112,11 +116,11 @@ def trial_curves(epochs: pd.DataFrame, trials: pd.DataFrame, aim: Aim = ACCURACY
         axes.set(xlabel="epoch", ylabel=aim.label)
         axes.set_title("Learning curves of the search")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        keys = [Line2D([], [], color=colour, label=name) for name, colour in palette.items()]
-        look: dict[str, Any] = {"linestyle": "none", "marker": "o", "markeredgecolor": QUIET}
-        keys.append(Line2D([], [], markerfacecolor=QUIET, label="ran all its epochs", **look))
+        keys = [Line2D([], [], label=name, **own) for name, own in looks.items()]
+        dot: dict[str, Any] = {"linestyle": "none", "marker": "o", "markeredgecolor": QUIET}
+        keys.append(Line2D([], [], markerfacecolor=QUIET, label="ran all its epochs", **dot))
         if "stopped" in set(status.values()):
-            keys.append(Line2D([], [], markerfacecolor="white", label="stopped early", **look))
+            keys.append(Line2D([], [], markerfacecolor="white", label="stopped early", **dot))
         legend(axes, keys)
         return figure
 
@@ -132,18 +136,18 @@ def learning_curves(epochs: pd.DataFrame, name: str) -> Figure:
         figure, axes = new(3.9, columns=2)
         panels = (("loss", "loss (nats)", 1), ("accuracy", "accuracy (%)", 100))
         for panel, (metric, label, factor) in zip(axes, panels, strict=True):
-            for split, colour in (("train", PALETTE[1]), ("val", PALETTE[0])):
+            for split, colour, line in (("train", PALETTE[1], "--"), ("val", PALETTE[0], "-")):
                 values = epochs.assign(value=factor * epochs[f"{split}_{metric}"])
                 for _, own in values.groupby("trial_id"):
-                    panel.plot(own["epoch"], own["value"], color=colour, alpha=0.35, linewidth=1)
+                    panel.plot(own["epoch"], own["value"], color=colour, linestyle=line, alpha=0.35, linewidth=1)
                 mean = values.groupby("epoch")["value"].mean()
-                panel.plot(mean.index, mean, color=colour)
+                panel.plot(mean.index, mean, color=colour, linestyle=line)
             panel.set(xlabel="epoch", ylabel=label)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         seeds = epochs["trial_id"].nunique()
         headline(figure, f"{name}: {seeds} seeds and their mean" if seeds > 1 else name)
         keys = [
-            Line2D([], [], color=PALETTE[1], label="train (augmented images)"),
+            Line2D([], [], color=PALETTE[1], linestyle="--", label="train (augmented images)"),
             Line2D([], [], color=PALETTE[0], label="validation"),
         ]
         legend(axes[0], keys)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from analysis.figures.base import headline, new
-from analysis.figures.style import INK, PALE, PALETTE, QUIET, style
+from analysis.figures.style import INK, PALE, PALETTE, QUIET, line_look, style
 from analysis.results import ClassScores, GroupScore, Versus
 from analysis.statistics.calibration.probabilistic import BINS
 from analysis.statistics.calibration.reliability import Reliability
@@ -79,13 +79,9 @@ def roc(curves: list[Roc]) -> Figure:
     with style():
         figure, [axes] = new(6.2)
         axes.plot([0, 100], [0, 100], color=PALE, linewidth=1)
-        lines = ("-", "--")  # six colours: a seventh class repeats the first, dashed
         for index, curve in enumerate(curves):
-            look: dict[str, Any] = {
-                "color": PALETTE[index % len(PALETTE)],
-                "linestyle": lines[index // len(PALETTE) % 2],
-            }
-            axes.plot(100 * curve.wrong, 100 * curve.found, label=f"{curve.name} {100 * curve.area:.1f} %", **look)
+            look: dict[str, Any] = {**line_look(index), "label": f"{curve.name} {100 * curve.area:.1f} %"}
+            axes.plot(100 * curve.wrong, 100 * curve.found, **look)
         axes.set_aspect("equal")
         axes.set(xlim=(0, 100), ylim=(0, 100.5))
         axes.set(xlabel="images of other classes taken for it (%)", ylabel="its images found (%)")
@@ -105,7 +101,9 @@ def reliability(curves: list[Reliability]) -> Figure:
         curve.plot([0, 100], [0, 100], color=QUIET, linewidth=1, linestyle="--")
         edges = 100 * np.arange(BINS + 1) / BINS
         for own, colour, marker in zip(curves, PALETTE, "os", strict=False):
-            curve.plot(100 * own.confidence, 100 * own.accuracy, color=colour, marker=marker, label=own.label)
+            bars = 100 * np.abs(np.stack([own.low, own.high]) - own.accuracy)
+            look: dict[str, Any] = {"color": colour, "marker": marker, "elinewidth": 1, "label": own.label}
+            curve.errorbar(100 * own.confidence, 100 * own.accuracy, yerr=bars, **look)
             histogram.stairs(100 * own.shares, edges, color=colour, linewidth=2)
             histogram.stairs(100 * own.shares, edges, color=colour, alpha=0.3, fill=True)
         curve.set(xlabel="confidence (%)", ylabel="accuracy (%)", xlim=(0, 101), ylim=(0, 101))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from analysis.figures.base import headline, new
-from analysis.figures.style import PALETTE, style
+from analysis.figures.style import line_look, style
 from analysis.statistics.comparing.aggregates import Aggregates
 from analysis.words import count
-
-_LINES = ("-", "--", ":")  # six colours: a seventh contender repeats the first, dashed
 
 
 def profiles(found: Aggregates) -> Figure:
@@ -17,10 +15,10 @@ def profiles(found: Aggregates) -> Figure:
     with style():
         figure, [axes] = new(4.8)
         for number, each in enumerate(found.profiles):
-            colour, line = PALETTE[number % len(PALETTE)], _LINES[number // len(PALETTE) % len(_LINES)]
+            look = line_look(number)
             places = 100 * found.thresholds
-            axes.fill_between(places, 100 * each.low, 100 * each.high, color=colour, alpha=0.15, linewidth=0)
-            axes.plot(places, 100 * each.share, color=colour, linestyle=line, label=each.name)
+            axes.fill_between(places, 100 * each.low, 100 * each.high, color=look["color"], alpha=0.15, linewidth=0)
+            axes.plot(places, 100 * each.share, label=each.name, **look)
         axes.set(ylim=(-1, 101), ylabel="seeds that score more (%, 95 % intervals)")
         axes.set_xlabel("accuracy (%)" if found.datasets == 1 else "score (0: largest class, 100: all right)")
         seeds = f"{min(found.seeds)} seeds on {count(found.datasets, 'held-out split')}"

@@ -15,12 +15,13 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.base import Shown, headline, legend, new
 from analysis.figures.curves import so_far
-from analysis.figures.style import INK, PALE, PALETTE, PUBLISHED, QUIET, WIDTH, colours, style
+from analysis.figures.style import INK, PALE, PALETTE, PUBLISHED, QUIET, WIDTH, line_looks, style
 from analysis.trials.axes import Point, SearchAxis
 from analysis.trials.importance import Importances
 from fer_tune.objectives import ACCURACY, Aim
 
 _MAP = "cividis"  # the same for all readers, and in grey
+_LEVEL = (0, (1, 3))  # far dots, which no backbone's line has
 _REACH = 0.18  # of the kernel that smooths the contour, as a share of an axis
 _MOST_LINES = 400  # of parallel coordinates: more only blacken the page
 
@@ -147,13 +148,14 @@ def parallel(points: list[Point], axes_: list[SearchAxis], aim: Aim = ACCURACY) 
         best = {point.trial_id for point in ranked[-max(3, len(points) // 10) :]}
         low, high = sorted((aim.scale * ranked[0].value, aim.scale * ranked[-1].value))
         scale = mpl.colors.Normalize(low, high)
-        colours_ = mpl.colormaps[_MAP]
+        shades = _MAP if not aim.maximise else f"{_MAP}_r"  # the best are dark, on paper and in grey
+        colours_ = mpl.colormaps[shades]
         for point in ranked:
             across = [n for n, axis in enumerate(axes_) if axis.holds(point.settings.get(axis.name))]
             up = [axes_[n].place(point.settings[axes_[n].name]) for n in across]
             end = (aim.scale * point.value - low) / ((high - low) or 1)
             strong = point.trial_id in best
-            look: dict[str, Any] = {"linewidth": 2.2, "alpha": 0.95} if strong else {"linewidth": 0.9, "alpha": 0.35}
+            look: dict[str, Any] = {"linewidth": 2.2, "alpha": 0.95} if strong else {"linewidth": 0.9, "alpha": 0.6}
             axes.plot([*across, len(axes_)], [*up, end], color=colours_(scale(aim.scale * point.value)), **look)
         for n, axis in enumerate(axes_):
             axes.axvline(n, color=QUIET, linewidth=0.8)
@@ -169,7 +171,7 @@ def parallel(points: list[Point], axes_: list[SearchAxis], aim: Aim = ACCURACY) 
         axes.spines[:].set_visible(False)
         axes.set_xlim(-0.1, len(axes_) + 0.35)
         axes.set_ylabel("low to high on each axis")
-        figure.colorbar(mpl.cm.ScalarMappable(scale, _MAP), ax=axes, label=aim.label)
+        figure.colorbar(mpl.cm.ScalarMappable(scale, shades), ax=axes, label=aim.label)
         headline(figure, f"All trials at once; thick lines are the best {len(best)}")
         return figure
 
@@ -184,20 +186,20 @@ def budget(trials: pd.DataFrame, published: set[str], aim: Aim = ACCURACY) -> Fi
     """
     with style():
         figure, [axes] = new(4.4)
-        palette = colours(list(dict.fromkeys(trials["backbone"])))
+        looks = line_looks(list(dict.fromkeys(trials["backbone"])))
         for backbone, own in trials.groupby("backbone", sort=False):
             spent = own["epochs"].fillna(0).cumsum()
             best = aim.scale * so_far(own[aim.column], aim).ffill()
-            axes.step([*spent], [*best], where="post", color=palette[str(backbone)], label=str(backbone))
+            axes.step([*spent], [*best], where="post", label=str(backbone), **looks[str(backbone)])
             known = own[own["origin"].isin(published) & own[aim.column].notna()]
             for _, row in known.iterrows():
                 level = aim.scale * row[aim.column]
-                axes.axhline(level, color=PUBLISHED, linewidth=1.2, linestyle="--", zorder=1)
+                axes.axhline(level, color=PUBLISHED, linewidth=1.6, linestyle=_LEVEL, zorder=1)
         axes.set(xlabel="epochs spent, in the order of start", ylabel=f"best {aim.label} so far")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(f"{aim.title} against what it cost")
-        keys = [Line2D([], [], color=colour, label=name) for name, colour in palette.items()]
+        keys = [Line2D([], [], label=name, **look) for name, look in looks.items()]
         if trials["origin"].isin(published).any():
-            keys.append(Line2D([], [], color=PUBLISHED, linestyle="--", linewidth=1.2, label="published, alone"))
+            keys.append(Line2D([], [], color=PUBLISHED, linestyle=_LEVEL, linewidth=1.6, label="published, alone"))
         legend(axes, keys)
         return figure

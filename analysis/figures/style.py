@@ -12,6 +12,8 @@ import matplotlib as mpl
 PALETTE: tuple[str, ...] = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 INK, QUIET, PALE = "#222222", "#767676", "#C8C8C8"
 PUBLISHED = "#E69F00"
+DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
+"""Lines beside their colours: what is printed in grey, or seen without colours, is told apart too."""
 
 WIDTH = 8.0  # inches: 1,280 pixels at DPI, legible when a page shows it at 800
 DPI = 160
@@ -56,3 +58,17 @@ def style() -> Iterator[None]:
 def colours(names: list[str]) -> dict[str, str]:
     """Give each name its colour, in order; they repeat after six."""
     return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(names)}
+
+
+def line_looks(names: list[str]) -> dict[str, dict[str, Any]]:
+    """Give each name the look of its line, in order; see `line_look`."""
+    return {name: line_look(index) for index, name in enumerate(names)}
+
+
+def line_look(index: int) -> dict[str, Any]:
+    """Return colour and dashes of the line at a place, as Matplotlib takes them; looks repeat after thirty.
+
+    >>> line_look(0), line_look(5)
+    ({'color': '#0072B2', 'linestyle': '-'}, {'color': '#E69F00', 'linestyle': '-'})
+    """
+    return {"color": PALETTE[index % len(PALETTE)], "linestyle": DASHES[index % len(DASHES)]}

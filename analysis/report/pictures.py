@@ -152,7 +152,10 @@ def _held_out(run: RunRecord, stand: Standing, test: TestResult) -> Iterator[Dra
         yield Drawn("held-out", "roc", words, heldout.roc(found), tested.roc(found))
         temperatures = None if test.scaling is None else test.scaling.temperatures
         scaled = reliability_curves(own.labels, own.probabilities, temperatures)
-        words = "Accuracy against confidence, and how often each confidence occurs; all seeds together"
+        words = (
+            "Accuracy against confidence, with 95 % intervals that count the images of one seed, and how often each "
+        )
+        words += "confidence occurs; all seeds together"
         words += ", before and after temperature scaling." if len(scaled) > 1 else "."
         figure = heldout.reliability(scaled)
         yield Drawn("calibration", "reliability", words, figure, tested.reliability(scaled))

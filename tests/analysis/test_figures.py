@@ -129,6 +129,31 @@ def test_classes_are_ordered_by_f1() -> None:
     assert names == ["z", "x", "y"]  # from the bottom to the top
 
 
+def test_lines_are_told_apart_in_grey(drawn) -> None:
+    """Of two that have the same dashes one is clearly lighter; as printers and `convert -colorspace gray` see it."""
+    for name, least in (("roc", 7), ("learning", 2)):
+        lines = [line for axes in drawn[name].axes for line in axes.get_lines() if line.get_alpha() is None]
+        looks = {(str(line.get_linestyle()), grey(line.get_color())) for line in lines if line.get_linewidth() > 1}
+        assert len(looks) >= least, name
+        for (dashes, first), (other, second) in itertools.combinations(looks, 2):
+            assert dashes != other or abs(first - second) > 0.1, name
+
+
+def grey(colour: str) -> float:
+    red, green, blue = (int(to_hex(colour)[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601
+
+
+def test_a_bin_of_the_reliability_diagram_has_an_interval_of_one_seeds_images() -> None:
+    labels = np.random.default_rng(0).integers(0, 7, 300)
+    one = guesses(labels, 0.6, 7, 1)
+    alone, twice = (reliability_curves(labels, np.stack([one] * seeds), None)[0] for seeds in (1, 2))
+    assert (alone.low <= alone.accuracy).all()
+    assert (alone.accuracy <= alone.high).all()
+    assert twice.low == pytest.approx(alone.low)  # the same answers twice are no new images
+    assert twice.counts.sum() == 2 * alone.counts.sum()
+
+
 @pytest.mark.parametrize("kind", ["deuteranopia", "protanopia"])
 def test_colours_differ_for_colour_blind_readers(kind: str) -> None:
     # Machado, Oliveira & Fernandes 2009, severity 1, applied to linear RGB

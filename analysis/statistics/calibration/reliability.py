@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.statistics.calibration.probabilistic import BINS, confidence_gaps
 from analysis.statistics.calibration.temperature import scaled_seeds
+from analysis.statistics.uncertainty.intervals import wilson
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,9 @@ class Reliability:
         label: what the probabilities are, in words.
         confidence: (K,) mean confidence in each bin that has predictions.
         accuracy: (K,) share of them that are right.
+        low: (K,) lower bound of Wilson's 95 % interval of the accuracy, for as many images as one seed has in the bin
+            on average: the seeds answer for the same images, so that together they tell little more.
+        high: (K,) upper bound of it.
         counts: (K,) how many there are.
         shares: (`BINS`,) of all predictions, in every bin.
     """
@@ -27,6 +31,8 @@ class Reliability:
     label: str
     confidence: NDArray[Any]
     accuracy: NDArray[Any]
+    low: NDArray[Any]
+    high: NDArray[Any]
     counts: NDArray[Any]
     shares: NDArray[Any]
 
@@ -49,4 +55,7 @@ def _curve(labels: NDArray[Any], probabilities: NDArray[Any], label: str) -> Rel
     accuracy, confidence = (
         np.bincount(bins.ravel(), values, BINS)[filled] / counts[filled] for values in (right, gaps.ravel() + right)
     )
-    return Reliability(label, confidence, accuracy, counts[filled], counts / counts.sum())
+    images = counts[filled] / len(probabilities)
+    bounds = [wilson(share * number, number) for share, number in zip(accuracy, images, strict=True)]
+    low, high = np.array([(each.low, each.high) for each in bounds]).T
+    return Reliability(label, confidence, accuracy, low, high, counts[filled], counts / counts.sum())
