@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from ray.tune.experiment import Trial
 
 import fer_tune.search.running.tuner as tuner
-from fer_tune import api
+from fer_tune.api import searching
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.door import GaveUpError
 from fer_tune.errors import UserError
@@ -147,7 +147,7 @@ def test_a_search_of_which_nothing_is_left_gave_up(run, states, reason):
     assert (found.finished, found.gave_up, found.reason) == (True, bool(reason), reason)
     if reason:
         with pytest.raises(GaveUpError, match=rf"{reason}\. Go on with: fer-tune resume .*/run --retry-failed$"):
-            api._run_of(found)
+            searching._run_of(found)
 
 
 class Full:
