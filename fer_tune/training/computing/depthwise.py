@@ -41,7 +41,7 @@ def multiplied(conv: nn.Conv2d, x: Tensor) -> Tensor:
         (B, C, H', W') float32, channels last.
     """
     size, how = (x.shape[2], x.shape[3]), (conv.kernel_size, conv.stride, conv.padding, conv.dilation)
-    places, (high, wide) = _places(size, *how)  # type: ignore[arg-type]  # PyTorch types them wider than they are
+    places, (high, wide) = _places(size, *how)
     pixels: Tensor = _Multiplied.apply(x, conv.weight, places)
     if conv.bias is not None:
         pixels = pixels + conv.bias
