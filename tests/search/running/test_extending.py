@@ -172,7 +172,7 @@ class Full:
 def test_a_disk_that_is_full_ends_the_search_with_the_cure(run, raises):
     found = engine._fit(Full(run, raises), run, run.settings())
     with pytest.raises(GaveUpError, match=r"a disk is full, .*; make room\. Go on with: .*/run --retry-failed$"):
-        api._run_of(found)
+        searching._run_of(found)
 
 
 def test_the_time_budget_is_what_is_left_of_it(run):
