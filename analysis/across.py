@@ -115,9 +115,12 @@ def compare(runs: Sequence[RunRecord | str | Path]) -> Across:
         runs: at least two, opened or as paths.
 
     Raises:
-        UserError: fewer than two, or one is no run.
+        UserError: fewer than two, or one is no run or named twice.
     """
     opened = [run if isinstance(run, RunRecord) else read_run(run) for run in runs]
+    places = [run.place for run in opened]
+    if twice := next((place for place in places if places.count(place) > 1), None):
+        raise UserError(f"{twice}: named twice; a run is not compared with itself")
     if len(opened) < 2:
         raise UserError("a comparison needs two runs or more")
     names = _names(opened)

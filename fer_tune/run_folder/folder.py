@@ -23,7 +23,7 @@ from fer_tune.run_folder.records import (
 )
 from fer_tune.uris import below
 
-_MOST = 3  # missing fields that are told
+_MOST = 3  # missing fields, and runs in a folder, that are told
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,8 @@ class RunFolder:
             UserError: there is none, with what was looked for.
         """
         folder = cls(Path(path).expanduser().resolve())
+        if folder.path.is_file():
+            raise UserError(f"{path}: a file, and no run folder; name the folder of the run that it is of")
         if not folder.path.is_dir():
             raise UserError(f"{path}: no such run folder; `fer-tune search` makes one under runs/")
         if (folder.path / "folds.json").is_file():
@@ -142,7 +144,10 @@ class RunFolder:
                 f"{path}: a run over folds; name the run of one of them, such as {folder.path / folder.name}-fold_01"
             )
         if not folder.settings_file.is_file():
-            raise UserError(f"{path}: not a run folder: no search.yaml in it; name one that `fer-tune search` made")
+            inside = sorted(file.parent.name for file in folder.path.glob(f"*/{layout.SETTINGS}"))
+            cure = f"name one of the runs in it: {', '.join(inside[:_MOST])}{', ...' if len(inside) > _MOST else ''}"
+            cure = cure if inside else "name one that `fer-tune search` made"
+            raise UserError(f"{path}: not a run folder: no search.yaml in it; {cure}")
         return folder
 
     def settings(self) -> SearchSettings:

@@ -106,6 +106,11 @@ def test_runs_of_the_same_name_are_told_apart(tested, made) -> None:
     assert all(name.endswith("/run") for name in names)
 
 
+def test_a_run_is_not_compared_with_itself(made) -> None:
+    with pytest.raises(UserError, match="run: named twice"):
+        compare([made.run, made.path])
+
+
 def test_one_run_is_no_comparison(made) -> None:
     with pytest.raises(UserError, match="two runs or more"):
         compare([made.run])

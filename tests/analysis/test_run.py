@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fake_run import FakeRun
 
 from analysis import load_run
 from fer_tune.errors import UserError
@@ -91,8 +92,14 @@ def test_a_table_that_lacks_a_column_is_none_of_ours(made) -> None:
 def test_what_is_not_a_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such run folder"):
         load_run(tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"no search\.yaml"):
+    with pytest.raises(UserError, match=r"no search\.yaml in it; name one that `fer-tune search` made"):
         load_run(tmp_path)
+    for name in ("first", "second"):
+        FakeRun(tmp_path / name).write()
+    with pytest.raises(UserError, match=r"no search\.yaml in it; name one of the runs in it: first, second$"):
+        load_run(tmp_path)
+    with pytest.raises(UserError, match=r"search\.yaml: a file, and no run folder; name the folder of the run"):
+        load_run(tmp_path / "first" / "search.yaml")
 
 
 def test_reading_needs_neither_ray_nor_wandb_nor_torch(made) -> None:
