@@ -25,8 +25,8 @@ def lasting_streams() -> Iterator[None]:
     the rest goes nowhere: a search is worth more than what it prints.  Of a full disk, standard error tells.  One that
     is closed from the beginning (``>&-``) goes nowhere too.
     """
-    for number, mode in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):
-        _have_open(number, mode)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        _have_open(number, name)
     codecs.register_error("fer_tune", _written_otherwise)
     before = {name: getattr(sys, name) for name in ("stdout", "stderr")}
     lasting = {name: _Lasting(stream) for name, stream in before.items() if isinstance(stream, io.TextIOWrapper)}
@@ -40,18 +40,22 @@ def lasting_streams() -> Iterator[None]:
             stream.detach()  # else it would close the file when it goes
 
 
-def _have_open(number: int, mode: int) -> None:
+def _have_open(number: int, name: str) -> None:
     """Have a closed standard stream lead nowhere: else the next file that is opened gets its number, and what a program
-    that is started prints is written into that file.
+    that is started prints is written into that file.  Python has None for it, which libraries do not expect.
     """
     try:
         os.fstat(number)
     except OSError:
-        nowhere = os.open(os.devnull, mode)
+        nowhere = os.open(os.devnull, os.O_RDWR)
         if nowhere != number:
             os.dup2(nowhere, number)
             os.close(nowhere)
         os.set_inheritable(number, True)
+    if getattr(sys, name) is None:
+        stream = os.fdopen(number, "r" if name == "stdin" else "w", encoding="utf-8", closefd=False)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
 class _Lasting(io.TextIOWrapper):

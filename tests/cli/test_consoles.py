@@ -68,6 +68,7 @@ def test_streams_that_are_closed_from_the_beginning_lead_nowhere(tmp_path: Path)
         "import os, sys; from fer_tune.cli.streams import lasting_streams\n"
         "with lasting_streams():\n"
         "    file = open(sys.argv[1], 'w'); print('printed'); os.system('echo said; echo told >&2')\n"
+        "    assert not sys.stdin.read() and not sys.stdout.isatty() and not sys.__stderr__.isatty()\n"
         "    file.write(str(file.fileno()))"
     )
     script = '"$1" -c "$2" "$3" <&- >&- 2>&-'
