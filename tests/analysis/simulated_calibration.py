@@ -11,6 +11,7 @@ from analysis.heldout.scaling import scaling
 from analysis.results import Estimate
 from analysis.statistics.calibration.errors import calibration
 from analysis.statistics.calibration.probabilistic import losses
+from analysis.statistics.calibration.reliability import Reliability, reliability_curves
 from analysis.statistics.calibration.temperature import fit_temperature, scaled_seeds
 from analysis.statistics.uncertainty.sampling import Images, sampling_of
 
@@ -118,6 +119,23 @@ def true_gain(kind: Kind, temperatures: list[float]) -> float:
     return float((losses(labels, probabilities) - losses(labels, scaled_seeds(probabilities, temperatures))).mean())
 
 
+def bins_held(kind: Kind, count: int, rng: np.random.Generator) -> float:
+    """Return how often the interval of a bin of the reliability diagram holds what it has of a great many images."""
+    [true] = reliability_curves(*many(kind), None)
+    accuracy = dict(zip(_bins(true), true.accuracy, strict=True))
+    held: list[bool] = []
+    for _ in range(count):
+        labels, probabilities, _ = draw(kind, rng)
+        [own] = reliability_curves(labels, probabilities, None)
+        rows = zip(_bins(own), own.low, own.high, strict=True)
+        held += [low <= accuracy[place] <= high for place, low, high in rows if place in accuracy]
+    return float(np.mean(held))
+
+
+def _bins(curve: Reliability) -> list[int]:
+    return [int(place) for place in np.flatnonzero(curve.shares)]
+
+
 GRID = [
     Kind(images, seeds, sure, groups)
     for images, groups in ((400, 0), (3000, 0), (3000, 30))
@@ -132,6 +150,8 @@ def print_all(count: int) -> None:
         held, bias, plain = told(kind, count // 5, rng)
         covered = ", ".join(f"{name} {100 * held[name]:.1f} % (bias {bias[name]:+.4f})" for name in NAMES)
         print(f"{kind}: covers {covered}; the plain error is {100 * plain:.1f} %")
+    for kind in (each for each in GRID if not each.groups):
+        print(f"bins of the reliability diagram, {kind}: covers {100 * bins_held(kind, count // 10, rng):.1f} %")
     for sure in (1.0, 1.5):
         kind = Kind(400, 3, sure)
         held, false = gain_held(kind, count // 10, rng)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulated_calibration import GRID, NAMES, Kind, draw, gain_held, told
+from simulated_calibration import GRID, NAMES, Kind, bins_held, draw, gain_held, told
 
 from analysis.heldout.scaling import scaling
 from analysis.report.telling.calibration import scaled_words
@@ -83,6 +83,17 @@ def test_the_truth_is_told_without_bias_and_held_closely(kind: Kind) -> None:
     assert min(held[name] for name in NAMES) >= 0.90
     assert abs(bias["brier_reliability"]) < 0.0015
     assert abs(bias["brier_resolution"]) < 0.006
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_bins_of_the_reliability_diagram_are_held(seeds: int) -> None:
+    assert bins_held(Kind(400, seeds), 40, np.random.default_rng(8)) >= 0.90  # some 400 bins: 4 standard errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [kind for kind in GRID if not kind.groups], ids=str)
+def test_bins_of_the_reliability_diagram_are_held_closely(kind: Kind) -> None:
+    assert bins_held(kind, 150, np.random.default_rng(9)) >= 0.93
 
 
 @pytest.mark.slow

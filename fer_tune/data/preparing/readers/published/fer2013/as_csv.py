@@ -17,7 +17,6 @@ from fer_tune.data.preparing.readers.tables.pixel_rows import (
     knows_contempt,
     one_of,
     own_name,
-    parse_fields,
     pixel_tables,
     scanned,
 )
@@ -69,16 +68,6 @@ def read(path: Path) -> RawDataset:
         files=[file],
         unlabelled=unlabelled,
     )
-
-
-def parse_row(raw: bytes, header: list[str]) -> tuple[int, str, str]:
-    """Return label (index into EMOTIONS), published part and pixel text of one line.
-
-    Raises:
-        UnreadableError: fields are missing, or the emotion code or the Usage is unknown.
-    """
-    code, part, pixels = parse_fields(raw, header, CODES)
-    return EMOTIONS.index(CODES[code]), part, pixels
 
 
 def _candidates(path: Path) -> list[Path]:
