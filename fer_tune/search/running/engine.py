@@ -29,7 +29,7 @@ from fer_tune.search.running.ending import ALIKE, ask_to_stop, disk_full, failin
 from fer_tune.search.running.extending import drop_damaged, ended, extended, with_resources
 from fer_tune.search.running.plan import Plan, make_plan
 from fer_tune.search.running.sharing import Sharing, chosen_sharing
-from fer_tune.search.running.tuner import new_tuner, restored_tuner, trial_setup
+from fer_tune.search.running.tuner import has_state, new_tuner, restored_tuner, trial_setup
 from fer_tune.search.watching.output import output
 from fer_tune.storage.moved import moved_to
 from fer_tune.storage.runs import kept, new_run, open_run
@@ -130,8 +130,8 @@ def resume(address: Path | str, asked: ResumeOptions = NOTHING) -> Ended:
         asked: what is to be another than it was.
 
     Raises:
-        UserError: no such run, another program searches in it, its dataset is gone or changed, it never got as far as
-            a snapshot, or it cannot go on as asked, see :mod:`fer_tune.search.running.extending`.
+        UserError: no such run, another program searches in it, its dataset is gone or changed, what it would go
+            on from was removed, or it cannot go on as asked, see :mod:`fer_tune.search.running.extending`.
     """
     run = open_run(address)
     with alone(run):
@@ -140,6 +140,12 @@ def resume(address: Path | str, asked: ResumeOptions = NOTHING) -> Ended:
 
 def _resumed(run: RunFolder, asked: ResumeOptions) -> Ended:
     before = run.settings()
+    if run.trials_file.is_file() and not has_state(run):
+        raise UserError(
+            f"{run.name}: what a search goes on from is gone from {run.tune}. The trials on record can still be "
+            f"refitted, by `fer-tune refit {run.quoted}`; a new search tries the best of them first by --warm-start "
+            f"{run.quoted}"
+        )
     if damaged := drop_damaged(run):
         print(f"{run.name}: written anew, since damaged: {', '.join(damaged)}", file=sys.stderr)
     settings = extended(run, before, asked)

@@ -117,13 +117,22 @@ def restored_tuner(run: RunFolder, settings: SearchSettings, setup: TrialSetup) 
     it was made (``tuner.pkl``).  So one is made of the settings as they are now, which leaves the rest of the folder
     alone; what the old ones knew comes back by Tune's snapshot.
     """
-    storage = tune_storage(run)
-    place, filesystem = f"{storage['storage_path']}/{TUNE}", storage.get("storage_filesystem")
-    if tune.Tuner.can_restore(place, filesystem):
+    place, filesystem = _state(run)
+    if has_state(run):
         new_tuner(run, settings, setup, resuming=True)
         return tune.Tuner.restore(place, _trainable(setup), resume_unfinished=True, storage_filesystem=filesystem)
     run.study_file.unlink(missing_ok=True)  # it died before Tune's first snapshot: nothing to keep
     return new_tuner(run, settings, setup)
+
+
+def has_state(run: RunFolder) -> bool:
+    """Return whether Tune has written down what it would go on from; it does before the first trial begins."""
+    return tune.Tuner.can_restore(*_state(run))
+
+
+def _state(run: RunFolder) -> tuple[str, Any]:
+    storage = tune_storage(run)
+    return f"{storage['storage_path']}/{TUNE}", storage.get("storage_filesystem")
 
 
 def _trainable(setup: TrialSetup) -> Any:

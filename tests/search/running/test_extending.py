@@ -121,6 +121,15 @@ def test_damaged_tables_are_dropped_since_a_snapshot_has_their_rows(run):
     assert drop_damaged(run) == ["trials.parquet"]
 
 
+def test_a_search_of_which_tunes_state_was_removed_is_not_begun_anew_over_its_record(run):
+    kept = run.trials_file.read_bytes()
+    with pytest.raises(
+        UserError, match=r"is gone from .*/tune\. The trials on record can still be refitted, by `fer-tun"
+    ):
+        resume(run.path)
+    assert run.trials_file.read_bytes() == kept
+
+
 class Ends:
     """Stands in for Tune: all trials have ended so."""
 
