@@ -113,6 +113,7 @@ class RunRecord:
     def rows(self) -> list[dict[str, Any]]:
         """The rows of ``trials.parquet`` with their exact types, ``config`` gathered in a dictionary of its own."""
         rows = []
+        self.folder.check_trials()
         for row in _table(self.folder.trials_file, TRIAL_COLUMNS).to_pylist():
             config = {k.removeprefix("config."): v for k, v in row.items() if k.startswith("config.") and v is not None}
             rows.append({k: v for k, v in row.items() if not k.startswith("config.")} | {"config": config})
@@ -121,6 +122,7 @@ class RunRecord:
     @cached_property
     def trials(self) -> pd.DataFrame:
         """A row per trial: `run_folder.TRIAL_COLUMNS`, then the ``config.*`` columns; in the order of their start."""
+        self.folder.check_trials()
         return _frame(self.folder.trials_file, TRIAL_COLUMNS)
 
     @cached_property

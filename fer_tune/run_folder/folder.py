@@ -176,6 +176,15 @@ class RunFolder:
         with replacing(self.settings_file) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
+    def check_trials(self) -> None:
+        """See that the table of trials was not removed; files of a store may come in any order, and are not looked at.
+
+        Raises:
+            UserError: it is not there, and that of epochs, which is written after it, is.
+        """
+        if not self.uri and self.epochs_file.is_file() and not self.trials_file.is_file():
+            raise UserError(f"{self.trials_file}: is missing; `fer-tune resume {self.quoted}` writes it anew")
+
     def refit_plan(self) -> RefitPlan:
         """Read ``refit/refit.json``.
 

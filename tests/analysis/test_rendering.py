@@ -181,7 +181,8 @@ def report(request: pytest.FixtureRequest, made) -> Report:
         return report_of(finished.run)
     leave_open(made)
     if request.param == "empty":
-        (made.path / "trials.parquet").unlink()
+        for name in ("trials", "epochs"):
+            (made.path / f"{name}.parquet").unlink()
     else:
         made.refit([[0.6, 0.61], [0.5, None]])
     return report_of(made.run)
@@ -251,7 +252,8 @@ def test_a_finished_run_has_every_section(tested) -> None:
 
 
 def test_an_empty_run_says_what_to_do_and_how_it_was_to_be(made) -> None:
-    (made.path / "trials.parquet").unlink()
+    for name in ("trials", "epochs"):
+        (made.path / f"{name}.parquet").unlink()
     titles = [section.title for section in report_of(made.run).sections]
     assert titles == [
         "Published configurations and the searched one",

@@ -254,7 +254,8 @@ def test_names_are_escaped(made) -> None:
 
 
 def test_a_search_without_a_finished_trial_has_a_report_too(made) -> None:
-    (made.path / "trials.parquet").unlink()
+    for name in ("trials", "epochs"):
+        (made.path / f"{name}.parquet").unlink()
     written = write_report(made.run)
     assert written.figures == []
     assert f"fer-tune resume {made.path.parent.name}/{made.path.name}" in written.html.read_text()
@@ -472,7 +473,8 @@ def test_epochs_are_those_that_were_trained(made, models) -> None:
 
 
 def test_figures_of_an_earlier_report_do_not_stay(made) -> None:
-    (made.path / "trials.parquet").unlink()  # nothing to draw
+    for name in ("trials", "epochs"):  # nothing to draw
+        (made.path / f"{name}.parquet").unlink()
     stale = made.path / "report" / "figures" / "confusion.png"
     stale.parent.mkdir(parents=True)
     stale.write_bytes(b"of another test")

@@ -13,6 +13,7 @@ from fake_run import FakeRun
 from analysis import load_run
 from fer_tune.errors import UserError
 from fer_tune.run_folder import TRIAL_COLUMNS, RunFolder
+from fer_tune.search.watching.watched import read_snapshot
 from fer_tune.tables import write_table
 
 
@@ -49,8 +50,8 @@ def test_published_configurations_come_with_their_trials(made) -> None:
 
 
 def test_a_search_that_has_just_begun_is_empty(made) -> None:
-    (made.path / "trials.parquet").unlink()
-    (made.path / "epochs.parquet").unlink()
+    for name in ("trials", "epochs"):
+        (made.path / f"{name}.parquet").unlink()
     run = made.run
     assert run.best_config is None
     assert len(run.trials) == 0
@@ -73,6 +74,17 @@ def test_a_damaged_table_is_named(made, content: str) -> None:
     (made.path / "trials.parquet").write_text(content)
     with pytest.raises(UserError, match=r"trials\.parquet: not a parquet file"):
         _ = made.run.trials
+
+
+def test_a_table_of_trials_that_was_removed_is_told_with_the_cure(made) -> None:
+    (made.path / "trials.parquet").unlink()
+    cure = r"trials\.parquet: is missing; `fer-tune resume .*/run` writes it anew"
+    with pytest.raises(UserError, match=cure):
+        _ = load_run(made.path).ranked
+    with pytest.raises(UserError, match=cure):
+        _ = load_run(made.path).trials
+    with pytest.raises(UserError, match=cure):
+        read_snapshot(made.run.folder)
 
 
 def test_a_table_of_another_version_is_named(made) -> None:

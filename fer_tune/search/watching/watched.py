@@ -19,10 +19,11 @@ def read_snapshot(run: RunFolder) -> Snapshot:
     """Return the state of a running or an ended search from its tables.
 
     Raises:
-        UserError: the run folder has no settings that can be read.
+        UserError: the run folder has no settings that can be read, or its table of trials was removed.
     """
     settings = run.settings()
     aim = settings.aim
+    run.check_trials()
     trials = _rows(run.trials_file)
     last_epochs: dict[str, dict[str, Any]] = {}
     for row in _rows(run.epochs_file):
