@@ -83,6 +83,14 @@ class Across:
     aggregates: Aggregates | None
     scored: str
 
+    def __repr__(self) -> str:
+        """Return what a prompt has room for: the accuracies of each row, and what is said of them."""
+        shown = ["run", "backbone", "refit_accuracy", "refit_sd", "test_accuracy", "test_low", "test_high"]
+        pairs = [pair for comparison in self.comparisons for pair in comparison.pairs]
+        words = [f"{pair.first} against {pair.second}: {pair.words}" for pair in pairs]
+        table = self.table[shown].to_string(index=False, float_format="{:.3f}".format)
+        return "\n".join([table, *words, self.scored, *self.notes])
+
     def plot(self) -> Figure:
         """Draw the held-out accuracy of every row, or on validation where it was not tested."""
         rows = []

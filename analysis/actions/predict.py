@@ -99,7 +99,8 @@ def predict(
         raise UserError(f"{source}: cannot be read as an image: nothing in it can; {kinds()}{listed}")
     frame = pd.concat(frames, ignore_index=True)
     fitted = ", ".join(f"{each:.2f}" for each in models.temperatures or []) if scaled else ""
-    fitted = f"; probabilities scaled with the temperature {fitted}, fitted on validation" if fitted else ""
+    word = "temperatures" if models.temperatures and len(models.temperatures) > 1 else "temperature"
+    fitted = f"; probabilities scaled with the {word} {fitted}, fitted on validation" if fitted else ""
     frame.attrs["models"] = f"{models.words}{fitted}"
     frame.attrs["unreadable"] = {fault.source: fault.reason for fault in images.faults}
     return frame

@@ -43,7 +43,7 @@ def test_a_row_per_run_and_backbone_with_what_is_known(tested, other) -> None:
     assert other_own["test_accuracy"] == beside[other_own["config"]]
 
 
-def test_every_column_of_a_row_is_of_one_configuration(made, models, data) -> None:
+def test_every_column_of_a_row_is_of_one_configuration(made, models, data, other) -> None:
     """The best of the search comes second in the refits, and is not what is tested."""
     plan = made.refit([[0.5, 0.51, 0.5], [0.6, 0.61, 0.62]])
     second = plan.configs[1]
@@ -52,7 +52,7 @@ def test_every_column_of_a_row_is_of_one_configuration(made, models, data) -> No
     assert best["val_accuracy"] > second.search_value  # else the test would see nothing
 
     def row(backbone: str) -> dict[str, object]:
-        table = compare([made.run, made.run]).table
+        table = compare([made.run, other.path]).table
         return table[table["backbone"] == backbone].iloc[0].to_dict()
 
     for test in (False, True):
@@ -69,14 +69,14 @@ def test_every_column_of_a_row_is_of_one_configuration(made, models, data) -> No
     assert row(second.backbone)["config"] == second.config_id
 
 
-def test_a_backbone_that_only_the_search_knows_shows_its_best_there(made) -> None:
+def test_a_backbone_that_only_the_search_knows_shows_its_best_there(made, other) -> None:
     made.refit([[0.5, 0.51, 0.5]])
     run = made.run
     (refitted,) = run.refits
-    other = next(name for name in run.settings.backbones if name != refitted.config.backbone)
-    table = compare([run, run]).table
-    own = table[table["backbone"] == other].iloc[0]
-    best = next(row for row in run.ranked if row["backbone"] == other)
+    searched = next(name for name in run.settings.backbones if name != refitted.config.backbone)
+    table = compare([run, other.path]).table
+    own = table[table["backbone"] == searched].iloc[0]
+    best = next(row for row in run.ranked if row["backbone"] == searched)
     assert (own["config"], own["search_accuracy"]) == (config_id(best["config"]), best["val_accuracy"])
     assert np.isnan(own["refit_accuracy"])
 
@@ -88,6 +88,15 @@ def test_winners_on_the_same_images_are_compared_image_by_image(tested, other) -
     assert {pair.first.split(":")[0], pair.second.split(":")[0]} == {"run", "second"}
     assert pair.difference >= 0
     assert any("same images" in note for note in found.notes)
+
+
+def test_a_prompt_is_shown_the_accuracies_and_what_is_said_of_them(tested, other) -> None:
+    found = compare([tested[0].run, other.path])
+    shown = repr(found)
+    assert len(shown.splitlines()) < 20
+    assert f"{tested[1].accuracy.value:.3f}" in shown
+    assert all(pair.words in shown for comparison in found.comparisons for pair in comparison.pairs)
+    assert all(note in shown for note in found.notes)
 
 
 def test_unlike_data_and_budgets_are_noted(tested, made) -> None:
@@ -116,14 +125,14 @@ def test_one_run_is_no_comparison(made) -> None:
         compare([made.run])
 
 
-def test_a_run_draws_what_it_has(tested, monkeypatch) -> None:
+def test_a_run_draws_what_it_has(tested, other, monkeypatch) -> None:
     monkeypatch.setattr("analysis.figures.plots.FEWEST_OF_SURFACE", 7)  # that is how many ran all epochs
     run = tested[0].run
     backbone = run.settings.backbones[0]
     drawn = [run.plot_history(), run.plot_curves(), run.plot_budget(), run.plot_slices(backbone)]
     drawn += [run.plot_parallel(backbone), run.plot_contour("learning_rate", "augmentation", backbone)]
     drawn += [run.plot_learning(), run.plot_confusion(), run.plot_classes(), run.plot_roc(), run.plot_reliability()]
-    drawn.append(compare([run, run]).plot())
+    drawn.append(compare([run, other.path]).plot())
     assert all(isinstance(figure, Figure) for figure in drawn)
 
 
