@@ -100,7 +100,7 @@ def search(
     ] = None,
     warm_start: Annotated[
         str | Path | Sequence[str | Path] | None,
-        Doc("An earlier run or a folder of runs: its best are tried first, other backbones inform TPE. Repeat it."),
+        Doc("An earlier run or a folder of runs: its best are tried first, other backbones inform gp, tpe. Repeat it."),
     ] = None,
     warm_start_top: Annotated[int, Doc("How many of each run, per backbone."), Ge(1)] = 3,
     published: Annotated[bool, Doc("Try the published configurations first.")] = True,

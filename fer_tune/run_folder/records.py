@@ -99,7 +99,7 @@ class SearchSettings(BaseModel):
     spaces: dict[str, dict[str, Any]] = {}  # backbone -> its search space, resolved
     published: dict[str, list[Published]] = {}  # backbone -> tried first
     warm_start: dict[str, list[Candidate]] = {}  # backbone -> best of earlier runs, and what its space knows
-    informed_by: list[EarlierSearch] = []  # what TPE learns from beside its own trials, of other backbones
+    informed_by: list[EarlierSearch] = []  # what the sampler learns from beside its own trials, of other backbones
     resumed: list[Resumed] = []  # where that changed something, oldest first
     versions: dict[str, str] = {}  # package -> version
     hardware: dict[str, str] = {}

@@ -37,7 +37,7 @@ def quality(settings: dict[str, Any], rng: np.random.Generator) -> float:
 def search(seed: int, *, constrained: bool) -> tuple[list[bool], float, int | None]:
     """Return which trials were too large, the best of the others, and after how many trials it would have given up."""
     rng = np.random.default_rng(seed)
-    study = optuna.create_study(direction="maximize", sampler=make_sampler("tpe", seed, SPACE))
+    study = optuna.create_study(direction="maximize", sampler=make_sampler("tpe", seed, SPACE, 1))
     large: list[bool] = []
     gave_up = None
     for number in range(TRIALS):

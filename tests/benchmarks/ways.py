@@ -90,7 +90,7 @@ class Retold(StudySearcher):
     def _open_studies(self) -> dict[str, optuna.Study]:
         studies = super()._open_studies()
         for name, study in studies.items():
-            study.sampler = make_sampler("tpe", self._seed, self._spaces[name], retelling=self.retelling)
+            study.sampler = make_sampler("tpe", self._seed, self._spaces[name], EPOCHS, retelling=self.retelling)
         return studies
 
 
@@ -185,11 +185,16 @@ ALONE = ours("random", known=False)
 WAYS: dict[str, Way] = {
     **{name: Way(ALONE, scheduler, model=False) for name, scheduler in SIMPLE.items()},
     "stock OptunaSearch + ASHA": Way(stock, stock_asha),
-    "ours, told what is known": Way(ours(), partial(asha, 2, 3)),
-    "TPE, ASHA 2, 3": Way(ours(known=False), partial(asha, 2, 3)),
-    "TPE, ASHA 1, 3": Way(ours(known=False), partial(asha, 1, 3)),
-    "TPE, ASHA 1, 9": Way(ours(known=False), partial(asha, 1, 9)),
-    "TPE, promotion 2, 3": Way(ours(known=False), partial(Promotion, 2, 3, EPOCHS)),
+    "GP, told what is known": Way(ours("gp"), partial(asha, 2, 3)),
+    "GP, ASHA 2, 3": Way(ours("gp", known=False), partial(asha, 2, 3)),
+    "GP, ASHA 1, 3": Way(ours("gp", known=False), partial(asha, 1, 3)),
+    "GP, promotion 2, 3": Way(ours("gp", known=False), partial(Promotion, 2, 3, EPOCHS)),
+    "TPE, told what is known": Way(ours("tpe"), partial(asha, 2, 3)),
+    "TPE, ASHA 2, 3": Way(ours("tpe", known=False), partial(asha, 2, 3)),
+    "TPE, ASHA 1, 3": Way(ours("tpe", known=False), partial(asha, 1, 3)),
+    "TPE, ASHA 1, 9": Way(ours("tpe", known=False), partial(asha, 1, 9)),
+    "TPE, promotion 2, 3": Way(ours("tpe", known=False), partial(Promotion, 2, 3, EPOCHS)),
+    "CMA-ES, ASHA 2, 3": Way(ours("cmaes", known=False), partial(asha, 2, 3)),
     "TPE, all settings together, ASHA 2, 3": Way(ours(known=False, made=AllTogether), partial(asha, 2, 3)),
     "TPE told so far, ASHA 2, 3": Way(ours(known=False, made=SoFar), partial(asha, 2, 3)),
     "TPE told so far, promotion 1, 3": Way(ours(known=False, made=SoFar), partial(Promotion, 1, 3, EPOCHS)),

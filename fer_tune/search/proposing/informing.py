@@ -1,9 +1,10 @@
-"""What trials of earlier runs tell TPE of settings, although their networks were others.
+"""What trials of earlier runs tell a sampler of settings, although their networks were others.
 
-TPE splits trials into good ones and the rest, and draws what good ones have and the rest have not.  Earlier trials are
-counted among those of the search with what they beat in their own search, since accuracies on different faces say
-nothing about each other.  They fade, as Optuna's weights have old trials fade: for each trial of the search that has
-ended, one of each earlier search goes.
+To the Gaussian process they are searches of their own, as near to this one as the trials of both say.  TPE splits
+trials into good ones and the rest, and draws what good ones have and the rest have not; for it, earlier trials are
+counted among those of the search.  Either is told what they beat in their own search, since accuracies on different
+faces say nothing about each other.  For TPE they fade, as Optuna's weights have old trials fade: for each trial of the
+search that has ended, one of each earlier search goes.
 
 Runs of the same backbone lend their best settings as first trials instead (`warm_start`).  Replayed on recorded
 learning curves of another network on other images, either takes a half to two thirds of the epochs of a search that
@@ -35,14 +36,14 @@ MOST = 60
 def told_to_sampler(options: SearchOptions, spaces: Mapping[str, SearchSpace]) -> list[EarlierSearch]:
     """Return what the sampler of a new search is told: of each earlier run and backbone in it, what its trials beat.
 
-    That is for TPE with a single objective; other samplers cannot be told of trials that another search made.  A
+    That is for gp and tpe with a single objective; others cannot be told of trials that another search made.  A
     setting that an earlier search did not vary says nothing of it, and is left out.  Of a search for one backbone,
     those of the same are left out.
 
     Raises:
         UserError: a run is not there.
     """
-    if options.sampler != "tpe" or len(options.objectives) > 1:
+    if options.sampler not in ("gp", "tpe") or len(options.objectives) > 1:
         return []
     aim, searched = aim_of(options.objectives), {name for space in spaces.values() for name in space.parameters}
     found = []

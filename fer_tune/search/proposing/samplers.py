@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -12,9 +13,11 @@ from optuna.trial import FrozenTrial
 
 from fer_tune.errors import UserError
 from fer_tune.kinds import Sampler, Scheduler
+from fer_tune.run_folder import EarlierSearch
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.proposing.grid import POINTS, GridSampler, grid_size, grid_values
 from fer_tune.search.proposing.optuna_internals import LearnsFromDrawn, Retelling, ToleratesOthers
+from fer_tune.search.proposing.over_epochs import OverEpochs
 from fer_tune.search.spaces.space import SearchSpace
 
 TOO_FAR = 10
@@ -24,15 +27,24 @@ _STARTUP = 8  # trials drawn at random before there is something to learn from
 
 
 def make_sampler(
-    kind: Sampler, seed: int, space: SearchSpace, scheduler: Scheduler = "asha", retelling: Retelling | None = None
+    kind: Sampler,
+    seed: int,
+    space: SearchSpace,
+    epochs: int,
+    scheduler: Scheduler = "asha",
+    *,
+    several: bool = False,
+    earlier: Sequence[EarlierSearch] = (),
+    retelling: Retelling | None = None,
 ) -> BaseSampler:
     """Return a sampler.
 
     * ``tpe``: the tree-structured Parzen estimator (Bergstra et al. 2011), each setting by itself, with constant
       liar for trials that run side by side; it learns from stopped trials too (Optuna's documentation, TPESampler).
       All settings together, as Optuna 5 has it unless told, needs more epochs (`tests/benchmarks/efficiency.py`).
-    * ``gp``: a Gaussian process with expected improvement; it learns from completed trials alone (Optuna's
-      documentation, GPSampler).  Settings that apply under a condition are drawn at random.
+    * ``gp``: a Gaussian process over settings and epochs with expected improvement; it learns from each epoch of all
+      trials, see `fer_tune.search.proposing.over_epochs`.  With several objectives it is Optuna's, which learns from
+      completed trials alone (its documentation, GPSampler), and settings under a condition are drawn at random.
     * ``cmaes``: the covariance matrix adaptation evolution strategy (Hansen 2016), over the ranges that always apply;
       choices and settings that apply under a condition are drawn at random, as Optuna falls back to.  It learns once
       a generation of 4 + 3 ln(number of ranges) drawn trials has ended; trials that ASHA stopped count with their
@@ -44,7 +56,10 @@ def make_sampler(
         kind: one of these.
         seed: of its random numbers.
         space: what it draws from.
+        epochs: of a whole trial.
         scheduler: what stops trials.
+        several: whether the study has more than one objective.
+        earlier: searches that the Gaussian process learns from beside the study.
         retelling: what TPE is told in place of the trials of the study.
     """
     if kind == "random":
@@ -53,8 +68,11 @@ def make_sampler(
         return GridSampler(space, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if kind == "gp":
+        if kind == "gp" and several:
             return _GaussianProcess(space, seed)
+        if kind == "gp":
+            told = [[(trial.settings, trial.beats) for trial in search.trials] for search in earlier]
+            return OverEpochs(space, seed, epochs, _STARTUP, told)
         if kind == "cmaes":
             return _CmaEs(space, seed, learn_from_stopped=scheduler == "asha")
         return LearnsFromDrawn(retelling, multivariate=False, constant_liar=True, n_startup_trials=_STARTUP, seed=seed)

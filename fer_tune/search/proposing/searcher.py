@@ -59,7 +59,7 @@ class StudySearcher(Searcher):
         aim: what trials are judged by.
         planned: backbone -> most trials, in place of ``trials``.
         random_share: share of the drawn trials that are drawn at random, whatever the sampler.
-        informed_by: earlier searches of other backbones, from which TPE learns too; not with a second objective.
+        informed_by: earlier searches of other backbones, from which gp and tpe learn too; not with a second objective.
         retried: backbone -> trials that failed before a resume, whose settings are tried again after it.
         resuming: the studies are there, and `restore` will be called.
     """
@@ -159,7 +159,7 @@ class StudySearcher(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell the study how a trial ended: FAIL, PRUNED if it was stopped, else COMPLETE with its best value.
 
-        One that does not fit into memory is PRUNED too, and breaks a constraint: TPE learns to keep away from such
+        One that does not fit into memory is PRUNED too, and breaks a constraint: samplers learn to keep away from such
         settings.  From FAIL it learns nothing, and where larger images are better it draws them again and again.
         """
         if trial_id not in self._numbers:
@@ -245,9 +245,17 @@ class StudySearcher(Searcher):
         studies = open_studies(self._run.study_file, self._spaces, self._seed, second=second, aim=self._aim)
         for index, (name, study) in enumerate(studies.items()):
             seed = self._seed + 1_000 * index + len(study.get_trials(deepcopy=False))
-            others = [search for search in self._informed_by if search.backbone != name]
-            informing = Informing(self._spaces[name], others, self._aim) if others else None
-            study.sampler = make_sampler(self._sampler, seed, self._spaces[name], self._scheduler, informing)
+            space, others = self._spaces[name], [each for each in self._informed_by if each.backbone != name]
+            study.sampler = make_sampler(
+                self._sampler,
+                seed,
+                space,
+                self._epochs,
+                self._scheduler,
+                several=second[name] is not None,
+                earlier=others,
+                retelling=Informing(space, others, self._aim) if others else None,
+            )
         return studies
 
     def _second_of(self, backbone: str) -> Objective | None:

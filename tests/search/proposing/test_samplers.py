@@ -35,7 +35,7 @@ def quality(settings) -> float:
 
 def searched(kind: Sampler, seed: int, trials: int = 30, space: SearchSpace = SMALL, first=(), stop=False):
     """Return the drop rates of a search; with ``stop`` all but each third trial are pruned."""
-    study = optuna.create_study(sampler=make_sampler(kind, seed, space), direction="maximize")
+    study = optuna.create_study(sampler=make_sampler(kind, seed, space, 1), direction="maximize")
     for entry in first:
         space.enqueue(study, entry)
     found = []
@@ -81,13 +81,13 @@ def test_cmaes_learns_from_trials_that_asha_stopped():
 
 
 def test_cmaes_does_not_count_trials_that_the_median_rule_stopped():
-    assert make_sampler("cmaes", 0, WHOLE, "asha")._consider_pruned_trials
-    assert not make_sampler("cmaes", 0, WHOLE, "median")._consider_pruned_trials
+    assert make_sampler("cmaes", 0, WHOLE, 1, "asha")._consider_pruned_trials
+    assert not make_sampler("cmaes", 0, WHOLE, 1, "median")._consider_pruned_trials
 
 
 def test_cmaes_adapts_the_ranges_that_every_trial_has_and_draws_the_rest_at_random():
     assert list(lasting_ranges(WHOLE)) == ["drop_rate", "learning_rate"]
-    study = optuna.create_study(sampler=make_sampler("cmaes", 0, WHOLE), direction="maximize")
+    study = optuna.create_study(sampler=make_sampler("cmaes", 0, WHOLE, 1), direction="maximize")
     for _ in range(40):
         trial = study.ask()
         study.tell(trial, quality(WHOLE.suggest(trial)))
@@ -99,7 +99,7 @@ def test_cmaes_adapts_the_ranges_that_every_trial_has_and_draws_the_rest_at_rand
 
 def test_tpe_draws_each_setting_by_itself():
     """Optuna 5 looks at all settings together unless it is told not to; see tests/benchmarks/efficiency.py."""
-    study = optuna.create_study(sampler=make_sampler("tpe", 0, WHOLE), direction="maximize")
+    study = optuna.create_study(sampler=make_sampler("tpe", 0, WHOLE, 1), direction="maximize")
     for _ in range(12):  # more than are drawn at random
         trial = study.ask()
         study.tell(trial, quality(WHOLE.suggest(trial)))

@@ -1,0 +1,140 @@
+"""The Gaussian process learns from curves that broke off, from other searches, and from what does not fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import optuna
+import pytest
+import torch
+from optuna.trial import TrialState
+
+from fer_tune.kinds import TOO_LARGE
+from fer_tune.search.proposing.gaussian_process import GaussianProcess, Points
+from fer_tune.search.proposing.optuna_internals import forbid
+from fer_tune.search.proposing.over_epochs import OverEpochs
+from fer_tune.search.spaces.loading import from_resolved
+
+SPACE = from_resolved(
+    {"backbone": "cnn_simpler", "search": {"drop_rate": {"uniform": [0, 0.9]}, "batch_size": {"choice": [32, 64]}}}
+)
+EPOCHS = 8
+
+
+def study_of(direction="maximize", least=8, epochs=EPOCHS, earlier=()):
+    return optuna.create_study(direction=direction, sampler=OverEpochs(SPACE, 0, epochs, least, earlier))
+
+
+def curve(rate, epoch):
+    """The best rate is 0.6, and what begins best is not."""
+    return (0.9 - abs(rate - 0.6)) * (1 - 0.9 ** (epoch * (1 - rate / 2)))
+
+
+def drawn(study, count, last=EPOCHS, sign=1, value=curve):
+    """Return the rates of so many more trials, each stopped after ``last`` epochs."""
+    rates = []
+    for _ in range(count):
+        trial = study.ask()
+        rates.append(SPACE.suggest(trial)["drop_rate"])
+        for epoch in range(1, last + 1):
+            trial.report(sign * value(rates[-1], epoch), epoch)
+        study.tell(trial, state=TrialState.PRUNED)
+    return rates
+
+
+def near(rates, at=0.6):
+    return sum(abs(rate - at) < 0.1 for rate in rates)  # a ninth or two of them by chance
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("maximize", 1), ("minimize", -1)])
+def test_it_learns_from_trials_of_which_none_ran_to_its_end(direction, sign):
+    assert near(drawn(study_of(direction), 20, 3, sign)[-10:]) >= 7
+
+
+def test_what_has_a_value_counts_while_it_goes_on():
+    study = study_of(least=4)
+    for rate in (0.1, 0.3, 0.6, 0.8):
+        study.enqueue_trial({"drop_rate": rate, "batch_size": 32})
+        trial = study.ask()
+        trial.report(curve(SPACE.suggest(trial)["drop_rate"], 2), 2)  # and no more for now
+    assert near(drawn(study, 10)) >= 6
+
+
+def test_trials_side_by_side_do_not_draw_the_same():
+    study = study_of(least=4)
+    drawn(study, 4, last=1)
+    rates = [SPACE.suggest(study.ask())["drop_rate"] for _ in range(4)]  # nothing is known of any
+    assert np.diff(sorted(rates)).min() > 0.01
+
+
+def test_a_loss_that_diverged_hides_no_difference_between_the_others():
+    def diverging(rate, epoch):
+        return curve(rate, epoch) if rate > 0.2 else -1e6
+
+    assert near(drawn(study_of(), 24, value=diverging)[-10:]) >= 7
+
+
+def test_an_earlier_search_stands_in_for_the_random_start():
+    rates = np.linspace(0, 0.9, 30)
+    beats = 2 * np.argsort(np.argsort(-np.abs(rates - 0.6))) / 29 - 1
+    earlier = [[({"drop_rate": rate, "batch_size": 32}, beat) for rate, beat in zip(rates, beats, strict=True)]]
+    first, second = drawn(study_of(earlier=earlier), 2)
+    assert abs(first - 0.6) < 0.1 > abs(second - 0.6)
+
+
+def test_an_earlier_search_that_was_otherwise_is_soon_seen_through():
+    rates = np.linspace(0, 0.9, 30)
+    beats = 2 * np.argsort(np.argsort(np.abs(rates - 0.6))) / 29 - 1  # the other way round
+    earlier = [[({"drop_rate": rate, "batch_size": 32}, beat) for rate, beat in zip(rates, beats, strict=True)]]
+    assert near(drawn(study_of(earlier=earlier), 20)[-8:]) >= 6
+
+
+def test_what_does_not_fit_is_kept_away_from():
+    study = study_of()
+    large = []
+    for _ in range(30):
+        trial = study.ask()
+        settings = SPACE.suggest(trial)
+        large.append(settings["batch_size"] == 64)
+        if large[-1]:
+            forbid(study, trial.number, TOO_LARGE)
+        else:
+            trial.report(curve(settings["drop_rate"], EPOCHS), EPOCHS)
+        study.tell(trial, state=TrialState.PRUNED)
+    assert sum(large[-15:]) <= 3
+
+
+def test_one_epoch_and_one_value_are_enough():
+    study = study_of(least=1, epochs=1)
+    assert len(set(drawn(study, 5, last=1))) == 5
+
+
+def test_of_more_points_than_are_learnt_from_each_trial_keeps_its_last(monkeypatch):
+    monkeypatch.setattr("fer_tune.search.proposing.over_epochs._MOST", 12)
+    known = []
+    fitted = GaussianProcess.fitted
+    monkeypatch.setattr(GaussianProcess, "fitted", lambda points: known.append(points) or fitted(points))
+    drawn(study_of(), 14)
+    assert max(len(points.values) for points in known) == 12
+    assert known[-1].epochs.tolist() == [1.0] * 12  # of thirteen trials twelve, each at its end
+    assert len(known) >= 3  # the parameters are found anew as the search goes on, however few points are taken
+
+
+def test_parameters_are_those_of_the_priors_where_no_others_can_be_found(monkeypatch):
+    def fails(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr(torch.optim.LBFGS, "step", fails)
+    one = torch.ones(1, dtype=torch.float64)
+    process = GaussianProcess.fitted(Points(one[:, None], one, torch.zeros(1, dtype=torch.int64), one))
+    assert process.predict(one[:, None])[0].item() == pytest.approx(1, abs=0.05)
+
+
+def test_a_curve_that_broke_off_is_told_from_one_that_ended():
+    """A third of the way says less about the end than the end does, and more than nothing."""
+
+    def deviation(*known):
+        settings, epochs = (torch.tensor(column, dtype=torch.float64) for column in zip(*known, strict=True))
+        points = Points(settings[:, None], epochs, torch.zeros(len(known)), torch.full_like(epochs, 0.5))
+        return GaussianProcess.fitted(points).predict(torch.tensor([[0.2]], dtype=torch.float64))[1].item()
+
+    assert deviation((0.2, 1.0), (0.8, 1.0)) < deviation((0.2, 0.3), (0.8, 1.0)) < deviation((0.8, 1.0))
