@@ -27,7 +27,7 @@ from fer_tune.search.spaces.space import SearchSpace
 
 _CANDIDATES = 1_500  # settings of which the most promising is taken: half near the best five, half from all the space
 _NEAREST = 5
-_MOST = 300  # points to learn from: finding the parameters takes time by the cube of it, half a second for so many
+_MOST = 300  # points to learn from: finding the parameters takes time by the cube of it, a second or two for so many
 _GROWTH = 1.1  # times as many trials as the parameters were found from: then they are found anew
 _CLOSE = 1.5  # a point of a curve that is learnt from lies so many times further on: nearer ones say the same again
 _BELOW = 3.0  # what is further below the median than so many times what the best is above it counts as there

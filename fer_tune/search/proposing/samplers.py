@@ -16,6 +16,7 @@ from fer_tune.kinds import Sampler, Scheduler
 from fer_tune.run_folder import EarlierSearch
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.proposing.grid import POINTS, GridSampler, grid_size, grid_values
+from fer_tune.search.proposing.informing import fitting
 from fer_tune.search.proposing.optuna_internals import LearnsFromDrawn, Retelling, ToleratesOthers
 from fer_tune.search.proposing.over_epochs import OverEpochs
 from fer_tune.search.spaces.space import SearchSpace
@@ -71,7 +72,7 @@ def make_sampler(
         if kind == "gp" and several:
             return _GaussianProcess(space, seed)
         if kind == "gp":
-            told = [[(trial.settings, trial.beats) for trial in search.trials] for search in earlier]
+            told = [[(fitting(space, each.settings), each.beats) for each in search.trials] for search in earlier]
             return OverEpochs(space, seed, epochs, _STARTUP, told)
         if kind == "cmaes":
             return _CmaEs(space, seed, learn_from_stopped=scheduler == "asha")

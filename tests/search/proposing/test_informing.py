@@ -154,6 +154,14 @@ def test_a_search_begins_where_earlier_ones_were_good(tmp_path, rate):
     assert {settings["optimizer"] for settings in informed} == {"adamw", "sgd"}  # of which nothing is known
 
 
+def test_a_gaussian_process_learns_from_what_the_space_could_have_drawn(tmp_path):
+    beyond = EarlierTrial(settings={"learning_rate": 10.0, "optimizer": "lion", "colour": 3}, beats=0.9)
+    search = around(3e-4)
+    search = search.model_copy(update={"trials": [*search.trials, beyond]})
+    informed = searched(tmp_path / "a", 6, informed_by=[search], sampler="gp")
+    assert off(informed, 3e-4) < 0.7 * off(searched(tmp_path / "b", 6, sampler="gp"), 3e-4)
+
+
 def test_a_resumed_search_is_told_what_the_first_was(tmp_path):
     data = tmp_path / "data"
     tiny_dataset(data)
