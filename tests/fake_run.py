@@ -58,6 +58,8 @@ class FakeRun:
             history += own
         write_table(rows, TRIAL_COLUMNS, folder.trials_file)
         write_table(history, EPOCH_COLUMNS, folder.epochs_file)
+        folder.tune.mkdir(exist_ok=True)
+        (folder.tune / "tuner.pkl").touch()  # by which Tune knows that there is something to go on from
         return folder
 
     def settings(self) -> SearchSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from typing import Any
 
 import pytest
@@ -136,5 +137,6 @@ def test_the_headline_of_a_tested_run_opens_with_it(tmp_path, data):
     assert f"has a macro F1 of {100 * test.macro_f1.value:.1f} % (95 % interval" in said
     assert f"classifies {100 * test.accuracy.value:.1f} %" in said
     assert "macro F1 from" in said or "of macro F1" in said
-    table = compare([made.run, made.run]).table
+    other = shutil.copytree(fake.path, tmp_path / "other")
+    table = compare([made.run, other]).table
     assert set(table["test_macro_f1"].dropna()) == {test.macro_f1.value}

@@ -73,6 +73,7 @@ def test_a_resume_in_a_store_understands_its_address_once(bucket, tmp_path, coun
     there = Mirror(uri)
     a_run(there.folder, tmp_path)
     there.push()
+    there.place.put("tune/tuner.pkl", there.folder / "tune/tuner.pkl")  # Tune writes its state into the store itself
     address = str(there.folder) if by_its_copy else uri
     texts, copies = counted
     ended = engine.resume(address)

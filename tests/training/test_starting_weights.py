@@ -75,7 +75,7 @@ def holds(file: Path) -> float:
 def a_run(folder: Path, trials: dict[str, tuple[str, float]]) -> None:
     """A run folder whose trials hold their own accuracy as weights."""
     folder.mkdir()
-    (folder / "search.yaml").write_text("name: tiny\n")
+    (folder / "search.yaml").write_text("name: tiny\nobjectives: [val_accuracy]\n")
     for name, (_, accuracy) in trials.items():
         for file, fill in (("state/epoch_0002/best.safetensors", 0.0), ("best.safetensors", accuracy)):
             saved(folder / "tune" / name / file, fill)
