@@ -80,8 +80,8 @@ class GaussianProcess:
 
         try:
             optimizer.step(loss)
-        except RuntimeError:  # LinAlgError is one: a step went where the matrix is not positive definite
-            return cls(middle, points)
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # PyTorch's stubs lack it
+            return cls(middle, points)  # a step went where the matrix is not positive definite
         return cls(found.detach() if found.isfinite().all() else middle, points)
 
     def given(self, points: Points) -> GaussianProcess:

@@ -121,7 +121,7 @@ def test_of_more_points_than_are_learnt_from_each_trial_keeps_its_last(monkeypat
 
 def test_parameters_are_those_of_the_priors_where_no_others_can_be_found(monkeypatch):
     def fails(*_):
-        raise RuntimeError
+        raise torch.linalg.LinAlgError
 
     monkeypatch.setattr(torch.optim.LBFGS, "step", fails)
     one = torch.ones(1, dtype=torch.float64)
