@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray._private import parameter
+from ray._private import parameter, services
 from ray._private.state import available_resources_per_node
 
 if TYPE_CHECKING:
@@ -71,6 +71,20 @@ def any_agent_port() -> Iterator[None]:
 def tune_listens() -> bool:
     """Return whether Tune has set itself up to hear `STOP_SIGNAL`; before that it would kill the process."""
     return signal.getsignal(STOP_SIGNAL) is not signal.SIG_DFL
+
+
+def ray_here() -> str:
+    """Return the ``HOST:PORT`` that ``auto`` stands for on this machine; empty where no Ray is known.
+
+    It is what the last ``ray start`` noted, which stays when that Ray has ended: ``ray.init`` then waits for more than
+    six minutes (seen), and ends the program.  Nothing public says which Ray would be joined, so this asks what
+    ``ray.init`` asks (``services.canonicalize_bootstrap_address``).  If it moves, ``RAY_ADDRESS=auto`` fails.
+    """
+    services.find_gcs_addresses.cache_clear()  # type: ignore[attr-defined]  # as ray.init does
+    try:
+        return services.canonicalize_bootstrap_address("auto") or ""
+    except ConnectionError:
+        return ""
 
 
 def startup_timed_out(error: Exception) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import signal
@@ -191,6 +192,19 @@ def test_missing_packages_of_the_dashboard_are_known_by_these_words() -> None:
     error = Exception("Cannot include dashboard with missing packages.")
     assert ray_internals.dashboard_missing(error)
     assert str(error) in inspect.getsource(ray._private.services.start_api_server), SEEN
+
+
+def test_what_auto_stands_for_is_known_before_it_is_joined(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Ray notes where ``ray start`` was last, and the note outlives it."""
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr(ray._private.services, "_cached_find_gcs_addresses", functools.cache(frozenset))
+    assert ray_internals.ray_here() == "", SEEN
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("10.0.0.1:6399", encoding="utf-8")
+    assert ray_internals.ray_here() == "10.0.0.1:6399", SEEN
+    asked = inspect.getsource(ray.init)
+    assert "services.canonicalize_bootstrap_address(address, _temp_dir)" in asked, SEEN
 
 
 def test_a_worker_knows_the_address_of_its_own_ray(ray_local):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import traceback
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
@@ -301,9 +300,11 @@ class RayPool:
     ) -> None:
         import ray
 
+        from fer_tune.search.cluster.ray_address import named_cluster
+
         have = ray.cluster_resources()
         for kind, wanted, option in (("CPU", cpus, "--cpus-per-trial"), ("GPU", gpus, "--gpus-per-trial")):
-            if wanted > have.get(kind, 0) and not os.environ.get("RAY_ADDRESS"):  # a cluster may still grow
+            if wanted > have.get(kind, 0) and not named_cluster():  # a cluster may still grow
                 raise UserError(f"{option}: {wanted:g} asked for a refit, but Ray has {have.get(kind, 0):g} {kind}s")
         device = "cuda" if gpus > 0 else "cpu"
         threads = max(1, round(cpus))

@@ -88,7 +88,7 @@ def test_it_is_in_no_runtime_environment_of_ray(address: str | None, monkeypatch
 
     def started(**options: Any) -> SimpleNamespace:
         asked.append(str(options))
-        return SimpleNamespace(address_info={"webui_url": ""})
+        return SimpleNamespace(address_info={"address": "10.0.0.1:6379", "webui_url": ""})
 
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)

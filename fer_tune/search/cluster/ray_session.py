@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ import ray
 from fer_tune.errors import UserError
 from fer_tune.ray_internals import NICENESS, know_own_address
 from fer_tune.search.cluster.gpu_sharing import gpu_sharing
-from fer_tune.search.cluster.ray_address import check_answers, named_cluster
+from fer_tune.search.cluster.ray_address import ALONE, check_answers, named_cluster
 from fer_tune.search.cluster.ray_start import start_ray
 from fer_tune.training.memory.allocator import allocator_environment
 
@@ -39,9 +40,9 @@ _WORKERS = {
 def ray_session(*, dashboard: bool = False, gpus: float | None = None) -> Iterator[bool]:
     """Connect to Ray for the length of the block; a Ray that is already connected is used and left as it is.
 
-    With ``RAY_ADDRESS`` set, as it is inside a job of ``ray job submit``, that cluster is joined.  Otherwise Ray
-    starts on this machine alone, protected by a token of its own.  Yields whether it is a cluster, whose nodes may come
-    and go.
+    With ``RAY_ADDRESS`` set, as it is inside a job of ``ray job submit``, that cluster is joined, which is said: the
+    variable may be left over, and the Ray somebody else's.  Otherwise Ray starts on this machine alone, protected by a
+    token of its own.  Yields whether it is a cluster, whose nodes may come and go.
 
     Args:
         dashboard: start Ray's dashboard as well; worker groups need it, or stopped trials leak their placement
@@ -66,7 +67,7 @@ def ray_session(*, dashboard: bool = False, gpus: float | None = None) -> Iterat
         except Exception as error:  # Ray raises many kinds: connection, authentication, version
             raise UserError(
                 f"RAY_ADDRESS={address}: cannot join this Ray cluster ({type(error).__name__}: {error}). "
-                "Is the head running, and is RAY_AUTH_MODE=token set with its token on this side?"
+                f"Is the head running, and is RAY_AUTH_MODE=token set with its token on this side? Or {ALONE}"
             ) from None
         address_info: dict[str, str] = joined.address_info  # type: ignore[attr-defined]  # Ray's documented way to it
         if dashboard and not address_info["webui_url"]:
@@ -76,6 +77,11 @@ def ray_session(*, dashboard: bool = False, gpus: float | None = None) -> Iterat
                 "never gives its workers' places back, until the search hangs (measured with Ray 2.60). Start the head "
                 "with `--include-dashboard=true`, where ray[default] is installed, or use one worker per trial"
             )
+        print(
+            f"RAY_ADDRESS={address}: what is trained runs on the Ray at {address_info['address']}, and others may use "
+            f"that too; {ALONE}",
+            file=sys.stderr,
+        )
     else:
         if "RAY_AUTH_MODE" not in os.environ and not Path("~/.ray/auth_token").expanduser().exists():
             # Ray protects a local cluster by a token; given none, it writes a file that changes every later

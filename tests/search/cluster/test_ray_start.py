@@ -152,7 +152,7 @@ def test_the_dashboard_is_started_when_asked_for(monkeypatch: pytest.MonkeyPatch
 def test_a_joined_ray_without_a_dashboard_is_refused_for_worker_groups(
     monkeypatch: pytest.MonkeyPatch, url: str, refused: bool
 ) -> None:
-    joined = SimpleNamespace(address_info={"webui_url": url})
+    joined = SimpleNamespace(address_info={"address": "10.0.0.1:6379", "webui_url": url})
     monkeypatch.setattr(ray_session.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray_session.ray, "init", lambda **options: joined)
     left: list[bool] = []
