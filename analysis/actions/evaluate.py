@@ -54,10 +54,11 @@ def evaluate(
     from analysis.results import VIEW_NAMES
     from fer_tune.data.prepared.store import PreparedDataset
     from fer_tune.errors import UserError
-    from fer_tune.storage.runs import kept
+    from fer_tune.storage.runs import check_writes, kept
 
     if on is not None and corruptions:
         raise UserError("--on, --corruptions: one at a time; each is a reading of its own")
+    check_writes(run.folder)
     with kept(run.folder):
         if on is not None:
             found = run_transfer(run, on, data=data, again=again, why=why)

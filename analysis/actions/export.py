@@ -50,8 +50,10 @@ def export(
     from analysis.report.telling.exported import score_of
     from analysis.use.export import export as write
     from analysis.use.predicting import used
-    from fer_tune.storage.runs import kept
+    from fer_tune.storage.runs import check_writes, kept
 
+    if out is None:
+        check_writes(run.folder)
     with kept(run.folder):
         models = used(run, use, config, seed)
         folder = Path(out) if out is not None else run.folder.path / "export"

@@ -71,9 +71,10 @@ def refit(
     from analysis.words import count
     from fer_tune.run_folder import RefitPlan
     from fer_tune.search.cluster.node_labels import parse_labels
-    from fer_tune.storage.runs import kept
+    from fer_tune.storage.runs import check_writes, kept
 
     console = Console(soft_wrap=True)
+    check_writes(run.folder)
     with kept(run.folder):
         if on == "train+val":
             given = {"--top": top, "--seeds": seeds, "--stopped": stopped or None}

@@ -21,7 +21,8 @@ def report(run: RunRecord) -> Written:
         What was written, and the answer in one sentence.
     """
     from analysis.report.writing import write_report
-    from fer_tune.storage.runs import kept
+    from fer_tune.storage.runs import check_writes, kept
 
+    check_writes(run.folder)
     with kept(run.folder):
         return write_report(run)

@@ -49,6 +49,7 @@ class FurtherReading:
         self._run, self._dataset, self._kind, self._why, self._location = run, dataset, kind, why, location
         self._split = SplitLedger.of(dataset.card.split_hashes["test"], dataset.location or str(dataset.path))
         self._entry: dict[str, Any] = {}
+        self._left: list[str] = []
 
     def before(self) -> list[dict[str, Any]]:
         """Return the openings of the split by this run, oldest first, as the split's ledger knows them."""
@@ -93,7 +94,7 @@ class FurtherReading:
                     f"{file}: cannot be written ({error.strerror}); a reading has to be on record, so nothing was "
                     "opened"
                 ) from None
-            self._split.append(self._entry | ({"kind": "opening"} if self._kind == "transfer" else {}))
+            self._left = self._split.append(self._entry | ({"kind": "opening"} if self._kind == "transfer" else {}))
         return self._dataset.open_test()
 
     def end(self, accuracy: float, *files: Path) -> None:
@@ -112,5 +113,5 @@ class FurtherReading:
             "files": {path.relative_to(run.folder.path).as_posix(): ledger.digest(path.read_bytes()) for path in files},
         }
         with ledger.locked(run.folder.ledger_file, *self._split.files):
-            ledger.append(run.folder.ledger_file, entry)
+            ledger.append(run.folder.ledger_file, entry | {"not_noted": self._left})
             self._split.append(entry)

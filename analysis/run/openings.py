@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,14 @@ class Openings:
         others: by other runs, oldest first.
         faults: what is wrong with the records, in words.
         number: of the next opening by this run.
+        not_noted: where readings by this run could not be noted, in words.
     """
 
     own: list[dict[str, Any]]
     others: list[dict[str, Any]]
     faults: list[str]
     number: int
+    not_noted: list[str] = field(default_factory=list)
 
     @property
     def other_runs(self) -> list[str]:
@@ -83,7 +85,8 @@ def openings_of(run: RunRecord, split: SplitLedger | None) -> Openings:
                               "does not have that")  # fmt: skip
     own.sort(key=lambda entry: str(entry.get("when")))
     numbers = [entry["opening"] for entry in own if isinstance(entry.get("opening"), int)]
-    return Openings(own, others, faults, max([len(own), *numbers, *_folders(run)], default=0) + 1)
+    left = sorted({place for entry in record.results for place in entry.get("not_noted", ())})
+    return Openings(own, others, faults, max([len(own), *numbers, *_folders(run)], default=0) + 1, left)
 
 
 def _folders(run: RunRecord) -> list[int]:

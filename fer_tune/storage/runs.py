@@ -85,14 +85,33 @@ def _new_here(storage: str | Path, name: str) -> RunFolder:
     folder = local_path(storage).expanduser().resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        _write(folder)
     except OSError as error:
         raise UserError(f"--storage {storage}: not writable ({error.strerror}); choose another") from None
     if (folder / name).exists():
         raise _taken(storage, name, f"{storage}/{name}")
     return RunFolder(folder / name)
+
+
+def check_writes(run: RunFolder) -> None:
+    """See that the folder of a run can be written, before a command computes what it keeps there.
+
+    Raises:
+        UserError: it cannot, as where it is somebody else's, or on a disk that is read-only.
+    """
+    try:
+        _write(run.path)
+    except OSError as error:
+        raise UserError(
+            f"{run.place}: cannot be written ({error.strerror}), and what this command finds is kept there; copy the "
+            "run to a folder that you may write to, and name the copy"
+        ) from None
+
+
+def _write(folder: Path) -> None:
+    probe = folder / f".writable-{os.getpid()}"
+    probe.touch()
+    probe.unlink()
 
 
 def _taken(storage: str | Path, name: str, place: str) -> UserError:

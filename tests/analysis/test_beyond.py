@@ -27,6 +27,7 @@ from analysis.report.telling.facts import gather
 from analysis.report.telling.findings import standing
 from analysis.results import Estimate
 from analysis.run.openings import openings_of, split_ledger
+from analysis.run.split_ledger import SplitLedger
 from analysis.statistics.uncertainty.means import mean_estimates
 from analysis.statistics.uncertainty.sampling import Groups, Images
 from analysis.words import percent
@@ -99,6 +100,12 @@ def test_corruptions_are_read_once_on_record_and_told(ready) -> None:
     assert "darkness, strength 5 (0.3)" in charts.corruptions(found).json
     with pytest.raises(UserError, match="under corruptions already"):
         run_corruptions(ready.run, predict=predict, **MODELS)
+
+
+def test_a_further_reading_that_is_not_known_everywhere_is_told(ready, monkeypatch) -> None:
+    monkeypatch.setattr(SplitLedger, "append", lambda self, entry: ["beside the dataset"])
+    run_corruptions(ready.run, predict=predict_seed, **MODELS)
+    assert openings_of(ready.run, None).not_noted == ["beside the dataset"]
 
 
 def test_an_altered_result_of_corruptions_is_found(ready) -> None:

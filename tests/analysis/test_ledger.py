@@ -233,9 +233,17 @@ def test_a_dataset_that_cannot_be_written_is_known_on_the_machine(own, models) -
     (own.data / FILE).mkdir()  # nothing can be appended to it, by root neither
     run_test(own.run, **models)
     assert ledger.read(own.run.folder.ledger_file).results[0]["not_noted"] == ["beside the dataset"]
+    told = "A reading by this run could not be noted beside the dataset, where its folder cannot be written: other runs"
+    assert told in report_of(own)
     shutil.rmtree(own.path / "test")
     with pytest.raises(UserError, match="opened once"):
         run_test(own.run, **models)
+
+
+def test_what_is_noted_everywhere_is_not_worth_a_word(own, models) -> None:
+    run_test(own.run, **models)
+    assert openings_of(own.run, split_ledger(own.run)).not_noted == []
+    assert "could not be noted" not in report_of(own)
 
 
 def test_without_a_home_the_dataset_alone_knows(own, models, monkeypatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -136,6 +138,24 @@ def test_a_space_for_another_backbone(fails: Fails, dataset: Path) -> None:
 def test_a_folder_that_is_not_a_run(fails: Fails, tmp_path: Path, command: str) -> None:
     assert f"{tmp_path}: not a run folder" in fails(command, tmp_path)
     assert "nowhere: no such run folder" in fails(command, "nowhere")
+
+
+@pytest.mark.parametrize("command", ["resume", "refit", "test", "report", "export"])
+def test_a_run_that_cannot_be_written(
+    fails: Fails, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    from fake_run import FakeRun
+
+    from fer_tune.storage import runs
+
+    def read_only(folder: Path) -> None:  # as root may write anywhere
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    FakeRun(tmp_path / "run", dataset=dataset).write()
+    monkeypatch.setattr(runs, "_write", read_only)
+    message = fails(command, tmp_path / "run")
+    assert message.startswith(f"{tmp_path / 'run'}: cannot be written (Read-only file system), and what this command")
+    assert "copy the run to a folder that you may write to" in message
 
 
 def test_a_dataset_that_changed_since_the_search(fails: Fails, dataset: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from analysis.words import count
 
 
 def openings_sentences(known: Openings) -> list[str]:
-    """Return a sentence where the records do not hold, and one where other runs read the same images."""
+    """Return a sentence where the records do not hold, where other runs read the images, where those may not know."""
     found = []
     if known.faults:
         found.append(
@@ -18,5 +18,10 @@ def openings_sentences(known: Openings) -> list[str]:
         found.append(
             f"The same held-out images were read by {count(len(names), 'other run')} too: {', '.join(names)}. The best "
             "of several runs on one split flatters itself."
+        )
+    if known.not_noted:
+        found.append(
+            f"A reading by this run could not be noted {' or '.join(known.not_noted)}, where its folder cannot be "
+            "written: other runs on the same images may not be told of it."
         )
     return found

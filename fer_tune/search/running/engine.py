@@ -32,7 +32,7 @@ from fer_tune.search.running.sharing import Sharing, chosen_sharing
 from fer_tune.search.running.tuner import has_state, new_tuner, restored_tuner, trial_setup
 from fer_tune.search.watching.output import output
 from fer_tune.storage.moved import moved_to
-from fer_tune.storage.runs import kept, new_run, open_run
+from fer_tune.storage.runs import check_writes, kept, new_run, open_run
 from fer_tune.tables import read_table
 from fer_tune.tracking.mode import Mode, resolve_mode
 
@@ -130,10 +130,12 @@ def resume(address: Path | str, asked: ResumeOptions = NOTHING) -> Ended:
         asked: what is to be another than it was.
 
     Raises:
-        UserError: no such run, another program searches in it, its dataset is gone or changed, what it would go
-            on from was removed, or it cannot go on as asked, see :mod:`fer_tune.search.running.extending`.
+        UserError: no such run, another program searches in it, its folder cannot be written, its dataset is gone or
+            changed, what it would go on from was removed, or it cannot go on as asked, see
+            :mod:`fer_tune.search.running.extending`.
     """
     run = open_run(address)
+    check_writes(run)
     with alone(run):
         return _resumed(run, asked)
 
