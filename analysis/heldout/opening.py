@@ -45,12 +45,14 @@ def open_dataset(run: RunRecord, path: str | Path | None = None) -> PreparedData
         UserError: there is no dataset, or its content differs.
     """
     expected = run.settings.dataset
-    data = PreparedDataset.open(path or expected.path)
-    if data.card.content_hash != expected.content_hash:
-        raise UserError(
-            f"{data.path}: not the dataset of this run: its content hash is {data.card.content_hash[:12]}, the run's "
-            f"is {expected.content_hash[:12]} ({expected.name}); name the right one with --data"
-        )
+    try:
+        data = PreparedDataset.open(path or expected.path)
+    except UserError as error:
+        raise UserError(f"{error}\n{run.settings.name}: --data names its dataset ({expected.name}) elsewhere") from None
+    data.check_content(
+        expected.content_hash,
+        f"name the one that the run is on ({expected.name}) with --data, or prepare it again as it was",
+    )
     return data
 
 

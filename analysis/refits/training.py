@@ -42,6 +42,7 @@ class RefitTask:
     run: RunFolder | None = None  # that it belongs to
     objective: Judged = "val_accuracy"  # by which the best epoch is kept
     checkpoint_every: float | None = None  # seconds, as in the search
+    content_hash: str = ""  # that the dataset must have, for another may be put in its place meanwhile; empty: any
 
     @property
     def name(self) -> str:
@@ -100,7 +101,7 @@ def pending_tasks(run: RunRecord, plan: RefitPlan) -> list[RefitTask]:
             values = {**config.config, "backbone": config.backbone, "epochs": epochs, "seed": seed}
             settings = trial_config(values, f"{run.folder.refit_file}: {config.config_id}")
             folder = run.folder.refit_seed(config.config_id, seed)
-            how: dict[str, Any] = {"objective": run.objective, "checkpoint_every": run.settings.checkpoint_every}
+            how: dict[str, Any] = {"objective": run.objective, **_as_searched(run)}
             tasks.append(RefitTask(config.config_id, seed, folder, settings, run=run.folder, **how))
     return tasks
 
@@ -120,8 +121,12 @@ def pending_final_tasks(run: RunRecord, plan: FinalPlan) -> list[RefitTask]:
             settings = trial_config({**config.config, **own}, f"{run.folder.refit_file}: {entry.config_id}")
             folder = run.folder.refit_seed(entry.config_id, seed, "train+val")
             task = RefitTask(entry.config_id, seed, folder, settings, "train+val", entry.stop_epoch, run.folder)
-            tasks.append(replace(task, checkpoint_every=run.settings.checkpoint_every))
+            tasks.append(replace(task, **_as_searched(run)))
     return tasks
+
+
+def _as_searched(run: RunRecord) -> dict[str, Any]:
+    return {"checkpoint_every": run.settings.checkpoint_every, "content_hash": run.settings.dataset.content_hash}
 
 
 class _Enough(Exception):  # noqa: N818 - no error: the epoch that was fixed in advance is reached
@@ -191,6 +196,8 @@ def train_one(
             raise _Enough
 
     dataset = PreparedDataset.open(data)
+    if task.content_hash:
+        dataset.check_content(task.content_hash, "prepare the same one again, and go on with `fer-tune refit`")
     with keeping(task.folder, task.checkpoint_every, task.stop_epoch) as (keeper, place):
         how: dict[str, Any] = {"device": device, "on_epoch": record, "keeper": keeper}
         if task.on == "train":

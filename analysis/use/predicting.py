@@ -116,7 +116,7 @@ def network(
     card = dataset_card(run)
     if card is None:
         raise UserError(
-            f"{run.place}: the prepared dataset is not at {run.settings.dataset.path} any more, and its card is "
+            f"{run.place}: its prepared dataset is not at {run.settings.dataset.path} any more, and its card is "
             f"not in the run: copy its {CARD_FILE} to {run.folder.dataset_file}"
         )
     found = _chosen(run, config_id, on)

@@ -57,6 +57,7 @@ class TrialSetup:
     checkpoint_every: float | None = None  # seconds between two checkpoints of a trial; see `BackgroundKeeper`
     measure: bool = False  # the network's latency and size, once per trial
     labels: dict[str, str] = field(default_factory=dict)  # of the nodes that may be used
+    content_hash: str = ""  # that the dataset must have, for another may be put in its place meanwhile; empty: any
     leftover_mib: float | None = None  # trials may leave behind in a reused process; a share of the machine's memory
 
 
@@ -158,6 +159,8 @@ def _train_worker(arguments: dict[str, Any]) -> None:
     torch.set_num_threads(max(1, int(setup.cpus)))
     config = trial_config(arguments["config"])
     data, device = PreparedDataset.open(setup.dataset), get_device()
+    if setup.content_hash:
+        data.check_content(setup.content_hash, "prepare the same one again, then resume with --retry-failed")
     hold_to_share(setup.gpus, device)
     extra: dict[str, Any] = dict(arguments["extra"])
     if setup.measure and not (group and dist.get_rank()):

@@ -204,6 +204,8 @@ def test_another_dataset_costs_no_opening(made, models, monkeypatch, tmp_path: P
     opening_forbidden(monkeypatch)
     with pytest.raises(UserError, match="not the dataset of this run"):
         run_test(made.run, data=tmp_path / "other", **models)
+    with pytest.raises(UserError, match=r"gone: no such folder(?s:.*)run: --data names its dataset \(.*\) elsewhere"):
+        run_test(made.run, data=tmp_path / "gone", **models)
     assert made.run.openings == []
 
 

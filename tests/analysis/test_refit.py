@@ -156,6 +156,13 @@ def test_one_refit_leaves_its_result_its_epochs_and_its_model(made, tasks) -> No
     assert made.run.refit_result(tasks[0].config_id, tasks[0].seed) == result
 
 
+def test_a_dataset_that_was_put_in_the_place_of_the_runs_trains_nothing(made, tasks, tmp_path: Path) -> None:
+    tiny_dataset(tmp_path / "anew", n_train=14, n_val=7, n_test=7, seed=9)
+    with pytest.raises(UserError, match=r"anew: not the dataset of this run: .*go on with `fer-tune refit`"):
+        train_one(tasks[0], tmp_path / "anew", train=fake_train, device="cpu", threads=1)
+    assert made.run.refit_result(tasks[0].config_id, tasks[0].seed) is None
+
+
 def test_an_interrupted_refit_goes_on(made, tasks) -> None:
     def interrupted(*args: Any, on_epoch: Any, **others: Any) -> Any:
         def stop(metrics: Any, folder: Path) -> None:

@@ -163,4 +163,6 @@ def test_a_dataset_that_changed_since_the_search(fails: Fails, dataset: Path, tm
 
     run = FakeRun(tmp_path / "run", dataset=dataset, content_hash="1" * 64)
     run.write()
-    assert "its content is not what run searched on" in fails("resume", tmp_path / "run")
+    message = fails("resume", tmp_path / "run")
+    assert f"{dataset}: not the dataset of this run: its content hash is " in message
+    assert "the run's is 111111111111, so it was prepared anew" in message

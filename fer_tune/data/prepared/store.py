@@ -136,6 +136,23 @@ class PreparedDataset:
                 raise _damaged(file, f"{size} bytes, but {CARD_FILE} says {expected}")
         return cls(folder, card, pinned(uri, card.content_hash) if uri else str(folder))
 
+    def check_content(self, content_hash: str, cure: str) -> None:
+        """See that this is the dataset that a run is on: one that was prepared anew may lie in the same place.
+
+        Args:
+            content_hash: of the run's dataset.
+            cure: what a user can do, in an imperative.
+
+        Raises:
+            UserError: it is another one.
+        """
+        if self.card.content_hash != content_hash:
+            raise UserError(
+                f"{self.location or self.path}: not the dataset of this run: its content hash is "
+                f"{self.card.content_hash[:12]}, the run's is {content_hash[:12]}, so it was prepared anew from other "
+                f"images or in another way, or is another one; {cure}"
+            )
+
     def train(self) -> Split:
         """Map the training split."""
         return Split(self.path, "train", self.card)

@@ -128,12 +128,11 @@ def _same_data(run: RunFolder, settings: SearchSettings, asked: ResumeOptions) -
         data = PreparedDataset.open(place)
     except UserError as error:
         raise UserError(f"{error}\n{run.name} can go on with the same dataset elsewhere: --data") from None
+    data.check_content(
+        settings.dataset.content_hash,
+        "prepare the same dataset again and name it as --data, or start another search on this one",
+    )
     data.verify()
-    if data.card.content_hash != settings.dataset.content_hash:
-        raise UserError(
-            f"{place}: its content is not what {run.name} searched on; prepare the same dataset again and name it as "
-            "--data, or start another search"
-        )
     return data
 
 

@@ -39,6 +39,7 @@ def trial_setup(settings: SearchSettings) -> TrialSetup:
         checkpoint_every=settings.checkpoint_every,
         measure=any(OBJECTIVES[name].measured for name in settings.objectives),
         labels=settings.node_labels,
+        content_hash=settings.dataset.content_hash,
     )
 
 

@@ -208,7 +208,7 @@ def test_the_same_data_may_be_elsewhere_and_no_other(run, data, tmp_path):
     assert settings.dataset.path == str(tmp_path / "moved")
     assert settings.dataset.content_hash == run.settings().dataset.content_hash
     tiny_dataset(tmp_path / "other", n_train=70, n_val=35, n_test=14)
-    with pytest.raises(UserError, match=r"other: its content is not what run searched on.*name it as --data"):
+    with pytest.raises(UserError, match=r"other: not the dataset of this run: .* prepared anew .*name it as --data"):
         asked(run, data=str(tmp_path / "other"))
     gone = run.settings()
     gone = gone.model_copy(update={"dataset": gone.dataset.model_copy(update={"path": str(tmp_path / "gone")})})
