@@ -28,7 +28,8 @@ def plan_final(run: RunRecord, epochs: int | None = None, published: bool | None
     Raises:
         UserError: no winner can be chosen yet, or ``epochs`` are not those that were planned before.
     """
-    plan, before = run.folder.refit_plan(), run.final_plan
+    plan = run.folder.refit_plan()
+    before = run.final_plan if run.folder.final_file.is_file() else None  # one that was removed is made anew
     if epochs is not None and epochs < 1:
         raise UserError(f"--epochs: must be at least 1, but it is {epochs}")
     if before is not None and epochs is not None and epochs != before.epochs:

@@ -59,7 +59,7 @@ def plan_refits(
         UserError: no trial has ended, no paper prescribes other epochs, or ``epochs`` differs from what finished
             refits were trained with.
     """
-    before = run.refit_plan
+    before = run.refit_plan if run.folder.refit_file.is_file() else None  # one that was removed is made anew
     for name, value in (("--top", top), ("--seeds", seeds), ("--epochs", epochs)):
         if value is not None and value < 1:
             raise UserError(f"{name}: must be at least 1, but it is {value}")

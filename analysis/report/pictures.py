@@ -18,7 +18,7 @@ from analysis.report.form.blocks import Place
 from analysis.report.telling.findings import Standing
 from analysis.report.telling.rows import by_mean
 from analysis.results import TestResult
-from analysis.run import RunRecord
+from analysis.run import ConfigRefit, RunRecord
 from analysis.run.predictions import predictions_file
 from analysis.statistics.calibration.reliability import reliability_curves
 from analysis.statistics.roc import roc_curves
@@ -57,13 +57,18 @@ def draw(run: RunRecord, stand: Standing, mattered: list[Importances]) -> Iterat
         figure = bars.bars(rows, "Refits with new seeds", run.aim.label, run.aim.scale)
         yield Drawn("refits", "refits", words, figure, tested.bars(rows, run.aim.label, run.aim.scale))
     if stand.winner is not None and stand.winner.completed:
-        name = stand.winner.config.config_id
-        frames = pd.concat([run.refit_epochs(name, result.seed) for result in stand.winner.completed])
+        yield from _learning(run, stand.winner)
+    if stand.test is not None:
+        yield from _held_out(run, stand, stand.test)
+
+
+def _learning(run: RunRecord, winner: ConfigRefit) -> Iterator[Drawn]:
+    name = winner.config.config_id
+    frames = pd.concat([run.refit_epochs(name, result.seed) for result in winner.completed])
+    if len(frames):  # the tables may have been removed
         words = "Loss and accuracy over the epochs of the winner's refits: thin lines are seeds, thick ones their mean."
         figure = curves.learning_curves(frames, name)
         yield Drawn("refits", "learning_curves", words, figure, trials.learning(frames))
-    if stand.test is not None:
-        yield from _held_out(run, stand, stand.test)
 
 
 def _search(run: RunRecord, stand: Standing) -> Iterator[Drawn]:

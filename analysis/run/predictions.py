@@ -70,7 +70,10 @@ def read_predictions(file: Path) -> Predictions:
         UserError: there is no such file, or it is not one of ours.
     """
     if not file.is_file():
-        raise UserError(f"{file}: missing; `fer-tune test` writes it")
+        raise UserError(
+            f"{file}: is missing; take it from a backup, for it is written once for each reading of the split: "
+            "`fer-tune test --again` reads it once more, on record, and writes it for that reading"
+        )
     table = pq.read_table(file, partitioning=None)
     columns = [name for name in table.column_names if name.startswith("p_")]
     if not columns or not {"source", "label", "group", "seed"} <= set(table.column_names):

@@ -128,6 +128,7 @@ class RunRecord:
     @cached_property
     def epochs(self) -> pd.DataFrame:
         """A row per trial and epoch: `run_folder.EPOCH_COLUMNS`."""
+        self.folder.check_epochs(sum(row["epochs"] or 0 for row in self.rows))
         return _frame(self.folder.epochs_file, EPOCH_COLUMNS)
 
     @property
@@ -159,7 +160,8 @@ class RunRecord:
     @property
     def refit_plan(self) -> RefitPlan | None:
         """What was to be refitted; None before `fer-tune refit`."""
-        return self.folder.refit_plan() if self.folder.refit_file.is_file() else None
+        known = self.folder.refit_file.is_file() or self.folder.has_refits()
+        return self.folder.refit_plan() if known else None
 
     @property
     def refits(self) -> list[ConfigRefit]:

@@ -144,6 +144,11 @@ class RunFolder:
                 f"{path}: a run over folds; name the run of one of them, such as {folder.path / folder.name}-fold_01"
             )
         if not folder.settings_file.is_file():
+            if kept := [name for name in (layout.TRIALS, layout.TUNE) if (folder.path / name).exists()]:
+                raise UserError(
+                    f"{path}: its {layout.SETTINGS} is missing, which says what the rest is ({', '.join(kept)} is "
+                    "there); take it from a backup, or from where the run was copied"
+                )
             inside = sorted(file.parent.name for file in folder.path.glob(f"*/{layout.SETTINGS}"))
             cure = f"name one of the runs in it: {', '.join(inside[:_MOST])}{', ...' if len(inside) > _MOST else ''}"
             cure = cure if inside else "name one that `fer-tune search` made"
@@ -180,18 +185,50 @@ class RunFolder:
         """See that the table of trials was not removed; files of a store may come in any order, and are not looked at.
 
         Raises:
-            UserError: it is not there, and that of epochs, which is written after it, is.
+            UserError: it is not there, and what is written after it is: that of epochs, or weights of a trial.
         """
-        if not self.uri and self.epochs_file.is_file() and not self.trials_file.is_file():
-            raise UserError(f"{self.trials_file}: is missing; `fer-tune resume {self.quoted}` writes it anew")
+        later = self.epochs_file.is_file() or any(self.tune.glob(f"*/{layout.BEST}"))
+        if not self.uri and later and not self.trials_file.is_file():
+            raise self._removed(self.trials_file)
+
+    def check_epochs(self, trained: int) -> None:
+        """See that the table of epochs was not removed, as `check_trials` does.
+
+        Args:
+            trained: epochs that the trials have had, by the table of trials.
+
+        Raises:
+            UserError: it is not there, and trials have had epochs.
+        """
+        if not self.uri and trained and not self.epochs_file.is_file():
+            raise self._removed(self.epochs_file)
+
+    def _removed(self, table: Path) -> UserError:
+        cure = f"`fer-tune resume {self.quoted}` writes it anew"
+        if not self.tune.is_dir():
+            cure = f"take it from a backup, for {self.tune}, which it could be written from, is gone too"
+        return UserError(f"{table}: is missing; {cure}")
+
+    def has_refits(self, on: TrainedOn = "train") -> bool:
+        """Return whether a refit has ended; the plan that it is of may have been removed.
+
+        Of a run in a store that is not looked at, as `check_trials` does.
+        """
+        folder = layout.seed_folder("*", 0, on).removesuffix("0")
+        return not self.uri and any(self.refit_file.parent.glob(f"{folder}*/{layout.RESULT}"))
 
     def refit_plan(self) -> RefitPlan:
         """Read ``refit/refit.json``.
 
         Raises:
-            UserError: there is none yet, or it is damaged.
+            UserError: there is none yet, or it was removed or is damaged.
         """
         if not self.refit_file.is_file():
+            if self.has_refits():
+                raise UserError(
+                    f"{self.refit_file}: is missing, and models are there that were trained by it; give `fer-tune "
+                    f"refit {self.quoted}` the same options again: what has ended is kept"
+                )
             raise UserError(f"{self.place}: nothing is refitted yet; run `fer-tune refit {self.quoted}` first")
         again = f"remove it and give `fer-tune refit {self.quoted}` the same options again; what has ended is kept"
         return read_json(RefitPlan, self.refit_file, again)
@@ -200,9 +237,14 @@ class RunFolder:
         """Read ``refit/final.json``; None when nothing was trained on train and val together.
 
         Raises:
-            UserError: it is damaged.
+            UserError: it was removed or is damaged.
         """
         if not self.final_file.is_file():
+            if self.has_refits("train+val"):
+                raise UserError(
+                    f"{self.final_file}: is missing, and models on train and val are there; run `fer-tune refit "
+                    f"{self.quoted} --on train+val` again: what has ended is kept. Or remove the folders train_val"
+                )
             return None
         again = f"remove it and run `fer-tune refit {self.quoted} --on train+val` again; what has ended is kept"
         return read_json(FinalPlan, self.final_file, again)

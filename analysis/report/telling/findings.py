@@ -87,9 +87,12 @@ def answer(run: RunRecord, stand: Standing) -> str:
         if len(values) > 1:
             interval = f"{told(bounds.low, aim)} to {told(bounds.high, aim)}"
             seeds = f"95 % interval over seeds {interval}; mean of {len(values)} seeds"
+        unread = "the held-out split has not been read yet"
+        if run.openings:
+            unread = "the held-out split was read, and what that gave is not in the run"
         return (
             f"A {stand.winner.config.backbone} reaches {reached(bounds.estimate, aim)} on the validation images of "
-            f"{data} ({seeds}); the held-out split has not been read yet."
+            f"{data} ({seeds}); {unread}."
         )
     if run.ranked:
         best = run.ranked[0]

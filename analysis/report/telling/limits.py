@@ -45,7 +45,8 @@ def limits(run: RunRecord, stand: Standing) -> list[str]:
                 "configuration chosen before the test."
             )
     else:
-        found.append("The held-out split has not been read: every figure is of images that played a part in choosing.")
+        unread = "has not been read" if not run.openings else "was read, and what that gave is not in the run"
+        found.append(f"The held-out split {unread}: every figure is of images that played a part in choosing.")
     if run.ranked:
         found.append(
             "Figures on validation are those of the best epoch, which was chosen on the same images, and so flatter "

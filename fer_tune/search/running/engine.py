@@ -151,6 +151,7 @@ def _resumed(run: RunFolder, asked: ResumeOptions) -> Ended:
     if damaged := drop_damaged(run):
         print(f"{run.name}: written anew, since damaged: {', '.join(damaged)}", file=sys.stderr)
     settings = extended(run, before, asked)
+    _look_for_records(run, settings)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     gpus = settings.gpus_per_trial if asked.gpus_per_trial is None else asked.gpus_per_trial
     with ray_session(dashboard=settings.workers_per_trial > 1, gpus=gpus) as joined:
@@ -163,6 +164,26 @@ def _resumed(run: RunFolder, asked: ResumeOptions) -> Ended:
             if settings != before:
                 run.write_settings(settings)
             return _fit(restored_tuner(run, settings, trial_setup(settings)), run, settings)
+
+
+def _look_for_records(run: RunFolder, settings: SearchSettings) -> None:
+    """See that what the further trials of a search depend on was not removed.
+
+    Raises:
+        UserError: its studies were: they would begin anew, and draw what was drawn before.
+    """
+    if not run.uri and ended(run) < settings.total and has_state(run) and not run.study_file.is_file():
+        raise UserError(
+            f"{run.study_file}: is missing, from which further trials are drawn: without it those are drawn that "
+            "have been; take it from a backup. The trials on record can still be refitted, by `fer-tune refit "
+            f"{run.quoted}`; a new search tries the best of them first by --warm-start {run.quoted}"
+        )
+    if settings.time_budget_seconds is not None and run.trials_file.is_file() and not run.clock_file.is_file():
+        print(
+            f"{run.clock_file}: is missing, so that nothing is known of the time that was spent: the search has its "
+            f"whole budget of {settings.time_budget_seconds:.0f} s once more; --time-budget gives another",
+            file=sys.stderr,
+        )
 
 
 def _new_run_folder(options: SearchOptions, data: PreparedDataset) -> RunFolder:

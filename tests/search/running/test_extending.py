@@ -130,6 +130,28 @@ def test_a_search_of_which_tunes_state_was_removed_is_not_begun_anew_over_its_re
     assert run.trials_file.read_bytes() == kept
 
 
+def test_a_search_whose_studies_were_removed_draws_nothing_twice(run, capsys):
+    run.tune.mkdir()
+    (run.tune / "tuner.pkl").touch()
+    with pytest.raises(UserError, match=r"study\.journal: is missing, .* --warm-start .*/run"):
+        engine._look_for_records(run, run.settings())
+    ended = run.settings().model_copy(update={"planned": {"cnn_simpler": 3}})
+    engine._look_for_records(run, ended)  # draws none: its tables may be written anew
+    run.study_file.touch()
+    engine._look_for_records(run, run.settings())
+    assert capsys.readouterr().err == ""
+
+
+def test_a_clock_that_was_removed_is_told(run, capsys):
+    run.clock_file.unlink()
+    engine._look_for_records(run, run.settings())
+    told = capsys.readouterr().err
+    assert "clock.json: is missing" in told
+    assert "its whole budget of 60 s once more; --time-budget gives another" in told
+    engine._look_for_records(run, run.settings().model_copy(update={"time_budget_seconds": None}))
+    assert capsys.readouterr().err == ""
+
+
 class Ends:
     """Stands in for Tune: all trials have ended so."""
 
