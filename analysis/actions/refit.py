@@ -83,7 +83,9 @@ def refit(
                 raise UserError(f"--on train+val trains what is chosen already; leave out {', '.join(wrong)}")
             plan, tasks, total = _final(run, epochs, published)
         else:
+            before = run.refit_plan if run.folder.refit_file.is_file() else None
             plan, tasks, total = _first(run, top, seeds, epochs, published, published_budget, stopped)
+            _tell_kept(run, before, seeds, published, console)
         settings = run.settings
         cpus = settings.cpus_per_trial if cpus_per_trial is None else cpus_per_trial
         gpus = settings.gpus_per_trial if gpus_per_trial is None else gpus_per_trial
@@ -107,6 +109,19 @@ def refit(
             place = run.folder.refit_seed(result.config_id, result.seed, result.trained_on)
             console.print(f"failed: {result.config_id} seed {result.seed}: {result.error}; see {place / 'error.txt'}")
     return _frame(run, on)
+
+
+def _tell_kept(
+    run: RunRecord, before: RefitPlan | None, seeds: int | None, published: bool | None, console: Console
+) -> None:
+    """Say which options would leave out what was planned ``before``."""
+    kept = "planned already, and a plan only grows, so that nothing is left out for its result"
+    if before is not None and seeds is not None and seeds < len(before.seeds):
+        console.print(f"--seeds {seeds}: {len(before.seeds)} are {kept}", highlight=False)
+    if before is not None and published is False:
+        there = [config.origin for config in before.configs if config.origin in run.published_names]
+        if there:
+            console.print(f"--no-published: {', '.join(there)}: {kept}", highlight=False)
 
 
 def _tell_fewer(run: RunRecord, plan: RefitPlan, top: int | None, stopped: int, console: Console) -> None:

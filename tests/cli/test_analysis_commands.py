@@ -134,6 +134,15 @@ def test_refit_again_trains_nothing(fake: FakeRun, pool: type[Pool]) -> None:
     assert pool.asked == (Path(), 0, 0)
 
 
+def test_refit_says_that_a_plan_does_not_shrink(fake: FakeRun, pool: type[Pool]) -> None:
+    assert "a plan only grows" not in call("refit", fake.path, "--top", 1, "--seeds", 2, "--published")
+    assert "a plan only grows" not in call("refit", fake.path, "--seeds", 2)
+    told = call("refit", fake.path, "--seeds", 1, "--no-published")
+    assert "--seeds 1: 2 are planned already, and a plan only grows" in told
+    assert "--no-published: " in told
+    assert "ostim-2024/cnn_residual" in told
+
+
 def test_refit_epochs(fake: FakeRun, pool: type[Pool]) -> None:
     call("refit", fake.path, "--top", 1, "--seeds", 1, "--epochs", 30)
     assert run(fake).refit_plan.epochs == 30

@@ -8,9 +8,10 @@ import os
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import optuna
 from ray import tune
@@ -27,6 +28,7 @@ from fer_tune.search.running.alone import alone
 from fer_tune.search.running.clock import note_seconds, seconds_spent
 from fer_tune.search.running.ending import ALIKE, ask_to_stop, disk_full, failing_alike, interruptible
 from fer_tune.search.running.extending import drop_damaged, ended, extended, with_resources
+from fer_tune.search.running.idle_at_resume import idle_at_resume, more_than_left
 from fer_tune.search.running.plan import Plan, make_plan
 from fer_tune.search.running.sharing import Sharing, chosen_sharing
 from fer_tune.search.running.tuner import has_state, new_tuner, restored_tuner, trial_setup
@@ -152,6 +154,13 @@ def _resumed(run: RunFolder, asked: ResumeOptions) -> Ended:
         print(f"{run.name}: written anew, since damaged: {', '.join(damaged)}", file=sys.stderr)
     settings = extended(run, before, asked)
     _look_for_records(run, settings)
+    left, failed = settings.total - ended(run), len(_retried(settings)) - len(_retried(before))
+    idle = idle_at_resume(asked, before, left, failed)
+    told = [*idle.values(), *more_than_left(asked, left)]
+    if told and output() == "text":
+        print(*told, sep="\n", file=sys.stderr)
+    nothing: dict[str, Any] = {name: getattr(NOTHING, name) for name in idle}
+    asked = replace(asked, **nothing)  # what does nothing is not on record either
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     gpus = settings.gpus_per_trial if asked.gpus_per_trial is None else asked.gpus_per_trial
     with ray_session(dashboard=settings.workers_per_trial > 1, gpus=gpus) as joined:
@@ -164,6 +173,10 @@ def _resumed(run: RunFolder, asked: ResumeOptions) -> Ended:
             if settings != before:
                 run.write_settings(settings)
             return _fit(restored_tuner(run, settings, trial_setup(settings)), run, settings)
+
+
+def _retried(settings: SearchSettings) -> list[str]:
+    return [trial for trials in settings.retried.values() for trial in trials]
 
 
 def _look_for_records(run: RunFolder, settings: SearchSettings) -> None:

@@ -42,7 +42,7 @@ def extended(run: RunFolder, settings: SearchSettings, asked: ResumeOptions) -> 
     new: dict[str, Any] = {}
     told: dict[str, Any] = {}
     data = _same_data(run, settings, asked)
-    if asked.data is not None:
+    if asked.data is not None and data.location != settings.dataset.path:
         new["dataset"] = settings.dataset.model_copy(update={"path": data.location})
         told["data"] = data.location
     retried = dict(settings.retried)
@@ -66,14 +66,15 @@ def extended(run: RunFolder, settings: SearchSettings, asked: ResumeOptions) -> 
     if asked.epochs is not None and asked.epochs != settings.epochs:
         new["epochs"] = told["epochs"] = asked.epochs
         _check_epochs(run, settings.model_copy(update=new), asked.epochs)
-    if asked.checkpoint_every is not None and asked.checkpoint_every != settings.checkpoint_every:
+    left = _to_do(run, settings.model_copy(update=new))
+    if left and asked.checkpoint_every is not None and asked.checkpoint_every != settings.checkpoint_every:
         new["checkpoint_every"] = told["checkpoint_every"] = asked.checkpoint_every
     spent = seconds_spent(run)
-    if asked.time_budget_seconds is not None:
+    if left and asked.time_budget_seconds is not None:
         told["time_budget_seconds"] = asked.time_budget_seconds
         new["time_budget_seconds"] = spent + asked.time_budget_seconds
     changed = settings.model_copy(update=new)
-    if changed.time_budget_seconds is not None and spent >= changed.time_budget_seconds and _to_do(run, changed):
+    if changed.time_budget_seconds is not None and spent >= changed.time_budget_seconds and left:
         raise UserError(
             f"{run.name}: its time budget of {changed.time_budget_seconds:.0f} s is spent; give it more with "
             "--time-budget, such as --time-budget 1h"

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,22 @@ def test_the_time_budget_is_what_is_left_of_it(run):
     with pytest.raises(UserError, match="its time budget of 60 s is spent; give it more with --time-budget"):
         asked(run)
     assert asked(run, time_budget_seconds=100.0).time_budget_seconds == 161
+
+
+def test_what_holds_for_no_trial_is_not_on_record(run, data, monkeypatch, capsys):
+    rows = [{"trial_id": name, "backbone": "cnn_simpler", "status": "completed"} for name in "abcd"]
+    write_table(rows, TRIAL_COLUMNS, run.trials_file)
+    assert asked(run, time_budget_seconds=100.0, checkpoint_every=5.0, data=str(data)) == run.settings()
+    run.tune.mkdir()
+    (run.tune / "tuner.pkl").touch()
+    before = run.settings()
+    monkeypatch.setattr(engine, "ray_session", lambda **_: nullcontext(False))
+    monkeypatch.setattr(engine, "check_shared", lambda *_: None)
+    monkeypatch.setattr(engine, "restored_tuner", lambda *_: Ends(run, *["completed"] * 4))
+    assert resume(run.path, ResumeOptions(concurrent=7, cpus_per_trial=5)).finished
+    assert run.settings() == before
+    told = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in told] == ["--cpus-per-trial 5", "--concurrent 7"]
 
 
 def test_checkpoints_are_as_far_apart_as_is_asked(run):
