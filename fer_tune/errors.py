@@ -13,6 +13,10 @@ class UserError(Exception):
     """
 
 
+class DamagedWeightsError(UserError):
+    """Trained weights that cannot be loaded; whoever knows what they are of adds the cure."""
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """Return a hint such as ``did you mean 'resnet18' or 'resnet34'?``, or an empty string; case does not count.
 

@@ -44,6 +44,9 @@ EPOCHS = "epochs.parquet"
 CLOCK = "clock.json"
 REFITS = "refit"
 
+AVERAGED = "averaged"
+"""The folder of a configuration with the averaged weights of its seeds."""
+
 RESULT = "result.json"
 """Of a refit; written last, so it marks the refit as finished."""
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.prepared.store import Split
+from fer_tune.errors import DamagedWeightsError, UserError
+from fer_tune.layout import AVERAGED
 
 Load = Callable[..., Any]
 """`fer_tune.training.evaluation.load_model`, or a stand-in with its signature."""
@@ -43,8 +45,18 @@ class Predictor:
         self._load, self._predict = load, predict
 
     def load(self, settings: TrialConfig, file: Path) -> Any:
-        """Return the model in ``file``, ready to predict."""
-        return self._load(settings, self.card, file, self.device)
+        """Return the model in ``file``, ready to predict.
+
+        Raises:
+            UserError: the file is damaged, with what makes it anew.
+        """
+        try:
+            return self._load(settings, self.card, file, self.device)
+        except DamagedWeightsError as error:
+            again = "`fer-tune test --again`" if file.parent.name == AVERAGED else "`fer-tune refit`"
+            raise UserError(
+                f"{error}; take the file from a backup, or remove {file.parent}, and {again} makes it anew"
+            ) from None
 
     def predict(self, model: Any, settings: TrialConfig, split: Split, views: str = "none") -> NDArray[Any]:
         """Return (N, C) probabilities of the images of ``split``, averaged over the views of each."""

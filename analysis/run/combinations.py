@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from analysis.results import Scores
 from analysis.run.reading import RunRecord
 from fer_tune.files import read_json
+from fer_tune.layout import AVERAGED
 from fer_tune.objectives import Judged
 
 Kind = Literal["single", "soup", "ensemble", "greedy"]
@@ -142,4 +143,4 @@ def result_file(folder: Path) -> Path:
 
 def averaged_folder(run: RunRecord, config_id: str) -> Path:
     """Return the folder of the model with the averaged weights of a configuration's seeds."""
-    return run.folder.refit_file.parent / config_id / "averaged"
+    return run.folder.refit_file.parent / config_id / AVERAGED

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.distributed as dist
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from fer_tune.config import TrialConfig
@@ -20,6 +21,7 @@ from fer_tune.data.batching.views import Kind
 from fer_tune.data.batching.views import views as make_views
 from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.prepared.store import Split
+from fer_tune.errors import DamagedWeightsError
 from fer_tune.models import check_square, create_model
 from fer_tune.models.weights.tensors import read_tensors
 from fer_tune.training.metrics import Meter
@@ -72,11 +74,19 @@ def build_model(config: TrialConfig, card: DatasetCard) -> nn.Module:
 
 
 def load_model(config: TrialConfig, card: DatasetCard, checkpoint: Path, device: torch.device | str) -> nn.Module:
-    """Build the network of ``config`` and load trained weights into it, ready to evaluate."""
+    """Build the network of ``config`` and load trained weights into it, ready to evaluate.
+
+    Raises:
+        DamagedWeightsError: they cannot be read, or are those of another network.
+    """
     set_up_gpu(device)
     fresh = config.model_copy(update={"pretrained": False, "weights": None})  # all weights come from the checkpoint
     model = build_model(fresh, card)
-    model.load_state_dict(read_tensors(checkpoint)[0])
+    try:
+        model.load_state_dict(read_tensors(checkpoint)[0])
+    except (SafetensorError, OSError, RuntimeError) as error:  # what does not fit is a RuntimeError
+        told = str(error).split("\n\t")[:2][-1].strip()  # after PyTorch's headline
+        raise DamagedWeightsError(f"{checkpoint}: cut off, or not weights of this {config.backbone}: {told}") from None
     return model.to(device).eval()
 
 
