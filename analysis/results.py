@@ -37,15 +37,14 @@ class ClassScores(BaseModel):
 class EnsembleScores(BaseModel):
     """One classifier made of all seeds (mean of their probabilities).
 
-    The interval is that of its accuracy: Wilson's, or the jackknife's where groups are sampled.
+    Its intervals are for new images, or groups where these are sampled, and not for new seeds: Wilson's for the
+    accuracy of images, else those of one model.
     """
 
     model_config = ConfigDict(extra="forbid")
-    accuracy: float
-    low: float
-    high: float
-    balanced_accuracy: float
-    macro_f1: float
+    accuracy: Estimate
+    balanced_accuracy: Estimate
+    macro_f1: Estimate
     more: dict[str, float] = Field(default_factory=dict)  # the names of `MORE`
 
 

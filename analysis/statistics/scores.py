@@ -92,8 +92,7 @@ def score(
     if len(seeds) > 1:
         ensemble = ensemble_scores(labels, probabilities, sampling)
     elif not isinstance(sampling, Groups):
-        alone = wilson(int(np.trace(confusions[0])), len(labels))
-        accuracy = accuracy.model_copy(update={"low": alone.low, "high": alone.high})
+        accuracy = _by_wilson(accuracy, confusions[0])
     support = confusions[0].sum(-1)
     answered = confusions.sum(1).mean(0).round().astype(int)  # predictions of each class, mean over seeds
     precision = _widened(estimate(metrics.precision, of_answers), answered, of_answers)
@@ -187,25 +186,30 @@ def ensemble_scores(labels: NDArray[Any], probabilities: NDArray[Any], sampling:
     joint = probabilities.mean(0, keepdims=True)
     predicted, classes = joint.argmax(-1), joint.shape[-1]
     confusion = metrics.confusion_matrix(labels, predicted[0], classes)
-    if isinstance(sampling, Groups):
-        resampled = resampled_confusions(labels, predicted, classes, sampling)
-        bounds = metric_spread(metrics.accuracy, confusion[None], resampled, sampling).interval()
-        low, high = (float(np.clip(bound, 0, 1)) for bound in bounds)
-    else:
-        interval = wilson(int(np.trace(confusion)), len(labels))
-        low, high = interval.low, interval.high
+    resampled = resampled_confusions(labels, predicted, classes, sampling)
+
+    def estimate(metric: Metric) -> Estimate:
+        spread = metric_spread(metric, confusion[None], resampled, sampling)
+        return _estimates(spread, metric(confusion[None]), top=1.0)[0]
+
+    accuracy = estimate(metrics.accuracy)
+    if not isinstance(sampling, Groups):
+        accuracy = _by_wilson(accuracy, confusion)
     of_probabilities = probability_metrics(labels, joint, np.ones((1, len(labels)), dtype=np.float32))
     more = {name: float(metric(confusion)) for name, metric in metrics.AVERAGED.items()}
     more |= {name: float(of_probabilities[name].item()) for name in of_probabilities if name != "auc"}
     more |= {name: each.value for name, each in calibration(labels, joint, sampling).items()}
     return EnsembleScores(
-        accuracy=float(metrics.accuracy(confusion)),
-        low=low,
-        high=high,
-        balanced_accuracy=float(metrics.balanced_accuracy(confusion)),
-        macro_f1=float(metrics.macro_f1(confusion)),
+        accuracy=accuracy,
+        balanced_accuracy=estimate(metrics.balanced_accuracy),
+        macro_f1=estimate(metrics.macro_f1),
         more=more,
     )
+
+
+def _by_wilson(accuracy: Estimate, confusion: NDArray[Any]) -> Estimate:
+    alone = wilson(int(np.trace(confusion)), int(confusion.sum()))
+    return accuracy.model_copy(update={"low": alone.low, "high": alone.high})
 
 
 def _widened(estimates: list[Estimate], images: NDArray[Any], in_groups: NDArray[Any] | None = None) -> list[Estimate]:

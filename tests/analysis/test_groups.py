@@ -57,7 +57,7 @@ def test_few_people_make_wide_intervals_however_many_images() -> None:
     assert "new groups" in people.method
     assert "the 4 groups of the 800 test images" in people.method
     assert people.ensemble is not None
-    assert people.ensemble.high - people.ensemble.low > 0.2
+    assert people.ensemble.accuracy.high - people.ensemble.accuracy.low > 0.2
 
 
 def test_the_interval_of_an_accuracy_by_hand() -> None:

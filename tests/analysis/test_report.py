@@ -412,9 +412,9 @@ def test_what_is_exported_is_named_with_its_own_score(tested) -> None:
         told = exported(run, stand)
         assert told.startswith(f"`export/` holds this one: {percent(result.accuracy.per_seed[0])} % of the 210")
         write_json(held | {"use": "ensemble"}, file)
-        joint = result.ensemble
+        joint = result.ensemble.accuracy
         told = exported(run, stand)
-        assert f"this one: {percent(joint.accuracy)} %" in told
+        assert f"this one: {percent(joint.value)} %" in told
         assert f"interval {percent(joint.low)} to {percent(joint.high)}" in told
         write_json(held | {"models": [{"config_id": "another", "seed": 1}]}, file)
         assert exported(run, stand) == "`export/` holds this one: not tested itself"

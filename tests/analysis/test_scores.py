@@ -7,7 +7,7 @@ import pytest
 from fake_run import CLASSES, guesses
 from sklearn import metrics as sk
 
-from analysis.results import MORE
+from analysis.results import MORE, Estimate
 from analysis.statistics import metrics
 from analysis.statistics.calibration.errors import ERRORS
 from analysis.statistics.groups.within_groups import group_scores
@@ -98,12 +98,24 @@ def test_the_ensemble_averages_probabilities(labels: np.ndarray) -> None:
     found = score(labels, probabilities, CLASSES, [1, 2, 3], resamples=50).ensemble
     assert found is not None
     joint = probabilities.mean(0).argmax(1)
-    assert found.accuracy == pytest.approx(sk.accuracy_score(labels, joint))
-    assert found.macro_f1 == pytest.approx(sk.f1_score(labels, joint, average="macro"))
+    assert found.accuracy.value == pytest.approx(sk.accuracy_score(labels, joint))
+    assert found.balanced_accuracy.value == pytest.approx(sk.balanced_accuracy_score(labels, joint))
+    assert found.macro_f1.value == pytest.approx(sk.f1_score(labels, joint, average="macro"))
     assert set(found.more) == set(MORE)
     assert found.more["log_loss"] == pytest.approx(
         sk.log_loss(labels, probabilities.mean(0), labels=range(7)), rel=1e-4
     )
+
+
+def test_the_ensemble_has_the_intervals_of_one_model(labels: np.ndarray) -> None:
+    probabilities = np.stack([guesses(labels, 0.6, 7, seed) for seed in (1, 2, 3)])
+    found = score(labels, probabilities, CLASSES, [1, 2, 3], resamples=200).ensemble
+    alone = score(labels, probabilities.mean(0)[None], CLASSES, [1], resamples=200)
+    assert found is not None
+    for name in ("accuracy", "balanced_accuracy", "macro_f1"):
+        own: Estimate = getattr(found, name)
+        assert own == getattr(alone, name)
+        assert own.low < own.value < own.high
 
 
 def test_one_seed_gets_wilson_and_says_what_it_lacks(labels: np.ndarray) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from simulated_images import KINDS, TRUTH, coverage, experiments
+from simulated_images import KINDS, TRUTH, coverage, experiments, joint_coverage
 from statsmodels.stats.proportion import proportion_confint
 
 from analysis.statistics import metrics
@@ -79,6 +79,15 @@ def test_an_interval_for_images_alone_would_not_cover_seeds_that_differ() -> Non
         low, high = np.quantile(resampled.mean(1), [0.025, 0.975], axis=0)
         held += list((low <= TRUTH) & (high >= TRUTH))
     assert np.mean(held) < 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("images", "count", "least"), [(500, 300, 0.87), (3500, 100, 0.89)])
+def test_the_intervals_of_an_ensemble_cover_the_truth(images: int, count: int, least: float) -> None:
+    """With few images of a class the bootstrap is too narrow for what gives each class the same weight."""
+    held = joint_coverage(images, count, np.random.default_rng(1))
+    assert held["accuracy"] >= 0.9
+    assert min(held.values()) >= least
 
 
 def test_every_simulation_is_printed_with_the_others() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -294,7 +295,9 @@ def test_test_prints_winner_accuracy_classes_and_next_command(refitted: FakeRun)
     assert f"winner: {result.config_id}" in shown
     assert f"test accuracy: {100 * result.accuracy.value:.1f} % (95 % interval" in shown
     assert all(name in shown for name in [*result.classes, "images"])  # whole, in 80 columns
-    assert "ensemble of the seeds" in shown
+    joint = [line for line in shown.splitlines() if "ensemble of the seeds" in line]
+    assert len(joint) == 3  # of the image alone, and of each kind of views
+    assert all(len(re.findall(r"\d+\.\d \(\d+\.\d–\d+\.\d\)", line)) == 3 for line in joint)  # of each score
     assert "…" not in shown
     assert f"next: fer-tune report {refitted.path}" in shown
     for pair in run(refitted).comparison.pairs:

@@ -117,8 +117,9 @@ def score_table(result: TestResult) -> ConsoleTable:
         table.add_row(name, *(f"{percent(e.value)} ({percent(e.low)}–{percent(e.high)})" for e in cells))
         if scores.ensemble is not None:
             joint = scores.ensemble
-            own = f"{percent(joint.accuracy)} ({percent(joint.low)}–{percent(joint.high)})"
-            table.add_row("  ensemble of the seeds", own, percent(joint.balanced_accuracy), percent(joint.macro_f1))
+            cells = (joint.accuracy, joint.balanced_accuracy, joint.macro_f1)
+            row = (f"{percent(e.value)} ({percent(e.low)}–{percent(e.high)})" for e in cells)
+            table.add_row("  ensemble of the seeds", *row)
     return table
 
 

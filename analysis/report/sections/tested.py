@@ -30,8 +30,8 @@ def held_out(facts: Facts, pictures: list[Picture]) -> list[Section]:
     if test is None:
         return []
     views = (
-        "With several views of each image, and as one classifier that averages the seeds' probabilities (its interval "
-        f"is for new {'groups' if test.groups_sampled > 1 else 'images'} only)."
+        "With several views of each image, and as one classifier that averages the seeds' probabilities (its intervals "
+        f"are for new {'groups' if test.groups_sampled > 1 else 'images'} only)."
     )
     seeds = count(len(test.seeds), "seed")
     confusion = (

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.report.telling.findings import Standing
-from analysis.results import EnsembleScores, Estimate, Scores
+from analysis.results import Estimate, Scores
 from analysis.run import RunRecord
 from analysis.run.cards import dataset_card, sampled_groups
 from analysis.run.combinations import chosen_folder, latest_choice
@@ -49,7 +49,7 @@ def score_of(run: RunRecord, use: str, config_id: str, seed: int, on: str) -> st
         on: what they were trained on.
     """
     test = next((each for each in run.tests if each.config_id == config_id), None)
-    found: Estimate | EnsembleScores | None = None
+    found: Estimate | None = None
     if use == "chosen":
         tested = latest_choice(run)
         scores = tested.scores if tested is not None else None
@@ -62,14 +62,13 @@ def score_of(run: RunRecord, use: str, config_id: str, seed: int, on: str) -> st
             found = scores.accuracy
     elif test is not None and test.trained_on == on:
         if use == "ensemble":
-            found = test.ensemble or test.accuracy
+            found = test.ensemble.accuracy if test.ensemble is not None else test.accuracy
         elif seed in test.seeds:
             found = _of_one(run, test, seed, run.folder.test(config_id, test.opening))
     if found is None or test is None:
         return "not tested itself"
-    value = found.value if isinstance(found, Estimate) else found.accuracy
     interval = f"95 % interval {percent(found.low)} to {percent(found.high)}"
-    return f"{percent(value)} % of the {test.images:,} held-out images by itself ({interval})"
+    return f"{percent(found.value)} % of the {test.images:,} held-out images by itself ({interval})"
 
 
 def _of_one(run: RunRecord, scores: Scores, seed: int, folder: Path) -> Estimate:

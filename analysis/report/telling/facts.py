@@ -189,7 +189,7 @@ def score_rows(scores: Scores) -> list[dict[str, str]]:
     joint = scores.ensemble
     together: dict[str, float] = {}
     if joint is not None:
-        main = (joint.accuracy, joint.balanced_accuracy, joint.macro_f1)
+        main = (joint.accuracy.value, joint.balanced_accuracy.value, joint.macro_f1.value)
         together = dict(zip(first, main, strict=True)) | {MORE[name]: value for name, value in joint.more.items()}
     found = []
     for text, name, estimate in rows:
@@ -218,8 +218,8 @@ def view_rows(test: TestResult) -> list[dict[str, str]]:
         found.append(_view(f"{name}, mean of seeds", texts))
         joint = scores.ensemble
         if joint is not None:
-            own = f"{percent(joint.accuracy)} ({percent(joint.low)} to {percent(joint.high)})"
-            texts = [own, percent(joint.balanced_accuracy), percent(joint.macro_f1)]
+            of_joint = (joint.accuracy, joint.balanced_accuracy, joint.macro_f1)
+            texts = [f"{percent(each.value)} ({span(each)})" for each in of_joint]
             found.append(_view(f"{name}, ensemble of the seeds", texts))
     return found
 
