@@ -23,6 +23,13 @@ SCALE: list[tuple[float, str]] = [(0.0, "#9AA3AD"), (0.55, "#3F95D2"), (1.0, "#D
 MOST_LINES = 400
 """Trials that a chart draws a line for, the best of them: more only blacken it, and make the page heavy."""
 
+DASHES = ("solid", "dash", "dashdot", "dot", "longdash")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down")
+"""Of lines and marks beside their colours, as on paper, for who sees no colours or prints in grey."""
+
+_STARS = ("star", "star-square", "star-diamond", "star-triangle-up", "star-triangle-down")
+"""Of published configurations, for each of `SYMBOLS`."""
+
 MARKS: dict[str, dict[str, Any]] = {
     "completed": {"symbol": "circle", "size": 8},
     "stopped": {"symbol": "circle-open", "size": 8, "line": {"width": 1.5}},
@@ -104,6 +111,45 @@ def rounded(values: Any, digits: int = 2) -> list[float | None]:
     return [None if value is None or value != value else round(float(value), digits) for value in values]
 
 
-def colours(names: list[str]) -> dict[str, str]:
-    """Give each name its colour, in order; they repeat after six."""
-    return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(names)}
+@dataclass(frozen=True)
+class Look:
+    """How the line and the marks of one among several look.
+
+    Attributes:
+        colour: of both.
+        dash: of the line.
+        symbol: of a mark.
+    """
+
+    colour: str
+    dash: str
+    symbol: str
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Colour and dashes, as plotly takes them."""
+        return {"color": self.colour, "dash": self.dash}
+
+    def mark(self, kind: str) -> dict[str, Any]:
+        """Return the marks of trials of a kind (`MARKS`), in this colour and shape.
+
+        >>> Look("red", "dash", "square").mark("stopped")["symbol"]
+        'square-open'
+        """
+        own = MARKS[kind]
+        shape = self.symbol + own["symbol"].removeprefix(SYMBOLS[0])
+        if kind == "published":
+            shape = _STARS[SYMBOLS.index(self.symbol)]
+        return {"color": self.colour} | own | {"symbol": shape}
+
+
+def looks(names: list[str]) -> dict[str, Look]:
+    """Give each name its look, in order; looks repeat after thirty.
+
+    >>> looks(["resnet18", "resnet50"])["resnet50"]
+    Look(colour='#D95F02', dash='dash', symbol='square')
+    """
+    return {
+        name: Look(PALETTE[at % len(PALETTE)], DASHES[at % len(DASHES)], SYMBOLS[at % len(SYMBOLS)])
+        for at, name in enumerate(names)
+    }

@@ -121,8 +121,8 @@ def timeline(rows: list[dict[str, Any]], journal: Path) -> Chart | None:
         return None
     figure = plot_timeline(study)
     for trace in figure.data:
-        name, colour = _STATES[trace.name]
-        trace.name, trace.marker.color = name, colour
+        name, colour, pattern = _STATES[trace.name]
+        trace.name, trace.marker.color, trace.marker.pattern = name, colour, {"shape": pattern}
     figure.update_layout(
         yaxis_title="trial, in the order of start, from 0", xaxis_title="time, of the machine that searched"
     )
@@ -130,9 +130,9 @@ def timeline(rows: list[dict[str, Any]], journal: Path) -> Chart | None:
 
 
 _STATES = {
-    "COMPLETE": ("all epochs", PALETTE[0]),
-    "PRUNED": ("stopped early", PALETTE[5]),
-    "FAIL": ("failed or too large", PALETTE[3]),
+    "COMPLETE": ("all epochs", PALETTE[0], ""),
+    "PRUNED": ("stopped early", PALETTE[5], "/"),
+    "FAIL": ("failed or too large", PALETTE[3], "x"),
 }
 
 

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from analysis.charts.look import PALETTE, QUIET, Chart, chart, plain, rounded
+from analysis.charts.look import DASHES, PALETTE, QUIET, Chart, chart, looks, plain, rounded
 from analysis.figures.bars import Bar
 from analysis.figures.heldout import MOST_NAMED
 from analysis.results import ClassScores, GroupScore, Versus
@@ -22,7 +22,6 @@ from analysis.statistics.roc import Roc
 from fer_tune.run_folder import DRAWN
 
 _KINDS = {"searched": PALETTE[0], "published": PALETTE[1], "reported": QUIET}
-_DASHES = ("solid", "dash", "dashdot", "dot", "longdash")  # as on paper, for who sees no colours
 _ROW = 44  # pixels of one estimate, with room for a name of two lines
 
 
@@ -94,7 +93,7 @@ def roc(curves: list[Roc]) -> Chart:
             y=rounded(100 * curve.found),
             mode="lines",
             name=f"{name} {100 * curve.area:.1f} %",
-            line={"color": PALETTE[number % len(PALETTE)], "dash": _DASHES[number % len(_DASHES)]},
+            line={"color": PALETTE[number % len(PALETTE)], "dash": DASHES[number % len(DASHES)]},
             hovertemplate=f"{name}: %{{y:.1f}} % found<br>%{{x:.1f}} % of the others taken for it<extra></extra>",
         )
     figure.update_xaxes(title="images of other classes taken for it (%)", range=[0, 100])
@@ -112,12 +111,13 @@ def reliability(curves: list[Reliability]) -> Chart:
     diagonal = {"color": QUIET, "dash": "dash", "width": 1}
     whole = {"mode": "lines", "line": diagonal, "hoverinfo": "skip", "showlegend": False}
     figure.add_scatter(x=[0, 100], y=[0, 100], **whole, row=1, col=1)
-    for own, colour in zip(curves, PALETTE, strict=False):
+    for own, look in zip(curves, looks([each.label for each in curves]).values(), strict=True):
         figure.add_scatter(
             x=rounded(100 * own.confidence),
             y=rounded(100 * own.accuracy),
             mode="lines+markers",
-            line={"color": colour},
+            line=look.line,
+            marker={"symbol": look.symbol, "size": 7},
             error_y={
                 "type": "data",
                 "symmetric": False,
@@ -135,7 +135,7 @@ def reliability(curves: list[Reliability]) -> Chart:
         figure.add_bar(
             x=rounded(100 * (np.arange(BINS) + 0.5) / BINS),
             y=rounded(100 * own.shares),
-            marker={"color": colour},
+            marker={"color": look.colour, "pattern": {"shape": "" if own is curves[0] else "/"}},
             hovertemplate="%{y:.1f} % of the predictions<extra>" + own.label + "</extra>",
             showlegend=False,
             row=1,

@@ -22,7 +22,7 @@ from analysis.charts.look import (
     SAID,
     Chart,
     chart,
-    colours,
+    looks,
     plain,
     rounded,
 )
@@ -72,12 +72,12 @@ def history(rows: Rows, published: set[str], aim: Aim = ACCURACY) -> Chart:
     figure = go.Figure()
     number = {row["trial_id"]: place for place, row in enumerate(rows, start=1)}
     scored = [row for row in rows if row[aim.column] is not None and row["status"] in SAID]
-    for backbone, colour in colours(list(dict.fromkeys(row["backbone"] for row in rows))).items():
+    for backbone, look in looks(list(dict.fromkeys(row["backbone"] for row in rows))).items():
         own = [row for row in scored if row["backbone"] == backbone]
         if not own:
             continue
         best = so_far(aim.scale * pd.Series([row[aim.column] for row in own], dtype=float), aim)
-        steps: dict[str, Any] = {"line": {"color": colour, "shape": "hv", "width": 2}, "hoverinfo": "skip"}
+        steps: dict[str, Any] = {"line": look.line | {"shape": "hv", "width": 2}, "hoverinfo": "skip"}
         ends = [*(number[row["trial_id"]] for row in own), len(rows)]
         name = f"{backbone}: best so far"
         figure.add_scatter(x=ends, y=rounded([*best, best.iloc[-1]], digits), mode="lines", name=name, **steps)
@@ -87,7 +87,7 @@ def history(rows: Rows, published: set[str], aim: Aim = ACCURACY) -> Chart:
                 y=rounded((aim.scale * row[aim.column] for row in some), digits),
                 mode="markers",
                 name=f"{backbone}: {SAID[kind]}",
-                marker={"color": colour} | MARKS[kind],
+                marker=look.mark(kind),
                 text=[told(row, aim) for row in some],
                 hovertemplate="%{text}<extra></extra>",
             )
@@ -121,7 +121,7 @@ def curves(rows: Rows, epochs: pd.DataFrame, aim: Aim = ACCURACY) -> Chart:
     ranked = sorted(rows, key=lambda row: -aim.key(row[aim.column]))[:MOST_LINES]
     known = {row["trial_id"]: row for row in ranked}
     values = {str(name): own for name, own in epochs.groupby("trial_id", sort=False) if str(name) in known}
-    for backbone, colour in colours(list(dict.fromkeys(row["backbone"] for row in rows))).items():
+    for backbone, look in looks(list(dict.fromkeys(row["backbone"] for row in rows))).items():
         own = [row for row in rows if row["backbone"] == backbone and row["trial_id"] in values]
         across: list[Any] = []
         up: list[Any] = []
@@ -136,7 +136,7 @@ def curves(rows: Rows, epochs: pd.DataFrame, aim: Aim = ACCURACY) -> Chart:
             y=up,
             mode="lines",
             name=backbone,
-            line={"color": colour, "width": 1.3},
+            line=look.line | {"width": 1.3},
             opacity=0.6,
             text=names,
             hovertemplate="%{text}<br>epoch %{x}: %{y}<extra></extra>",
@@ -151,7 +151,7 @@ def curves(rows: Rows, epochs: pd.DataFrame, aim: Aim = ACCURACY) -> Chart:
                 y=rounded((aim.scale * line[aim.column] for line in last), digits),
                 mode="markers",
                 name=f"{backbone}: {SAID[kind]}",
-                marker={"color": colour} | MARKS[kind],
+                marker=look.mark(kind),
                 text=[told(row, aim) for row in ended],
                 hovertemplate="%{text}<extra></extra>",
             )
@@ -171,7 +171,7 @@ def budget(rows: Rows, published: set[str], aim: Aim = ACCURACY) -> Chart:
     digits = 2 if aim.share else 4
     known = 0  # published ones drawn so far
     figure = go.Figure()
-    for backbone, colour in colours(list(dict.fromkeys(row["backbone"] for row in rows))).items():
+    for backbone, look in looks(list(dict.fromkeys(row["backbone"] for row in rows))).items():
         own = [row for row in rows if row["backbone"] == backbone]
         spent = pd.Series([row["epochs"] or 0 for row in own]).cumsum()
         best = so_far(aim.scale * pd.Series([row[aim.column] for row in own], dtype=float), aim).ffill()
@@ -180,8 +180,8 @@ def budget(rows: Rows, published: set[str], aim: Aim = ACCURACY) -> Chart:
             y=rounded(best, digits),
             mode="lines+markers",
             name=backbone,
-            line={"color": colour, "shape": "hv"},
-            marker={"size": 5},
+            line=look.line | {"shape": "hv"},
+            marker={"size": 6, "symbol": look.symbol},
             hovertemplate="after %{x} epochs: %{y}<extra></extra>",
         )
         for row in own:
@@ -211,14 +211,14 @@ def pareto(rows: Rows, second: Objective, published: set[str], aim: Aim = ACCURA
     figure = go.Figure()
     column = OBJECTIVES[second].column
     known = [row for row in measured(rows, second, aim) if row["status"] in SAID]
-    for backbone, colour in colours(list(dict.fromkeys(row["backbone"] for row in known))).items():
+    for backbone, look in looks(list(dict.fromkeys(row["backbone"] for row in known))).items():
         for kind, some in _kinds([row for row in known if row["backbone"] == backbone], published).items():
             figure.add_scatter(
                 x=[row[column] for row in some],
                 y=rounded((aim.scale * row[aim.column] for row in some), digits),
                 mode="markers",
                 name=f"{backbone}: {SAID[kind]}",
-                marker={"color": colour} | MARKS[kind],
+                marker=look.mark(kind),
                 text=[f"{told(row, aim)}<br>{MEANINGS[second]}: {row[column]:,}" for row in some],
                 hovertemplate="%{text}<extra></extra>",
             )

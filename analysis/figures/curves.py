@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from analysis.figures.base import headline, legend, new
-from analysis.figures.style import INK, PALE, PALETTE, PUBLISHED, QUIET, line_looks, style
+from analysis.figures.style import INK, PALE, PALETTE, PUBLISHED, QUIET, line_looks, markers, style
 from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import ACCURACY, Aim
 
@@ -33,7 +33,8 @@ def search_history(trials: pd.DataFrame, published: set[str], aim: Aim = ACCURAC
     column, scale = aim.column, aim.scale
     with style():
         figure, [axes] = new(4.6)
-        looks = line_looks(list(dict.fromkeys(trials["backbone"])))
+        backbones = list(dict.fromkeys(trials["backbone"]))
+        looks, shapes = line_looks(backbones), markers(backbones)
         order = trials.reset_index(drop=True)
         order["number"] = order.index + 1
         scored = order[order[column].notna()]
@@ -45,7 +46,8 @@ def search_history(trials: pd.DataFrame, published: set[str], aim: Aim = ACCURAC
             axes.step(last, [*best, best.iloc[-1]], where="post", linewidth=2, **look)
             for status, face in (("completed", colour), ("stopped", "white"), ("running", PALE)):
                 some = own[(own["status"] == status) & ~own["origin"].isin(published)]
-                axes.scatter(some["number"], scale * some[column], s=34, c=face, edgecolors=colour, zorder=3)
+                dots: dict[str, Any] = {"s": 34, "c": face, "edgecolors": colour, "marker": shapes[str(backbone)]}
+                axes.scatter(some["number"], scale * some[column], zorder=3, **dots)
             known = own[own["origin"].isin(published)]
             stars: dict[str, Any] = {"marker": "*", "s": 190, "edgecolors": colour, "linewidths": 1.4, "zorder": 4}
             axes.scatter(known["number"], scale * known[column], c=PUBLISHED, **stars)
@@ -56,7 +58,7 @@ def search_history(trials: pd.DataFrame, published: set[str], aim: Aim = ACCURAC
         axes.set(xlabel="trial, in the order of start", ylabel=f"best {aim.label}", xlim=(0, len(order) + 1))
         axes.set_title("Every trial of the search")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        legend(axes, _history_keys(order, looks, published))
+        legend(axes, _history_keys(order, looks, shapes, published))
         return figure
 
 
@@ -65,11 +67,13 @@ def so_far(values: pd.Series[float], aim: Aim) -> pd.Series[float]:
     return values.cummax() if aim.maximise else values.cummin()
 
 
-def _history_keys(trials: pd.DataFrame, looks: dict[str, dict[str, Any]], published: set[str]) -> list[Line2D]:
+def _history_keys(
+    trials: pd.DataFrame, looks: dict[str, dict[str, Any]], shapes: dict[str, str], published: set[str]
+) -> list[Line2D]:
     def dot(label: str, **look: Any) -> Line2D:
         return Line2D([], [], linestyle="none", markeredgecolor=QUIET, label=label, **look)
 
-    keys = [Line2D([], [], label=f"{name}: best so far", **look) for name, look in looks.items()]
+    keys = [Line2D([], [], label=f"{name}: best so far", marker=shapes[name], **look) for name, look in looks.items()]
     statuses = set(trials["status"])
     if "completed" in statuses:
         keys.append(dot("all epochs", marker="o", markerfacecolor=QUIET))
@@ -93,7 +97,8 @@ def trial_curves(epochs: pd.DataFrame, trials: pd.DataFrame, aim: Aim = ACCURACY
     """
     with style():
         figure, [axes] = new(4.6)
-        looks = line_looks(list(dict.fromkeys(trials["backbone"])))
+        backbones = list(dict.fromkeys(trials["backbone"]))
+        looks, shapes = line_looks(backbones), markers(backbones)
         status = dict(zip(trials["trial_id"], trials["status"], strict=True))
         for backbone, rows in epochs.sort_values("epoch", kind="stable").groupby("backbone", sort=False):
             look = looks.get(str(backbone), {"color": QUIET, "linestyle": "-"})
@@ -111,12 +116,13 @@ def trial_curves(epochs: pd.DataFrame, trials: pd.DataFrame, aim: Aim = ACCURACY
             for kind, face in (("completed", colour), ("stopped", "white")):
                 if ends[kind]:
                     last, reached = np.array(ends[kind]).T
-                    axes.scatter(last, reached, s=26, c=face, edgecolors=colour, zorder=3)
+                    shape = shapes.get(str(backbone), "o")
+                    axes.scatter(last, reached, s=26, c=face, edgecolors=colour, marker=shape, zorder=3)
         axes.autoscale_view()
         axes.set(xlabel="epoch", ylabel=aim.label)
         axes.set_title("Learning curves of the search")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        keys = [Line2D([], [], label=name, **own) for name, own in looks.items()]
+        keys = [Line2D([], [], label=name, marker=shapes[name], **own) for name, own in looks.items()]
         dot: dict[str, Any] = {"linestyle": "none", "marker": "o", "markeredgecolor": QUIET}
         keys.append(Line2D([], [], markerfacecolor=QUIET, label="ran all its epochs", **dot))
         if "stopped" in set(status.values()):

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from analysis.figures.base import headline, legend, new
-from analysis.figures.style import INK, PALE, PUBLISHED, QUIET, colours, style
+from analysis.figures.style import INK, PALE, PUBLISHED, QUIET, colours, markers, style
 from analysis.trials.pareto import MEANINGS, measured, pareto_front
 from fer_tune.objectives import ACCURACY, OBJECTIVES, Aim, Objective
 
@@ -30,14 +30,16 @@ def pareto(rows: list[dict[str, Any]], second: Objective, published: set[str], a
     known = measured(rows, second, aim)
     with style():
         figure, [axes] = new(4.8)
-        palette = colours(list(dict.fromkeys(row["backbone"] for row in known)))
+        backbones = list(dict.fromkeys(row["backbone"] for row in known))
+        palette, shapes = colours(backbones), markers(backbones)
         stars: dict[str, Any] = {"marker": "*", "s": 190, "linewidths": 1.4, "zorder": 4}
         for backbone, colour in palette.items():
             faces = {"completed": colour, "stopped": "white", "running": PALE}
             own = [row for row in known if row["backbone"] == backbone]
             for status, face in faces.items():
                 some = [row for row in own if row["status"] == status and row["origin"] not in published]
-                axes.scatter(*_places(some, column, aim), s=34, c=face, edgecolors=colour, zorder=3)
+                dots: dict[str, Any] = {"s": 34, "c": face, "edgecolors": colour, "marker": shapes[backbone]}
+                axes.scatter(*_places(some, column, aim), zorder=3, **dots)
             some = [row for row in own if row["origin"] in published]
             axes.scatter(*_places(some, column, aim), c=PUBLISHED, edgecolors=colour, **stars)
         across, up = _places(pareto_front(rows, second, aim)[::-1], column, aim)  # from the smallest on
@@ -48,7 +50,7 @@ def pareto(rows: list[dict[str, Any]], second: Objective, published: set[str], a
         axes.set(xlabel=MEANINGS[second], ylabel=f"best {aim.label}")
         axes.margins(x=0.08, y=0.1)
         headline(figure, "What quality costs: no trial beats those with a ring in both")
-        legend(axes, _keys(known, palette, published))
+        legend(axes, _keys(known, palette, shapes, published))
         return figure
 
 
@@ -71,11 +73,13 @@ def _short(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _keys(rows: list[dict[str, Any]], palette: dict[str, str], published: set[str]) -> list[Line2D]:
+def _keys(
+    rows: list[dict[str, Any]], palette: dict[str, str], shapes: dict[str, str], published: set[str]
+) -> list[Line2D]:
     def dot(label: str, **look: Any) -> Line2D:
         return Line2D([], [], linestyle="none", label=label, **look)
 
-    keys = [dot(name, marker="o", color=colour) for name, colour in palette.items()]
+    keys = [dot(name, marker=shapes[name], color=colour) for name, colour in palette.items()]
     if any(row["status"] == "stopped" and row["origin"] not in published for row in rows):
         keys.append(dot("stopped early", marker="o", markerfacecolor="white", markeredgecolor=QUIET))
     if any(row["origin"] in published for row in rows):

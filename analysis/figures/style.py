@@ -15,6 +15,9 @@ PUBLISHED = "#E69F00"
 DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
 """Lines beside their colours: what is printed in grey, or seen without colours, is told apart too."""
 
+MARKERS = ("o", "s", "D", "^", "v")
+"""Dots beside their colours, for the same; stars are those of published configurations, whatever the backbone."""
+
 WIDTH = 8.0  # inches: 1,280 pixels at DPI, legible when a page shows it at 800
 DPI = 160
 
@@ -58,6 +61,11 @@ def style() -> Iterator[None]:
 def colours(names: list[str]) -> dict[str, str]:
     """Give each name its colour, in order; they repeat after six."""
     return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(names)}
+
+
+def markers(names: list[str]) -> dict[str, str]:
+    """Give each name the shape of its dots, in order; with `colours` looks repeat after thirty."""
+    return {name: MARKERS[index % len(MARKERS)] for index, name in enumerate(names)}
 
 
 def line_looks(names: list[str]) -> dict[str, dict[str, Any]]:

@@ -13,8 +13,9 @@ from fake_run import CLASSES, FakeRun, guesses
 
 from analysis import load_run
 from analysis.charts import settings, tested, trials
-from analysis.charts.look import MOST_LINES
+from analysis.charts.look import MOST_LINES, looks
 from analysis.results import GroupScore
+from analysis.statistics.calibration.reliability import Reliability
 from analysis.statistics.roc import roc_curves
 from analysis.trials.axes import Point, SearchAxis, drawn_whole, finished, points, search_axes
 
@@ -116,6 +117,40 @@ def test_learning_curves_have_the_mean_of_the_seeds() -> None:
     assert [trace["name"] for trace in drawn if trace["showlegend"]] == ["train (augmented images)", "validation"]
 
 
+def test_backbones_are_told_apart_without_colours(made) -> None:
+    """In grey, or by who sees no colours: of one kind of trials no two backbones look alike."""
+    rows, names = made.run.rows, made.run.published_names
+    for drawn in (trials.history(rows, names), trials.curves(rows, made.run.epochs), trials.budget(rows, names)):
+        found = data(drawn)
+        dashes = {each["name"].partition(":")[0]: each["line"]["dash"] for each in found if "lines" in each["mode"]}
+        assert sorted(dashes.values()) == ["dash", "solid"]
+        shapes = {
+            each["name"]: each["marker"]["symbol"]
+            for each in found
+            if "markers" in each["mode"] and not each["name"].startswith("failed")
+        }
+        assert len(shapes) >= 2
+        assert len(set(shapes.values())) == len(shapes)  # a kind of trials of a backbone has its own
+
+
+def test_thirty_backbones_look_differently() -> None:
+    found = looks([str(number) for number in range(30)])
+    assert len({(look.colour, look.dash) for look in found.values()}) == 30
+    assert len({(look.colour, look.mark("stopped")["symbol"]) for look in found.values()}) == 30
+
+
+def test_reliability_before_and_after_scaling_is_told_apart_without_colours() -> None:
+    ones = np.ones(3) / 2
+    both = [
+        Reliability(label, ones, ones, ones, ones, np.full(3, 4), np.ones(10) / 10) for label in ("before", "after")
+    ]
+    lines = [each for each in data(tested.reliability(both)) if each.get("mode") == "lines+markers"]
+    looked = [(each["line"]["dash"], each["marker"]["symbol"]) for each in lines]
+    assert looked == [("solid", "circle"), ("dash", "square")]
+    bars = [each["marker"]["pattern"]["shape"] for each in data(tested.reliability(both)) if each["type"] == "bar"]
+    assert bars == ["", "/"]
+
+
 def test_slices_mark_what_was_stopped(made) -> None:
     own, axes = points(made.run, "cnn_residual"), search_axes(made.run, "cnn_residual")
     for trace in data(settings.slices(own, axes)):
@@ -195,4 +230,5 @@ def test_the_timeline_is_that_of_the_journal(made) -> None:
         study.tell(trial, 0.5)
     bars = data(settings.timeline(made.run.rows, made.path / "study.journal"))
     assert sum(len(trace["y"]) for trace in bars) == 4
-    assert {trace["name"] for trace in bars} <= {"all epochs", "stopped early", "failed or too large"}
+    hatched = {"all epochs": "", "stopped early": "/", "failed or too large": "x"}  # for who sees no colours
+    assert {trace["name"]: trace["marker"]["pattern"]["shape"] for trace in bars}.items() <= hatched.items()
