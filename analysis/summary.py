@@ -7,6 +7,7 @@ from typing import get_args
 
 from analysis.run import RunRecord
 from analysis.words import full, mean_sd, percent, span, unit
+from fer_tune.amounts import amount
 from fer_tune.run_folder import Status
 
 
@@ -44,7 +45,7 @@ def facts(run: RunRecord) -> list[tuple[str, str]]:
         found.append(
             (
                 f"refitted {refit.config.config_id}",
-                f"{mean_sd(refit.values, run.aim)} {unit(run.aim)}, {len(refit.values)} seeds",
+                f"{mean_sd(refit.values, run.aim)} {unit(run.aim)}, {amount(len(refit.values), 'seed')}",
             )
         )
     if run.tests:

@@ -6,6 +6,7 @@ import statistics
 from typing import Any
 
 from analysis.results import ALPHA, Estimate
+from fer_tune.amounts import amount
 from fer_tune.config import FIELDS
 from fer_tune.objectives import ACCURACY, Aim
 
@@ -55,11 +56,6 @@ def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def count(number: int, noun: str) -> str:
-    """Return ``1 seed`` or ``3 seeds``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def duration(seconds: float) -> str:
     """Return ``40 seconds``, ``12 minutes`` or ``1.6 hours``.
 
@@ -67,8 +63,8 @@ def duration(seconds: float) -> str:
     ('40 seconds', '89 seconds', '12 minutes', '1.6 hours')
     """
     if seconds < 90:
-        return count(round(seconds), "second")
-    return count(round(seconds / 60), "minute") if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+        return amount(round(seconds), "second")
+    return amount(round(seconds / 60), "minute") if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def signed(value: float, digits: int = 1) -> str:

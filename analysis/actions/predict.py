@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge
 from typing_extensions import Doc
 
+from fer_tune.amounts import amount
 from fer_tune.door import Interrupted, door
 from fer_tune.errors import UserError
 
@@ -92,7 +93,7 @@ def predict(
                     growing.add(frames[-1])
                 progress.show(sum(map(len, frames)) + len(images.faults))
         except KeyboardInterrupt:
-            done = f"stopped; {sum(map(len, frames)):,} images are predicted"
+            done = f"stopped; predicted: {amount(sum(map(len, frames)), 'image')}"
             raise Interrupted(f"{done}, in {out}" if out else f"{done}; --out FILE.csv keeps them", run) from None
     if not frames:
         listed = "".join(f"\n  {fault.source}: {fault.reason}" for fault in images.faults[:_LISTED])

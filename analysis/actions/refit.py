@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Gt
 from typing_extensions import Doc
 
+from fer_tune.amounts import amount
 from fer_tune.door import Interrupted, door
 from fer_tune.errors import UserError
 
@@ -68,7 +69,6 @@ def refit(
     from analysis.heldout.opening import open_dataset
     from analysis.report.form.console import refit_table
     from analysis.run.cards import keep_card
-    from analysis.words import count
     from fer_tune.run_folder import RefitPlan
     from fer_tune.search.cluster.node_labels import parse_labels
     from fer_tune.storage.runs import check_writes, kept
@@ -92,9 +92,9 @@ def refit(
         labels = settings.node_labels if node_label is None else parse_labels(node_label)
         dataset = open_dataset(run, data)
         keep_card(run, dataset)
-        words = "on train and val together" if on == "train+val" else f"{count(plan.epochs, 'epoch')} each"
+        words = "on train and val together" if on == "train+val" else f"{amount(plan.epochs, 'epoch')} each"
         console.print(
-            f"{count(len(plan.configs), 'configuration')} × {count(len(plan.seeds), 'seed')}, {words}: "
+            f"{amount(len(plan.configs), 'configuration')} × {amount(len(plan.seeds), 'seed')}, {words}: "
             f"{total - len(tasks)} of {total} done",
             highlight=False,
         )
@@ -130,11 +130,12 @@ def _tell_fewer(run: RunRecord, plan: RefitPlan, top: int | None, stopped: int, 
 
     planned = {config.trial_id for config in plan.configs}
     if top is not None and top > (there := len({config_id(row["config"]) for row in run.ranked})):
-        words = f"--top {top}: {there} different configurations of the search have ended, and all are refitted"
+        words = f"--top {top}: all that have ended are refitted: {amount(there, 'different configuration')}"
         console.print(words, highlight=False)
     there = sum(row["status"] == "stopped" and row["trial_id"] in planned for row in run.ranked)
     if stopped > there:
-        words = f"--stopped {stopped}: early stopping ended trials of {there} configurations, and all are refitted"
+        stopped_ones = amount(there, "configuration")
+        words = f"--stopped {stopped}: early stopping ended trials of {stopped_ones}, and no more are refitted"
         console.print(words, highlight=False)
 
 

@@ -19,6 +19,7 @@ from analysis.results import ClassScores, GroupScore, Versus
 from analysis.statistics.calibration.probabilistic import BINS
 from analysis.statistics.calibration.reliability import Reliability
 from analysis.statistics.roc import Roc
+from fer_tune.amounts import amount
 from fer_tune.run_folder import DRAWN
 
 _KINDS = {"searched": PALETTE[0], "published": PALETTE[1], "reported": QUIET}
@@ -76,7 +77,7 @@ def per_class(rows: list[ClassScores]) -> Chart:
             text=[f"{plain(row.name)}: {_told(each)}" for row, each in zip(ordered, estimates, strict=True)],
             hovertemplate="%{text}<extra>" + name + "</extra>",
         )
-    names = [f"{plain(row.name)}<br>{row.support:,} images" for row in ordered]
+    names = [f"{plain(row.name)}<br>{amount(row.support, 'image')}" for row in ordered]
     figure.update_yaxes(tickvals=list(range(len(ordered))), ticktext=names, showgrid=False)
     figure.update_xaxes(title="% (95 % intervals)")
     return chart(figure, height=130 + _ROW * len(rows))
@@ -183,7 +184,7 @@ def groups(rows: list[GroupScore]) -> Chart:
         mode="markers",
         marker={"color": PALETTE[0], "size": 5 if crowded else 8},
         text=[
-            f"{plain(row.group)} ({row.images:,} images)<br>{_span(*each)}"
+            f"{plain(row.group)} ({amount(row.images, 'image')})<br>{_span(*each)}"
             for row, each in zip(ordered, estimates, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",

@@ -14,6 +14,7 @@ from analysis.results import ClassScores, GroupScore, Versus
 from analysis.statistics.calibration.probabilistic import BINS
 from analysis.statistics.calibration.reliability import Reliability
 from analysis.statistics.roc import Roc
+from fer_tune.amounts import amount
 from fer_tune.run_folder import DRAWN
 
 MOST_NAMED = 40
@@ -66,7 +67,7 @@ def per_class(rows: list[ClassScores]) -> Figure:
             axes.errorbar(
                 centre, places, xerr=errors, fmt=marker, color=colour, markersize=6, linewidth=1.6, label=name
             )
-        axes.set_yticks(range(len(ordered)), [f"{row.name}\n{row.support:,} images" for row in ordered])
+        axes.set_yticks(range(len(ordered)), [f"{row.name}\n{amount(row.support, 'image')}" for row in ordered])
         axes.grid(False, axis="y")
         axes.set_xlabel("% (95 % intervals)")
         axes.set_title("Each class on the held-out split")

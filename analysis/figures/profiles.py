@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from analysis.figures.base import headline, new
 from analysis.figures.style import line_look, style
 from analysis.statistics.comparing.aggregates import Aggregates
-from analysis.words import count
+from fer_tune.amounts import amount
 
 
 def profiles(found: Aggregates) -> Figure:
@@ -21,7 +21,7 @@ def profiles(found: Aggregates) -> Figure:
             axes.plot(places, 100 * each.share, label=each.name, **look)
         axes.set(ylim=(-1, 101), ylabel="seeds that score more (%, 95 % intervals)")
         axes.set_xlabel("accuracy (%)" if found.datasets == 1 else "score (0: largest class, 100: all right)")
-        seeds = f"{min(found.seeds)} seeds on {count(found.datasets, 'held-out split')}"
+        seeds = f"{min(found.seeds)} seeds on {amount(found.datasets, 'held-out split')}"
         headline(figure, f"Performance profiles: {seeds}")
         figure.legend(loc="outside lower center", ncols=min(len(found.profiles), 3))
         return figure

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from analysis.results import Cost
-from analysis.words import count
+from fer_tune.amounts import amount
 
 _WARM_UP, _REPEATS, _BATCH, _BATCHES = 3, 30, 64, 3
 
@@ -59,7 +59,7 @@ def measure(model: Any, shape: tuple[int, ...], device: str) -> Cost:
         seconds(images)
         together = min(seconds(images) for _ in range(_BATCHES))
     low, median, high = np.quantile(alone, [0.1, 0.5, 0.9])
-    cpu = f"cpu, {count(torch.get_num_threads(), 'thread')}"
+    cpu = f"cpu, {amount(torch.get_num_threads(), 'thread')}"
     name = torch.cuda.get_device_name(target) if target.type == "cuda" else cpu
     return Cost(
         parameters=sum(parameter.numel() for parameter in model.parameters()),

@@ -27,7 +27,7 @@ from analysis.run.cards import dataset_card
 from analysis.run.predictions import Predictions
 from analysis.use.export import preprocessing
 from analysis.use.predicting import network
-from analysis.words import count
+from fer_tune.amounts import amount
 from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.tracking.attached import Artifact, Attachments, Chart, PageSection, PanelGroup, Row
 from fer_tune.tracking.names import run_id as clean
@@ -155,7 +155,7 @@ def confusion(scores: Scores, title: str) -> Chart:
         for i, actual in enumerate(scores.classes)
         for j, predicted in enumerate(scores.classes)
     ]
-    return Chart("confusion", f"{title}, {count(len(scores.seeds), 'seed')} together", rows)
+    return Chart("confusion", f"{title}, {amount(len(scores.seeds), 'seed')} together", rows)
 
 
 def _curves(predictions: Predictions) -> dict[str, Chart]:

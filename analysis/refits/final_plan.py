@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from analysis.refits.selection import select_candidates
 from analysis.run import RunRecord
+from fer_tune.amounts import amount
 from fer_tune.errors import UserError
 from fer_tune.run_folder import FinalConfig, FinalPlan
 
@@ -34,9 +35,9 @@ def plan_final(run: RunRecord, epochs: int | None = None, published: bool | None
         raise UserError(f"--epochs: must be at least 1, but it is {epochs}")
     if before is not None and epochs is not None and epochs != before.epochs:
         raise UserError(
-            f"--epochs: the models on train and val of this run have schedules of {before.epochs} epochs, and {epochs} "
-            f"would not compare; leave it out, or remove {run.folder.final_file} and the folders train_val to begin "
-            "again"
+            f"--epochs: the models on train and val of this run have schedules of {amount(before.epochs, 'epoch')}, "
+            f"and {epochs} would not compare; leave it out, or remove {run.folder.final_file} and the folders "
+            "train_val to begin again"
         )
     longest = before.epochs if before is not None else epochs or plan.epochs
     if published is None:

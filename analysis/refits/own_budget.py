@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from analysis.run import PublishedTrial, RunRecord
 from analysis.words import duration
+from fer_tune.amounts import amount
 from fer_tune.run_folder import RefitConfig, RefitPlan
 
 
@@ -61,7 +62,7 @@ class Price:
     def __str__(self) -> str:
         each = ", ".join(f"{config.origin} {config.epochs}" for config in self.configs)
         took = "" if self.seconds is None else f", about {duration(self.seconds)} one after the other"
-        return f"{each}: {self.refits} refits, {self.epochs:,} epochs{took}"
+        return f"{each}: {amount(self.refits, 'refit')}, {amount(self.epochs, 'epoch')}{took}"
 
 
 def price(run: RunRecord, plan: RefitPlan) -> Price | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from analysis.refits.own_budget import at_own_budget
 from analysis.run import ConfigRefit, RunRecord
+from fer_tune.amounts import amount
 from fer_tune.config import TrialConfig, trial_config
 from fer_tune.errors import UserError
 from fer_tune.run_folder import RefitConfig, RefitPlan, TrainedOn
@@ -70,8 +71,8 @@ def plan_refits(
         )
     if before is not None and epochs is not None and epochs != before.epochs:
         raise UserError(
-            f"--epochs: the refits of this run are trained for {before.epochs} epochs, and {epochs} would not compare; "
-            f"leave it out, or remove {run.folder.refit_file.parent} to begin again"
+            f"--epochs: the refits of this run are trained for {amount(before.epochs, 'epoch')}, and {epochs} would "
+            f"not compare; leave it out, or remove {run.folder.refit_file.parent} to begin again"
         )
     count = top or (TOP if before is None else 0)
     if published is None:

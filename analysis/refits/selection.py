@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analysis.run import ConfigRefit, RunRecord
+from fer_tune.amounts import amount
 from fer_tune.errors import UserError
 from fer_tune.run_folder import TrainedOn
 
@@ -57,7 +58,7 @@ def select_winner(run: RunRecord) -> Selection:
         )
     winner = able[0]
     if len(_same_budget(refits)) == 1:
-        words = f"the only refitted configuration, {len(winner.completed)} seeds"
+        words = f"the only refitted configuration, {amount(len(winner.completed), 'seed')}"
     else:
         words = f"best mean {run.aim.meaning} over seeds among {len(_same_budget(refits))} refitted configurations"
     flawed = [refit for refit in refits if refit.failed]
@@ -97,7 +98,8 @@ def select_candidates(run: RunRecord) -> list[Chosen]:
     for refit in others:
         if refit.config.origin in names:
             own = refit.config.epochs
-            chosen.append(Chosen(refit, "published", f"{words}, for the {own} epochs of its paper" if own else words))
+            budget = f", for the {amount(own, 'epoch')} of its paper" if own else ""
+            chosen.append(Chosen(refit, "published", f"{words}{budget}"))
     if winner.origin in names:
         words = "the best searched configuration, behind a published one"
         searched = [refit for refit in others if refit.config.origin not in names]

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from analysis.refits.joined import JoinedDataset
 from analysis.run import RunRecord
+from fer_tune.amounts import amount
 from fer_tune.config import FIELDS, TrialConfig, trial_config
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
@@ -312,7 +313,9 @@ class RayPool:
         have = ray.cluster_resources()
         for kind, wanted, option in (("CPU", cpus, "--cpus-per-trial"), ("GPU", gpus, "--gpus-per-trial")):
             if wanted > have.get(kind, 0) and not named_cluster():  # a cluster may still grow
-                raise UserError(f"{option}: {wanted:g} asked for a refit, but Ray has {have.get(kind, 0):g} {kind}s")
+                raise UserError(
+                    f"{option}: {wanted:g} asked for a refit, but Ray has {amount(have.get(kind, 0), kind)}"
+                )
         device = "cuda" if gpus > 0 else "cpu"
         threads = max(1, round(cpus))
 

@@ -14,7 +14,8 @@ import jinja2
 from analysis.report.form.rendering import escape_cell
 from analysis.report.telling.facts import Facts
 from analysis.results import Estimate, TestResult
-from analysis.words import count, percent, span
+from analysis.words import percent, span
+from fer_tune.amounts import amount
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -30,7 +31,7 @@ def model_card(facts: Facts) -> str:
     )
     environment.filters["cell"] = escape_cell
     body = environment.get_template("model_card.md.j2").render(
-        vars(facts), count=count, percent=percent, bounded=_bounded
+        vars(facts), amount=amount, percent=percent, bounded=_bounded
     )
     return f"---\n{_metadata(facts)}\n---\n\n{body}\n"
 
@@ -60,7 +61,7 @@ def _results(facts: Facts, test: TestResult) -> list[EvalResult]:
     """Return the held-out scores as the hub knows them: shares in [0, 1], means over the seeds."""
     from huggingface_hub import EvalResult
 
-    seeds = f"mean of {count(len(test.seeds), 'seed')}"
+    seeds = f"mean of {amount(len(test.seeds), 'seed')}"
     scores: list[tuple[str, str, Estimate]] = [
         ("accuracy", "accuracy", test.accuracy),
         ("accuracy", "balanced accuracy", test.balanced_accuracy),

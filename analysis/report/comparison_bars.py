@@ -10,6 +10,7 @@ from analysis.report.telling.own_budget import own_budget_of
 from analysis.report.telling.rows import compared, refit_of, same_dataset
 from analysis.results import TestResult
 from analysis.run import ConfigRefit, PublishedTrial, RunRecord
+from fer_tune.amounts import amount
 from fer_tune.objectives import ACCURACY
 
 _TITLE = "Published configurations and the searched one"
@@ -45,9 +46,8 @@ def comparison(run: RunRecord, stand: Standing) -> BarChart:
         rows += [*_reported(run, entry), _test_bar(entry.published.name, test, "published")]
         own_budget = own_budget_of(stand, entry)
         if own_budget is not None and (other := stand.tested(own_budget.config.config_id)) is not None:
-            rows.append(
-                _test_bar(f"{entry.published.name}, its own {own_budget.config.epochs} epochs", other, "published")
-            )
+            epochs = amount(own_budget.config.epochs or 0, "epoch")
+            rows.append(_test_bar(f"{entry.published.name}, its own {epochs}", other, "published"))
     rows.append(_test_bar(f"searched: {own.backbone}", own, "searched"))
     caption = (
         "Held-out accuracy here with 95 % intervals, of the published configurations and the searched one, on the same "
@@ -77,7 +77,7 @@ def _tested(stand: Standing, entry: PublishedTrial) -> TestResult | None:
 
 def _test_bar(name: str, test: TestResult, kind: str) -> Bar:
     seeds = test.accuracy.per_seed
-    text = f"{name}\nhere, held-out, {len(seeds)} seed{'' if len(seeds) == 1 else 's'}"
+    text = f"{name}\nhere, held-out, {amount(len(seeds), 'seed')}"
     return Bar(text, test.accuracy.value, test.accuracy.low, test.accuracy.high, tuple(seeds), kind)
 
 
@@ -102,16 +102,18 @@ def _validation(run: RunRecord, stand: Standing, searched: ConfigRefit | None) -
         rows += _reported(run, entry) if run.aim == ACCURACY else []
         refit = refit_of(stand, entry)
         if refit is not None and refit.values:
-            rows.append(refit_bar(run, refit, f"{published.name}\nhere, validation, {len(refit.values)} seeds"))
+            rows.append(
+                refit_bar(run, refit, f"{published.name}\nhere, validation, {amount(len(refit.values), 'seed')}")
+            )
         elif trial is not None and trial[run.aim.column] is not None:
-            text = f"{published.name}\nhere, validation, one seed, {trial['epochs']} epochs"
+            text = f"{published.name}\nhere, validation, one seed, {amount(trial['epochs'], 'epoch')}"
             rows.append(Bar(text, trial[run.aim.column], kind="published"))
         own = own_budget_of(stand, entry)
         if own is not None and own.values:
-            name = f"{published.name}, its own {own.config.epochs} epochs"
-            rows.append(refit_bar(run, own, f"{name}\nhere, validation, {len(own.values)} seeds"))
+            name = f"{published.name}, its own {amount(own.config.epochs or 0, 'epoch')}"
+            rows.append(refit_bar(run, own, f"{name}\nhere, validation, {amount(len(own.values), 'seed')}"))
     if searched is not None and searched.values:
-        text = f"searched: {searched.config.backbone}\nhere, validation, {len(searched.values)} seeds"
+        text = f"searched: {searched.config.backbone}\nhere, validation, {amount(len(searched.values), 'seed')}"
         rows.append(refit_bar(run, searched, text))
     elif stand.winner is None:
         best = next((row for row in run.ranked if row["origin"] not in run.published_names), None)

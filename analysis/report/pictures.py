@@ -25,7 +25,8 @@ from analysis.statistics.roc import roc_curves
 from analysis.trials.axes import FEWEST_OF_SURFACE, drawn_whole, finished, points, search_axes
 from analysis.trials.importance import Importances
 from analysis.trials.pareto import MEANINGS, measured, second_objective
-from analysis.words import count, listed, slug
+from analysis.words import listed, slug
+from fer_tune.amounts import amount
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def _settings(run: RunRecord, backbone: str, found: Importances | None) -> Itera
     if len(plain) > 1 and len(surface := finished(own, plain[0], plain[1])) >= FEWEST_OF_SURFACE:
         words = (
             f"{backbone}: {run.aim.meaning} over {plain[0].name} and {plain[1].name}, smoothed over the "
-            f"{count(len(surface), 'trial')} that ran all epochs."
+            f"{amount(len(surface), 'trial')} that ran all epochs."
         )
         chart = settings.contour(surface, plain[0], plain[1], run.aim)
         yield drawn("contour", words, searched.contour(surface, plain[0], plain[1], run.aim), chart)
@@ -131,7 +132,7 @@ def _settings(run: RunRecord, backbone: str, found: Importances | None) -> Itera
         words = f"{backbone}: every trial as a line over all searched settings; the best ones are thick."
         if len(whole) < len(own):
             words += (
-                f" {count(len(own) - len(whole), 'trial')} with a setting outside the searched ones cannot be shown."
+                f" {amount(len(own) - len(whole), 'trial')} with a setting outside the searched ones cannot be shown."
             )
         if whole:
             yield drawn(

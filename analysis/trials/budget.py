@@ -10,6 +10,7 @@ from analysis.run import RunRecord
 from analysis.statistics.choosing.luck import best_against_best
 from analysis.trials.early_judgement import agreement_sentences, scheduler_words
 from analysis.words import apart, duration, size
+from fer_tune.amounts import amount
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def regret_sentence(run: RunRecord) -> str:
     found = best_against_best(ended, ran)
     if found is None:
         return ""
-    number = f"{len(cut)} configuration{'' if len(cut) == 1 else 's'} that early stopping had ended"
+    number = f"{amount(len(cut), 'configuration')} that early stopping had ended"
     begin = f"Refitted to the end, the best of {number}"
     rival = "the best that had run to the end in the search"
     bounds = f"{apart(found.low, found.high, aim)} {'points' if aim.share else 'nats'}"

@@ -10,6 +10,7 @@ from analysis.run import RunRecord
 from analysis.statistics.choosing.ranks import FEWEST, rank_correlation
 from analysis.statistics.uncertainty.intervals import Interval, wilson
 from analysis.words import listed, nth
+from fer_tune.amounts import amount
 from fer_tune.run_folder import RANDOM, SearchSettings
 
 LEAST_KEPT = 5
@@ -156,4 +157,4 @@ def _lost(row: RankAgreement, top: str, words: str) -> str:
 
 
 def _after(epoch: int) -> str:
-    return f"after {epoch} epoch{'' if epoch == 1 else 's'}"
+    return f"after {amount(epoch, 'epoch')}"

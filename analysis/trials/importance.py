@@ -17,6 +17,7 @@ from analysis.statistics.choosing.main_effects import main_effects
 from analysis.trials.axes import Point, SearchAxis, points, search_axes
 from analysis.trials.early_judgement import judged_epochs
 from analysis.words import listed
+from fer_tune.amounts import amount
 from fer_tune.run_folder import RANDOM, SEARCHED
 
 FEWEST = 20
@@ -54,7 +55,7 @@ class Importances:
     @property
     def when(self) -> str:
         """After how many epochs, in words."""
-        return f"after {self.epoch} epoch{'' if self.epoch == 1 else 's'}"
+        return f"after {amount(self.epoch, 'epoch')}"
 
     def sentence(self) -> str:
         """Return in words what is known."""

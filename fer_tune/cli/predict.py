@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from analysis.actions.predict import predict
+from fer_tune.amounts import amount
 from fer_tune.cli.shell import command as made_from
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def command(given: dict[str, Any]) -> None:
     console = Console(soft_wrap=True, highlight=False)
     console.print(_table(frame.head(_SHOWN)))
     if len(frame) > _SHOWN:
-        rest = f"{len(frame) - _SHOWN:,} more images"
+        rest = f"{amount(len(frame) - _SHOWN, 'more image')}"
         console.print(f"{rest} in {out}" if out else f"{rest}; write all with --out FILE.csv", markup=False)
     elif out is not None:
         console.print(f"written: {out}", markup=False)
@@ -42,12 +43,10 @@ def command(given: dict[str, Any]) -> None:
         part = ""
         if read_card(Path(given["source"])).content_hash == run.settings.dataset.content_hash:
             part = "; these images played a part in training or choosing"
-        console.print(f"right: {100 * found.estimate:.1f} % of {len(frame):,} images ({interval}{part})")
+        console.print(f"right: {100 * found.estimate:.1f} % of {amount(len(frame), 'image')} ({interval}{part})")
     console.print(f"({frame.attrs['models']})", markup=False)
     if unreadable := frame.attrs["unreadable"]:
-        from analysis.words import count
-
-        console.print(f"{count(len(unreadable), 'image')} could not be read, the others are predicted:", markup=False)
+        console.print(f"{amount(len(unreadable), 'image')} could not be read, the others are predicted:", markup=False)
         for source, reason in unreadable.items():
             console.print(f"  {source}: {reason}", markup=False)
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analysis.actions.published import run_published
+from fer_tune.amounts import amount
 from fer_tune.cli.groups import group
 from fer_tune.cli.shell import command as made_from
 
@@ -60,4 +61,4 @@ def _left_open(entry: Published) -> str:
 
     settings = sum(field not in TOPICS for field in entry.chosen)
     topics = [topic for topic in TOPICS if topic in entry.chosen]
-    return ", ".join([f"{settings} setting{'' if settings == 1 else 's'}", *topics])
+    return ", ".join([amount(settings, "setting"), *topics])

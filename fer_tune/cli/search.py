@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fer_tune import api
+from fer_tune.amounts import amount
 from fer_tune.cli.shell import command as made_from
 from fer_tune.door import GaveUpError, Interrupted
 from fer_tune.errors import UserError
@@ -109,7 +110,7 @@ def _tell_folds(run: FoldsRun, how: Output) -> None:
         for name, own in run.runs.items():
             best = own.ranked[0] if own.ranked else None
             told = f"{full(best[own.aim.column], own.aim)} on validation" if best else "no trial ended well"
-            typer.echo(f"{name}: {len(own.rows)} trials, the best {told}")
+            typer.echo(f"{name}: {amount(len(own.rows), 'trial')}, the best {told}")
         typer.echo(f"run folder: {run.place}\nnext: fer-tune refit {run.quoted}")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fer_tune.amounts import amount
 from fer_tune.cli.groups import group
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def validate(files: Annotated[list[str], typer.Argument(metavar="FILE...", help=
         if not found:
             typer.echo(f"{file}: OK")
     if faults:
-        count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
+        count = amount(len(faults), "fault")
         raise UserError("\n".join([f"{count} in the search spaces", *faults]))
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fer_tune.amounts import amount
+
 
 def command(run: Annotated[Path, typer.Argument(help="The run folder, or its URI.")]) -> None:
     """Upload the W&B runs that a search, a refit or a test recorded offline, oldest first; repeat it at will.
@@ -21,10 +23,10 @@ def command(run: Annotated[Path, typer.Argument(help="The run folder, or its URI
     folder = open_run(run, with_wandb)
     with kept(folder):
         done, left = upload(folder.path)
-    typer.echo(f"W&B: {done} runs uploaded" if done or left else "W&B: nothing to upload")
+    typer.echo(f"W&B: {amount(done, 'run')} uploaded" if done or left else "W&B: nothing to upload")
     if page := page_of(folder):
         typer.echo(page)
     if left:
         shown = "\n".join(f"  {path}" for path in left[:5])
-        typer.echo(f"W&B: {len(left)} runs not uploaded; they are kept, try again later:\n{shown}", err=True)
+        typer.echo(f"W&B: {amount(len(left), 'run')} not uploaded, and kept; try again later:\n{shown}", err=True)
         raise typer.Exit(1)

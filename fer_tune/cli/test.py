@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analysis.actions.evaluate import evaluate
+from fer_tune.amounts import amount
 from fer_tune.cli.shell import command as made_from
 
 if TYPE_CHECKING:
@@ -55,13 +56,13 @@ def _one(run: Run, given: dict[str, Any], console: Console) -> None:
     from analysis.report.telling.findings import footing, standing
     from analysis.report.telling.openings import openings_sentences
     from analysis.run.openings import openings_of, split_ledger
-    from analysis.words import count, percent, span
+    from analysis.words import percent, span
 
     result = run.test(**given)
     console.print(f"winner: {result.config_id} ({result.selection})")
     seeds = ", ".join(percent(value) for value in result.accuracy.per_seed)
     accuracy = f"{percent(result.accuracy.value)} % (95 % interval {span(result.accuracy)})"
-    console.print(f"test accuracy: {accuracy}, mean of {count(len(result.seeds), 'seed')}: {seeds}")
+    console.print(f"test accuracy: {accuracy}, mean of {amount(len(result.seeds), 'seed')}: {seeds}")
     console.print(score_table(result))
     console.print(class_table(result))
     console.print(f"({result.method})")

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fer_tune.amounts import amount
 from fer_tune.errors import UserError
 from fer_tune.run_folder import RunFolder
 from fer_tune.storage.mirror import Mirror, Wanted, everything, small, uri_of_copy
@@ -179,8 +180,8 @@ def _send_the_rest(mirror: Mirror) -> None:
     except OSError:
         left = len(mirror.unsent())
         print(
-            f"{mirror.uri}: still away; {left} files are not there yet. They are kept in {mirror.folder}, and the next "
-            "command on this run sends them",
+            f"{mirror.uri}: still away, and {amount(left, 'file')} not there yet: what is missing is kept in "
+            f"{mirror.folder}, and the next command on this run sends it",
             file=sys.stderr,
         )
 

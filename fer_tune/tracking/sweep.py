@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
+from fer_tune.amounts import amount
 from fer_tune.errors import UserError
 from fer_tune.files import read_json, write_json
 from fer_tune.kinds import Sampler
@@ -130,7 +131,7 @@ def config(settings: SearchSettings) -> dict[str, Any]:
         "name": settings.name,
         "description": (
             f"fer-tune search on {settings.dataset.name}: drawn by its sampler {settings.sampler}, stopped early by "
-            f"{settings.scheduler}, {settings.total} trials of at most {settings.epochs} epochs"
+            f"{settings.scheduler}, {amount(settings.total, 'trial')} of at most {amount(settings.epochs, 'epoch')}"
         ),
         "method": method,
         "metric": {"name": settings.aim.best, "goal": "maximize" if settings.aim.maximise else "minimize"},

@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+from fer_tune.amounts import amount
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.objectives import OBJECTIVES, Aim, Judged
@@ -233,7 +234,7 @@ def _judge(metrics: dict[str, Any], history: list[dict[str, Any]], config: Trial
     elif config.target_accuracy is not None and accuracy >= config.target_accuracy:
         reason = f"target accuracy: {accuracy:.4f} reached"
     elif config.early_stopping is not None and epoch - best_epoch >= config.early_stopping:
-        reason = f"early stopping: no better {aim.meaning} for {config.early_stopping} epochs"
+        reason = f"early stopping: no better {aim.meaning} for {amount(config.early_stopping, 'epoch')}"
     elif epoch >= config.epochs:
         reason = "all epochs done"
     metrics |= {aim.best: best, "best_epoch": best_epoch, "finished": bool(reason), "reason": reason}

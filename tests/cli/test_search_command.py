@@ -294,7 +294,7 @@ def test_sync_fails_when_runs_are_left(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("fer_tune.tracking.sync.upload", lambda folder: (1, [folder / "wandb/offline-run-x"]))
     assert call(monkeypatch, "sync", run.path) == 1
     shown = capsys.readouterr()
-    assert "1 runs uploaded" in shown.out
+    assert "1 run uploaded" in shown.out
     assert "offline-run-x" in shown.err
 
 

@@ -203,7 +203,7 @@ def test_what_is_predicted_when_it_ends_early_is_written(
             load_run(made.path).predict(faces, out=tmp_path / "found.csv")
         assert len(pd.read_csv(tmp_path / "found.csv")) == 1
         if isinstance(stop, KeyboardInterrupt):
-            assert str(told.value) == f"stopped; 1 images are predicted, in {tmp_path / 'found.csv'}"
+            assert str(told.value) == f"stopped; predicted: 1 image, in {tmp_path / 'found.csv'}"
 
 
 def test_an_interrupt_ends_the_command_with_130_and_parquet_can_be_read(
@@ -220,7 +220,7 @@ def test_an_interrupt_ends_the_command_with_130_and_parquet_can_be_read(
 
     monkeypatch.setattr(sources, "decode", interrupted)
     shown = call("predict", made.path, faces, "--out", tmp_path / "found.parquet", code=130)
-    assert "stopped; 1 images are predicted" in shown
+    assert "stopped; predicted: 1 image" in shown
     assert len(pd.read_parquet(tmp_path / "found.parquet")) == 1
 
 

@@ -76,7 +76,7 @@ def test_sync_brings_the_offline_runs_and_sends_their_marks(uri, monkeypatch):
         return 1, []
 
     monkeypatch.setattr("fer_tune.tracking.sync.upload", uploads)
-    assert "1 runs uploaded" in cli("sync", uri)
+    assert "1 run uploaded" in cli("sync", uri)
     assert "wandb/offline-run-1/run.wandb.synced" in Mirror(uri).place.listing()
 
 

@@ -215,7 +215,7 @@ def test_a_command_ends_though_the_store_stays_away(store, bucket, machine, told
     assert stopped == [True]
     printed = capsys.readouterr().err
     assert "the search stops, ready to be resumed" in printed
-    assert f"1 files are not there yet. They are kept in {here.folder}" in printed
+    assert f"and 1 file not there yet: what is missing is kept in {here.folder}, and" in printed
 
 
 def test_half_an_upload_is_never_seen(bucket, machine, monkeypatch):

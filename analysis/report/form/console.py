@@ -15,7 +15,8 @@ from analysis.refits.training import Ending, RefitTask
 from analysis.report.form import blocks
 from analysis.results import VIEW_NAMES, TestResult
 from analysis.run import ConfigRefit
-from analysis.words import count, full, mean_sd, percent, told, unit
+from analysis.words import full, mean_sd, percent, told, unit
+from fer_tune.amounts import amount
 from fer_tune.console_table import ConsoleTable
 from fer_tune.objectives import ACCURACY, OBJECTIVES, Aim
 
@@ -67,7 +68,7 @@ class RefitProgress:
                 self._console.print(f"{place}: FAILED twice: {ending.error}", markup=False, highlight=False)
             else:
                 result = ending.result
-                words = f"trained on train and val for {count(result.epochs, 'epoch')}"
+                words = f"trained on train and val for {amount(result.epochs, 'epoch')}"
                 if ending.task.on == "train":
                     aim = OBJECTIVES[ending.task.objective]
                     value = full(getattr(result, aim.column), aim)
@@ -107,7 +108,7 @@ def refit_table(refits: Iterable[ConfigRefit], aim: Aim = ACCURACY) -> ConsoleTa
 
 def score_table(result: TestResult) -> ConsoleTable:
     """Return accuracy, balanced accuracy and macro F1 of the tested models, with more views, and of their ensemble."""
-    title = f"{result.dataset}, held-out split, {count(len(result.seeds), 'seed')}: scores in % with 95 % intervals"
+    title = f"{result.dataset}, held-out split, {amount(len(result.seeds), 'seed')}: scores in % with 95 % intervals"
     table = ConsoleTable(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for name in ("accuracy", "balanced\naccuracy", "macro F1"):

@@ -19,7 +19,8 @@ from analysis.report.form.blocks import (
 )
 from analysis.report.telling.facts import Facts
 from analysis.results import Corruptions, Estimate, GroupGap, Transfer
-from analysis.words import count, listed, percent, span
+from analysis.words import listed, percent, span
+from fer_tune.amounts import amount
 
 
 def groups(facts: Facts, pictures: list[Picture]) -> list[Section]:
@@ -35,7 +36,7 @@ def groups(facts: Facts, pictures: list[Picture]) -> list[Section]:
 def gap_sentence(gap: GroupGap) -> str:
     """Return the worst group and the gap in words, with bounds that hold although the extremes were picked."""
     seen = (
-        f"Of {count(gap.groups, 'group')} of images {gap.worst} is classified worst, {percent(gap.accuracy)} %; the "
+        f"Of {amount(gap.groups, 'group')} of images {gap.worst} is classified worst, {percent(gap.accuracy)} %; the "
         f"worst one, whichever that is, between {percent(gap.low)} and {percent(gap.high)} %. The best, {gap.best}, "
         f"lies {percent(gap.gap)} points higher, where groups that do equally well would lie "
         f"{percent(gap.by_chance)} apart by chance"
@@ -47,7 +48,7 @@ def gap_sentence(gap: GroupGap) -> str:
 
 def _told(gap: GroupGap, config_id: str, seeds: int) -> str:
     model = "new seeds" if seeds > 1 else "this one trained model"
-    few = f"; {count(gap.left_out, 'group')} of fewer than 10 images left out" if gap.left_out else ""
+    few = f"; {amount(gap.left_out, 'group')} of fewer than 10 images left out" if gap.left_out else ""
     return (
         f"{config_id}; 95 % intervals for new images of these groups and {model}, corrected for picking the extremes "
         f"(Tukey, Šidák){few}. The figure has each group's own interval, which is not."
@@ -162,7 +163,7 @@ def transfer_sentence(each: Transfer) -> str:
     if each.only_tested:
         parts.append(f"the models do not know {listed(each.only_tested)}")
     if each.known:
-        parts.append(f"{count(each.known, 'image')} left out that {each.trained_on} has in train or validation")
+        parts.append(f"{amount(each.known, 'image')} left out that {each.trained_on} has in train or validation")
     if each.brought:
         parts.append(f"images brought {each.brought}")
     if each.scores.groups_sampled > 1:

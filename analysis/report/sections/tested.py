@@ -21,7 +21,8 @@ from analysis.report.form.blocks import (
 from analysis.report.telling.errors import Examples
 from analysis.report.telling.facts import Facts
 from analysis.results import Estimate, TestResult
-from analysis.words import count, percent, span
+from analysis.words import percent, span
+from fer_tune.amounts import amount
 
 
 def held_out(facts: Facts, pictures: list[Picture]) -> list[Section]:
@@ -33,7 +34,7 @@ def held_out(facts: Facts, pictures: list[Picture]) -> list[Section]:
         "With several views of each image, and as one classifier that averages the seeds' probabilities (its intervals "
         f"are for new {'groups' if test.groups_sampled > 1 else 'images'} only)."
     )
-    seeds = count(len(test.seeds), "seed")
+    seeds = amount(len(test.seeds), "seed")
     confusion = (
         f"Confusion matrix in counts, summed over {seeds}: rows are the true classes, columns the predicted ones."
     )

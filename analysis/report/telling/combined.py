@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from analysis.run import RunRecord
 from analysis.run.combinations import Gain, TestedChoice, latest_choice
-from analysis.words import count, p_text, percent, points, span, told, unit
+from analysis.words import p_text, percent, points, span, told, unit
+from fer_tune.amounts import amount
 from fer_tune.objectives import Aim
 
 HOW = (
@@ -78,7 +79,7 @@ def gain_words(gain: Gain, aim: Aim) -> str:
     found = f"{_signed(gain.value, aim)} {_unit(aim)}{of}"
     if not gain.shown:
         return f"No difference from the single model is shown there: {found} ({interval})."
-    for_all = f", corrected for {count(gain.comparisons, 'comparison')}" if gain.comparisons > 1 else ""
+    for_all = f", corrected for {amount(gain.comparisons, 'comparison')}" if gain.comparisons > 1 else ""
     better = "better" if gain.value > 0 else "worse"
     return f"That is {better} than the single model: {found} ({interval}, p {p_text(gain.p)}{for_all})."
 

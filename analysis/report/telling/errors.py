@@ -12,7 +12,8 @@ from analysis.report.form.blocks import Mistake
 from analysis.report.form.gallery import gallery
 from analysis.results import TestResult
 from analysis.run import RunRecord
-from analysis.words import count, percent
+from analysis.words import percent
+from fer_tune.amounts import amount
 
 _SHOWN_DOUBTS = 10
 
@@ -53,7 +54,7 @@ def examples(run: RunRecord, test: TestResult) -> Examples | None:
         }
         for row in doubts.head(_SHOWN_DOUBTS).to_dict("records")
     ]
-    doubtful = f"{count(len(doubts), 'label')} of {test.images:,}"
+    doubtful = f"{amount(len(doubts), 'label')} of {test.images:,}"
     model = f"{test.config_id} seed {test.seeds[0]}"
     inside = file.relative_to(run.folder.path).as_posix()
     right = f"{percent(test.accuracy.value)} %"

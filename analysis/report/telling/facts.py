@@ -34,7 +34,8 @@ from analysis.trials.budget import savings_sentences
 from analysis.trials.importance import Importances, untold
 from analysis.trials.one_seed import one_seed_sentence
 from analysis.trials.pareto import HEADS, MEANINGS, pareto_rows, second_objective
-from analysis.words import count, kept_text, percent, span, unit
+from analysis.words import kept_text, percent, span, unit
+from fer_tune.amounts import amount
 from fer_tune.objectives import ACCURACY
 from fer_tune.version import __version__
 
@@ -240,5 +241,5 @@ def _epochs(epochs: list[int]) -> str:
     if not epochs:
         return "epochs not on record"
     if min(epochs) == max(epochs):
-        return count(epochs[0], "epoch")
+        return amount(epochs[0], "epoch")
     return f"{min(epochs)} to {max(epochs)} epochs"

@@ -9,7 +9,8 @@ from analysis.results import Comparison, Estimate, TestResult, Versus
 from analysis.run import ConfigRefit, RunRecord
 from analysis.run.combinations import latest_choice
 from analysis.statistics.uncertainty.intervals import mean_interval
-from analysis.words import count, full, percent, points, signed, span, told
+from analysis.words import full, percent, points, signed, span, told
+from fer_tune.amounts import amount
 from fer_tune.errors import UserError
 from fer_tune.objectives import ACCURACY, Aim
 from fer_tune.run_folder import DRAWN, SEARCHED
@@ -97,7 +98,7 @@ def answer(run: RunRecord, stand: Standing) -> str:
     if run.ranked:
         best = run.ranked[0]
         return (
-            f"The best of {len(run.rows)} trials, a {best['backbone']}, reached "
+            f"The best of {amount(len(run.rows), 'trial')}, a {best['backbone']}, reached "
             f"{reached(best[aim.column], aim)} on the validation images of {data}; being the best of many, with one "
             "seed, it flatters itself, and no interval can be given before it is refitted."
         )
@@ -156,7 +157,9 @@ def _against(run: RunRecord, test: TestResult, stand: Standing) -> tuple[str, st
         rival = "the best searched configuration"
         if pair.second_origin in run.published_names:
             rival = f"the {'best ' if len(group) > 1 else ''}published configuration, {pair.second_origin},"
-        budget = f"for the {own[pair.second]} epochs of its paper" if pair.second in own else "at the same budget"
+        budget = (
+            f"for the {amount(own[pair.second], 'epoch')} of its paper" if pair.second in own else "at the same budget"
+        )
         told.append(_clause(run, pair, f"{rival} trained here {budget}"))
     if not told:
         return "", ""
@@ -191,7 +194,7 @@ def footing(run: RunRecord, stand: Standing) -> str:
     published = [origin in run.published_names for origin in origins]
     if all(published) or not any(published):
         return ""
-    tried = count(searched_trials(run), "trial")
+    tried = amount(searched_trials(run), "trial")
     return (
         f"The searched configuration was chosen from {tried} on this data, a published one is a single setting: the "
         "difference is what so much searching gains here, and ranks neither networks nor papers."

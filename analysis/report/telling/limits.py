@@ -5,7 +5,8 @@ from __future__ import annotations
 from analysis.report.telling.findings import Standing, overtaking
 from analysis.run import RunRecord
 from analysis.trials.pareto import MEANINGS
-from analysis.words import count, listed, mean_sd, unit
+from analysis.words import listed, mean_sd, unit
+from fer_tune.amounts import amount
 from fer_tune.run_folder import RefitResult
 
 FEW_GROUPS = 10
@@ -68,16 +69,16 @@ def limits(run: RunRecord, stand: Standing) -> list[str]:
     if split:
         most = max(row["parts"] for row in split)
         found.append(
-            f"{count(len(split), 'trial')} did not fit into memory with the whole batch and had it in up to {most} "
+            f"{amount(len(split), 'trial')} did not fit into memory with the whole batch and had it in up to {most} "
             "parts: the same step, but for batch norm, whose statistics are those of a part."
         )
     failed = [result for refit in (*stand.refits, *run.finals) for result in refit.failed]
     if failed:
-        words = f"{count(len(failed), 'refit')} failed, also when tried again, and are missing from the means"
+        words = f"{amount(len(failed), 'refit')} failed, also when tried again, and are missing from the means"
         found.append(f"{words}: {_names(failed)}.")
     diverged = [result for refit in stand.refits for result in refit.completed if result.error]
     if diverged:
-        words = f"{count(len(diverged), 'refit')} diverged and count with what they had reached"
+        words = f"{amount(len(diverged), 'refit')} diverged and count with what they had reached"
         found.append(f"{words}: {_names(diverged)}.")
     if any(entry.trial is not None for entry in run.published):
         found.append(
@@ -94,7 +95,7 @@ def limits(run: RunRecord, stand: Standing) -> list[str]:
         chosen = f"what is refitted and tested was chosen by {run.aim.meaning} alone"
         found.append(f"The search was also to keep the {costs} low; {chosen}.")
     if run.settings.trials < 30:
-        trials = count(run.settings.trials, "trial")
+        trials = amount(run.settings.trials, "trial")
         found.append(f"With {trials} per backbone the space is explored thinly; better settings may exist.")
     return found
 

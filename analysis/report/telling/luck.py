@@ -8,7 +8,8 @@ from analysis.report.telling.findings import Standing, reached
 from analysis.run import RunRecord
 from analysis.statistics.choosing.luck import luck_of_choosing
 from analysis.statistics.uncertainty.intervals import Interval
-from analysis.words import apart, count, mean_sd, size, unit
+from analysis.words import apart, mean_sd, size, unit
+from fer_tune.amounts import amount
 
 
 def luck(run: RunRecord, stand: Standing) -> str:
@@ -20,10 +21,10 @@ def luck(run: RunRecord, stand: Standing) -> str:
     if searched is None:
         return ""
     promised = f"In the search this configuration had {reached(searched, aim)} on validation"
-    outcome = f"with {count(len(refit.values), 'new seed')} it has {mean_sd(refit.values, aim)} {unit(aim)}"
+    outcome = f"with {amount(len(refit.values), 'new seed')} it has {mean_sd(refit.values, aim)} {unit(aim)}"
     plan = run.refit_plan
     if plan is not None and plan.epochs != run.settings.epochs:
-        return f"{promised}; refitted for {plan.epochs} epochs instead of {run.settings.epochs}, {outcome}."
+        return f"{promised}; refitted for {amount(plan.epochs, 'epoch')} instead of {run.settings.epochs}, {outcome}."
     found = _estimated(run, stand)
     if found is None:
         return f"{promised}; {outcome}."

@@ -11,7 +11,8 @@ from analysis.run import RunRecord
 from analysis.run.cards import dataset_card
 from analysis.run.openings import Openings
 from analysis.trials.early_judgement import scheduler_words
-from analysis.words import count, duration, unit
+from analysis.words import duration, unit
+from fer_tune.amounts import amount
 from fer_tune.data.preparing.summary import hygiene_sentences
 from fer_tune.run_folder import Status
 
@@ -29,10 +30,11 @@ def how(run: RunRecord, stand: Standing, known: Openings) -> list[tuple[str, str
     status = [row["status"] for row in run.rows]
     parts = [f"{status.count(name)} {name.replace('_', ' ')}" for name in get_args(Status) if name in status]
     spent = sum(row["seconds"] or 0 for row in run.rows)
-    budget = f"{settings.trials} trials for each of {', '.join(settings.backbones)}, {settings.epochs} epochs at most"
+    budget = f"{amount(settings.trials, 'trial')} for each of {', '.join(settings.backbones)}"
+    budget += f", {amount(settings.epochs, 'epoch')} at most"
     budget += f"; {len(run.rows)} started ({', '.join(parts)}), {duration(spent)} of training in all"
     if settings.time_budget_seconds:
-        budget += f"; stopped after {settings.time_budget_seconds / 60:.0f} minutes"
+        budget += f"; stopped after {amount(round(settings.time_budget_seconds / 60), 'minute')}"
     for entry in settings.resumed:
         changed = ", ".join(_asked(name, value) for name, value in entry.changed.items())
         budget += f"; changed on {entry.when[:10]}: {changed}"
@@ -45,17 +47,16 @@ def how(run: RunRecord, stand: Standing, known: Openings) -> list[tuple[str, str
     plan, final = run.refit_plan, run.final_plan
     if plan is not None:
         seeds = ", ".join(map(str, plan.seeds))
-        words = (
-            f"{count(len(plan.configs), 'configuration')}, seeds {seeds}, {plan.epochs} epochs, on the training split"
-        )
+        words = f"{amount(len(plan.configs), 'configuration')}, seeds {seeds}, {amount(plan.epochs, 'epoch')}"
+        words += ", on the training split"
         own = [f"{config.origin} {config.epochs}" for config in plan.configs if config.epochs]
         words += f"; for the epochs of their papers: {', '.join(own)}" if own else ""
         found.append(("refits", words))
     if final is not None:
-        told = ", ".join(f"{config.config_id} for {config.stop_epoch} epochs" for config in final.configs)
+        told = ", ".join(f"{config.config_id} for {amount(config.stop_epoch, 'epoch')}" for config in final.configs)
         rule = "the median best epoch on train alone"
         if plan is not None and final.epochs != plan.epochs:
-            rule += f", as a share of a schedule of {final.epochs} epochs"
+            rule += f", as a share of a schedule of {amount(final.epochs, 'epoch')}"
         words = f"on train and val together, the epoch fixed before as {rule}: {told}"
         found.append(("last training", words))
     if stand.test is not None:

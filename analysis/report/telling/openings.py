@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.run.openings import Openings
-from analysis.words import count
+from fer_tune.amounts import amount
 
 
 def openings_sentences(known: Openings) -> list[str]:
@@ -16,8 +16,8 @@ def openings_sentences(known: Openings) -> list[str]:
         )
     if names := known.other_runs:
         found.append(
-            f"The same held-out images were read by {count(len(names), 'other run')} too: {', '.join(names)}. The best "
-            "of several runs on one split flatters itself."
+            f"The same held-out images were read by {amount(len(names), 'other run')} too: {', '.join(names)}. The "
+            "best of several runs on one split flatters itself."
         )
     if known.not_noted:
         found.append(

@@ -10,7 +10,8 @@ from analysis.report.telling.own_budget import own_budget_of
 from analysis.results import Versus
 from analysis.run import ConfigRefit, PublishedTrial, RunRecord
 from analysis.trials.budget import epochs_of
-from analysis.words import count, mean_sd, p_text, percent, points, settings_text, span, told
+from analysis.words import mean_sd, p_text, percent, points, settings_text, span, told
+from fer_tune.amounts import amount
 from fer_tune.kinds import TOO_LARGE
 
 LEADERS = 10  # trials on the leaderboard before a reader asks for all
@@ -40,7 +41,7 @@ def compared(run: RunRecord, stand: Standing) -> list[Compared]:
         own = own_budget_of(stand, entry)
         if own is not None:
             refitted, tested = _seeds_and_test(stand, own)
-            budget = f"refitted for {own.config.epochs} epochs, as its paper has it"
+            budget = f"refitted for {amount(own.config.epochs or 0, 'epoch')}, as its paper has it"
             name = own.config.config_id
             rows.append(replace(rows[-1], search="–", refit=refitted, test=tested, budget=budget, config_id=name))
     best = stand.winner.config if stand.winner else None
@@ -60,7 +61,7 @@ def compared(run: RunRecord, stand: Standing) -> list[Compared]:
 def _searched_row(run: RunRecord, stand: Standing, name: str, backbone: str, trial: dict[str, Any] | None) -> Compared:
     refit = next((r for r in stand.refits if r.config.config_id == name), None)
     value = None if trial is None else trial[run.aim.column]
-    budget = f"chosen from {count(searched_trials(run), 'trial')}; {_epochs(run, trial)}"
+    budget = f"chosen from {amount(searched_trials(run), 'trial')}; {_epochs(run, trial)}"
     return Compared(
         f"searched: {name}",
         backbone,
@@ -113,7 +114,7 @@ def _seeds_and_test(stand: Standing, refit: ConfigRefit | None) -> tuple[str, st
         return "not refitted", "–"
     text = mean_sd(refit.values, refit.aim)
     if refit.failed:
-        text += f", {count(len(refit.failed), 'seed')} failed"
+        text += f", {amount(len(refit.failed), 'seed')} failed"
     test = stand.tested(refit.config.config_id)
     if test is not None:
         return text, f"{percent(test.accuracy.value)} ({span(test.accuracy)})"

@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.results import TestResult
 from analysis.statistics.comparing.aggregates import FEWEST, Aggregates, aggregate
-from analysis.words import count
+from fer_tune.amounts import amount
 
 
 def aggregated(tests: list[tuple[str, str, TestResult]]) -> tuple[Aggregates | None, str]:
@@ -34,14 +34,14 @@ def aggregated(tests: list[tuple[str, str, TestResult]]) -> tuple[Aggregates | N
     shared = sorted(common)
     seeds = min(len(own[split].seeds) for own in found.values() for split in shared)
     if seeds < FEWEST:
-        return None, f"No aggregates: they need {FEWEST} seeds of each, and one has {count(seeds, 'seed')}."
+        return None, f"No aggregates: they need {FEWEST} seeds of each, and one has {amount(seeds, 'seed')}."
     scores = {}
     for name, own in found.items():
         least = min(len(own[split].seeds) for split in shared)  # the same number on each dataset
         scores[name] = np.array([_scores(own[split], relative=len(shared) > 1)[:least] for split in shared])
     kind = "backbones" if by_backbone else "runs"
     what = "accuracy" if len(shared) == 1 else "score from 0 (always the largest class) to 1 (all right)"
-    told = f"{what}, {kind} on {count(len(shared), 'held-out split')}, 95 % intervals for new seeds alone"
+    told = f"{what}, {kind} on {amount(len(shared), 'held-out split')}, 95 % intervals for new seeds alone"
     return aggregate(scores), told[0].upper() + told[1:]
 
 

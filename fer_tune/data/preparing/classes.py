@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from fer_tune.amounts import amount
 from fer_tune.data.labels import spelt
 from fer_tune.data.preparing.readers.base import RawDataset, Sample
 from fer_tune.errors import UserError, nearest
@@ -73,9 +74,9 @@ def with_classes(raw: RawDataset, said: Mapping[str, str]) -> RawDataset:
         samples.append(sample._replace(label=label, votes=tuple(votes)))
     changed = [f"{old} to {name}" for old, name in new.items() if name and name != old]
     notes = [f"classes renamed or merged (--classes): {', '.join(changed)}"] if changed else []
-    notes += [f"class dropped (--classes): {old}, {count:,} images" for old, count in dropped.items()]
+    notes += [f"class dropped (--classes): {old}, {amount(count, 'image')}" for old, count in dropped.items()]
     if undecided:
-        notes.append(f"left out: {undecided:,} images, undecided once classes are merged (--classes)")
+        notes.append(f"left out: {amount(undecided, 'image')}, undecided once classes are merged (--classes)")
     return replace(raw, classes=classes, samples=samples, files=files, notes=[*raw.notes, *notes])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fer_tune.amounts import amount
 from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.preparing.cleaning.findings import LIST_FILE
 
@@ -45,7 +46,7 @@ def hygiene_sentences(card: DatasetCard) -> list[str]:
     )
     if near := report.get("near_duplicates"):
         across = "; ".join(f"{count:,} {place}" for place, count in near["across"].items())
-        images = f"{near['images']:,} image{'' if near['images'] == 1 else 's'}"
+        images = amount(near["images"], "image")
         fate = "dropped by the same rule" if near["dropped"] else "kept; --drop-near-duplicates drops them"
         lines.append(f"near-duplicates (by perceptual hash): {images}; {across}; {fate}")
     blank = {split: facts["blank"] for split, facts in report["splits"].items() if facts["blank"]}

@@ -16,6 +16,8 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
+from fer_tune.amounts import amount
+
 _KINDS = ("running_mean", "running_var", "num_batches_tracked", "weight", "bias")
 _ROLES = {
     "query": {"q", "query", "q_proj", "to_q", "wq", "q_lin"},
@@ -79,7 +81,7 @@ def by_order(state: dict[str, Tensor], own: dict[str, Tensor], classifier: set[s
     theirs = [name for name in state if _counts(name, state[name])]
     body = [name for name in own if _counts(name, own[name]) and name not in classifier]
     if len(theirs) < len(body):
-        raise ValueError(f"it has {len(theirs)} tensors, and the backbone {len(body)} without its classifier")
+        raise ValueError(f"it has {amount(len(theirs), 'tensor')}, and the backbone {len(body)} without its classifier")
     pairs = dict(zip(body, theirs, strict=False))
     for ours, other in pairs.items():
         shape, given = _shape(own[ours]), _shape(state[other])
@@ -91,7 +93,7 @@ def by_order(state: dict[str, Tensor], own: dict[str, Tensor], classifier: set[s
     rest = theirs[len(body) :]
     heads = [name for name in own if name in classifier]
     if len(rest) > _REST:
-        raise ValueError(f"{len(rest)} more tensors follow, from {rest[0]} on: too many for a classifier")
+        raise ValueError(f"{amount(len(rest), 'tensor')} more than fit, from {rest[0]} on: too many for a classifier")
     if [_kind(name) for name in rest] == [_kind(name) for name in heads]:
         pairs |= zip(heads, rest, strict=True)
     _check_layers(pairs)

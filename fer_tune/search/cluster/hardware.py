@@ -11,6 +11,7 @@ from typing import Any
 
 import ray
 
+from fer_tune.amounts import amount
 from fer_tune.errors import UserError
 from fer_tune.ray_internals import unused_by_node
 from fer_tune.search.cluster.node_labels import ACCELERATOR, matches, told
@@ -130,7 +131,7 @@ def check_size(cpus: float, gpus: float, workers: int, labels: Mapping[str, str]
         total = _total(there, name[:-1].upper())
         if asked * workers > total:
             raise UserError(
-                f"--{name}-per-trial {asked:g}: with {workers} worker(s) a trial needs {asked * workers:g}, "
+                f"--{name}-per-trial {asked:g}: with {amount(workers, 'worker')} a trial needs {asked * workers:g}, "
                 f"but Ray has {total:g}; ask for less"
             )
 
@@ -140,11 +141,11 @@ def lacking(cpus: float, gpus: float, workers: int, labels: Mapping[str, str] = 
     there = nodes(labels)
     if places(there, cpus, gpus) >= workers:
         return ""
-    worker = f"{cpus:g} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
+    worker = amount(cpus, "CPU") + (f" and {amount(gpus, 'GPU')}" if gpus else "")
     needed = f"{worker} on one node" if workers == 1 else f"{workers} times {worker}, each on one node"
     kind = f" with {told(labels)}" if labels else ""
-    found = f"{_total(there, 'CPU'):g} CPUs and {_total(there, 'GPU'):g} GPUs"
-    return f"a trial needs {needed}, and Ray has {found} on {len(there)} node(s){kind} now"
+    found = f"{amount(_total(there, 'CPU'), 'CPU')} and {amount(_total(there, 'GPU'), 'GPU')}"
+    return f"a trial needs {needed}, and Ray has {found} on {amount(len(there), 'node')}{kind} now"
 
 
 def package_versions() -> dict[str, str]:

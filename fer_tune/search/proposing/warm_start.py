@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
+from fer_tune.amounts import amount
 from fer_tune.errors import UserError
 from fer_tune.objectives import ACCURACY, Aim, aim_of
 from fer_tune.run_folder import Candidate, RunFolder
@@ -42,9 +43,9 @@ def starts(
     for backbone, entries in found.items():
         if len(entries) > max(options.trials - 1, options.warm_start_top):
             raise UserError(
-                f"--warm-start: {len(entries)} settings of {backbone}, the best {options.warm_start_top} of each run, "
-                f"leave none of --trials {options.trials} to be drawn; give more trials, or fewer settings by "
-                "--warm-start-top"
+                f"--warm-start: {amount(len(entries), 'configuration')} of {backbone}, the best "
+                f"{options.warm_start_top} of each run, leave none of --trials {options.trials} to be drawn; give more "
+                "trials, or fewer settings by --warm-start-top"
             )
     found = {name: [_from(spaces[name], entry) for entry in entries] for name, entries in found.items()}
     if options.known_good and not math.isinf(blind_trials(options.sampler)):
@@ -81,9 +82,7 @@ def best_of_all(
             continue
         found = [_best(run, backbones, top, aim) for run in runs]
         if not any(any(each.values()) for each in found) and not of_use:
-            raise UserError(
-                f"--warm-start {place}: none of its {len(inside)} runs has a trial of {', '.join(backbones)}"
-            )
+            raise UserError(f"--warm-start {place}: no run in it ({len(inside)}) has a trial of {', '.join(backbones)}")
         of_runs += found
     return {name: _in_turn([each[name] for each in of_runs]) for name in backbones}
 

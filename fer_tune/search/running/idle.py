@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from fer_tune.amounts import amount
 from fer_tune.objectives import Aim, aim_of
 from fer_tune.run_folder import Candidate
 from fer_tune.search.options import SearchOptions
@@ -38,7 +39,8 @@ def idle(
     found = [*_drawn(options, first, trials), *_epochs(options, spaces)]
     total = sum(trials.values())
     if options.concurrent is not None and options.concurrent > total:
-        found.append(f"--concurrent {options.concurrent}: there are {total} trials in all; no more run side by side")
+        there = amount(total, "trial")
+        found.append(f"--concurrent {options.concurrent}: the search has {there} in all; no more run side by side")
     if options.warm_start_top != SearchOptions.warm_start_top and not options.warm_start:
         found.append(f"--warm-start-top {options.warm_start_top}: no run is named by --warm-start, so it has no effect")
     aim = aim_of(options.objectives)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import optuna
 
+from fer_tune.amounts import amount
 from fer_tune.data.batching.suiting import check_suits
 from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.prepared.store import PreparedDataset
@@ -90,7 +91,9 @@ def make_plan(options: SearchOptions) -> Plan:
     if options.warm_start:
         told += [f"{name}: tried first: {', '.join(each.name for each in entries)}" for name, entries in first.items()]
     if informed_by:
-        known = ", ".join(f"{search.run} ({len(search.trials)} trials of {search.backbone})" for search in informed_by)
+        known = ", ".join(
+            f"{search.run} ({amount(len(search.trials), 'trial')} of {search.backbone})" for search in informed_by
+        )
         told.append(f"the sampler learns from: {known}")
     check_candidates(first, spaces, data)
     check_asked(spaces, first, data.card)

@@ -22,6 +22,7 @@ from typing import Any
 
 import ray
 
+from fer_tune.amounts import amount
 from fer_tune.config import FIELDS, TrialConfig
 from fer_tune.errors import UserError
 from fer_tune.models.memory import step_memory
@@ -100,7 +101,9 @@ def _measured(plan: Plan, gpus: int) -> Sharing:
         bounds["--concurrent"] = math.ceil(options.concurrent / gpus)
     count = min(bounds.values())
     if count < 2:
-        raise _NotShared(f"{min(bounds, key=lambda name: bounds[name])} suffice for no more on each of {gpus} GPU(s)")
+        raise _NotShared(
+            f"{min(bounds, key=lambda name: bounds[name])} suffice for no more on each of {amount(gpus, 'GPU')}"
+        )
     config = largest(plan)
     with gpu_sharing(1 / count, quiet=True) as environment:
         if not environment and not served():
@@ -184,10 +187,10 @@ def _told(process: subprocess.Popen[str], seconds: float, count: int) -> Taken:
     try:
         out, err = process.communicate(timeout=max(1.0, seconds))
     except subprocess.TimeoutExpired:
-        raise _NotShared(f"training in {count} process(es) to measure it took too long") from None
+        raise _NotShared(f"training in {amount(count, 'process', 'processes')} to measure it took too long") from None
     if process.returncode:
         last = (err.strip().splitlines() or [f"code {process.returncode}"])[-1][:200]
-        raise _NotShared(f"training in {count} process(es) to measure it failed ({last})")
+        raise _NotShared(f"training in {amount(count, 'process', 'processes')} to measure it failed ({last})")
     return Taken(**json.loads(out.splitlines()[-1]))
 
 

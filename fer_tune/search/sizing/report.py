@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fer_tune.amounts import amount
 from fer_tune.search.cluster.node_labels import told
-from fer_tune.search.watching.board import amount
 
 if TYPE_CHECKING:
     from fer_tune.search.options import SearchOptions
@@ -124,7 +124,7 @@ def _clock(seconds: float) -> str:
 
 
 def _what_is_kept(estimate: Estimate) -> str:
-    kept = f"{_size(estimate.kept_bytes)} for the best weights of {estimate.trials} trials"
+    kept = f"{_size(estimate.kept_bytes)} for the best weights of {amount(estimate.trials, 'trial')}"
     if not estimate.running_bytes:
         return f"{kept}, which are over before a checkpoint is due"
     return f"{kept}, and {_size(estimate.running_bytes)} for the checkpoints of those that run"

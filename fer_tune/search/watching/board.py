@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.text import Text
 
+from fer_tune.amounts import amount
 from fer_tune.console_table import ConsoleTable
 from fer_tune.objectives import ACCURACY, Aim
 
@@ -143,11 +144,6 @@ def _best_line(best: Best, aim: Aim) -> str:
 def time_left(seconds: float | None) -> str:
     """Return the estimate in words."""
     return "time left not known yet" if seconds is None else f"about {clock(seconds)} left"
-
-
-def amount(number: float, kind: str) -> str:
-    """Return ``1 CPU``, ``0.5 GPUs``."""
-    return f"{number:g} {kind}{'' if number == 1 else 's'}"
 
 
 def in_parts(parts: int | None) -> str:

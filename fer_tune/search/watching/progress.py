@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ray.tune import Callback
 from rich.console import Console
 
+from fer_tune.amounts import amount
 from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import ACCURACY, Aim
-from fer_tune.search.watching.board import Best, Running, Snapshot, amount, board, in_parts, time_left
+from fer_tune.search.watching.board import Best, Running, Snapshot, board, in_parts, time_left
 from fer_tune.search.watching.output import output
 from fer_tune.search.watching.places import Place, has_place, place_of
 from fer_tune.search.watching.recorder import why_it_died
@@ -169,7 +170,7 @@ class Progress(Callback):
         if self._concurrent is not None:
             return [] if self._ended else ["starting: the workers load Python and PyTorch, some seconds"]
         waiting = sum(trial.status == "PENDING" for trial in trials)
-        return [f"{waiting} trial(s) wait for a place on the cluster"] if waiting else []
+        return [f"{amount(waiting, 'trial')} waiting for a place on the cluster"] if waiting else []
 
     def _in_place(self) -> bool:
         return output() == "text" and has_place(self._console)

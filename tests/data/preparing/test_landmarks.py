@@ -140,7 +140,7 @@ def test_affectnets_lists_are_aligned_unless_told_otherwise(tmp_path, prepared):
     upright = [is_upright(image[..., 0]) for split in splits.values() for image in split.images]
     assert (card.name, upright.count(True), upright.count(False)) == ("affectnet", 31, 1)  # by its box
     assert "faces are aligned by the dataset's landmarks (--no-align leaves them as they are)" in card.hygiene["notes"]
-    told = "1 rows have no landmarks that can be used; their faces are cut out by their boxes"
+    told = "1 row without landmarks that can be used: faces are cut out by their boxes there"
     assert told in card.hygiene["notes"]
     card, splits = prepared(root, align=False, keep_duplicates=True)
     assert card.shape == (144, 144, 3)  # the boxes, with a tenth around

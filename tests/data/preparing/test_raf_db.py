@@ -65,7 +65,7 @@ def test_every_fault_of_the_list_is_told_with_its_line(tmp_path):
         "23": r"names train_caf\xe9.jpg, but there is no Image/aligned/train_caf\xe9_aligned.jpg",
     }
     assert {fault.source.split(":")[0] for fault in raw.faults} == {"list_patition_label.txt"}
-    assert raw.notes == ["5 files in Image/aligned are not in list_patition_label.txt"]
+    assert raw.notes == ["5 files in Image/aligned of which list_patition_label.txt says nothing"]
     assert len(raw.samples) == 16
 
 
@@ -127,8 +127,7 @@ def test_csv_that_contradicts_the_folders_is_told(tmp_path):
     file = root / "train_labels.csv"
     file.write_text(file.read_text().replace("train_00001_aligned.jpg,1", "train_00001_aligned.jpg,2"))
     assert read_raw(root)[1].notes == [
-        "train_labels.csv gives 1 images another label than their folder, which decides: "
-        "train/1/train_00001_aligned.jpg"
+        "train_labels.csv gives 1 image another label than the folder, which decides: train/1/train_00001_aligned.jpg"
     ]
 
 

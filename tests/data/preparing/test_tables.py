@@ -133,7 +133,7 @@ def test_votes_are_kept_and_the_most_is_the_label(tmp_path, prepared):
 
     card, splits = prepared(drawn(tmp_path / "faces", f"path,{','.join(SEVEN)}", row=row))
     assert right(splits, card)
-    assert "left out: 1 rows, undecided votes" in card.hygiene["notes"]
+    assert "left out: 1 row, undecided votes" in card.hygiene["notes"]
     assert (splits["train"].votes.argmax(axis=1) == splits["train"].labels).all()
 
 
@@ -164,7 +164,7 @@ def test_faulty_rows_are_told_by_line(tmp_path):
         ("faces.csv:2", "names gone.png, but there is no such picture"),
         ("faces.csv:3", "1 fields, the header has 2"),
     ]
-    assert raw.notes == ["left out: 1 rows, without a label"]
+    assert raw.notes == ["left out: 1 row, without a label"]
 
 
 def test_several_tables_are_named(tmp_path):

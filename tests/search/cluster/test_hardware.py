@@ -57,7 +57,7 @@ def test_a_part_of_a_gpu_brings_its_part_of_the_cpus(cluster):
     ("cpus", "gpus", "workers", "message"),
     [
         (3, None, 1, r"--cpus-per-trial 3: .*a trial needs 3, but Ray has 2"),
-        (2, None, 2, r"--cpus-per-trial 2: with 2 worker\(s\) a trial needs 4"),
+        (2, None, 2, r"--cpus-per-trial 2: with 2 workers a trial needs 4"),
         (1, 1, 1, r"--gpus-per-trial 1: .*but Ray has 0"),
     ],
 )
@@ -67,7 +67,7 @@ def test_more_than_there_is_is_refused_on_a_machine_and_waited_for_on_a_cluster(
         Resources.choose(cpus, gpus, workers, None)
     chosen = Resources.choose(cpus, gpus, workers, None, joined=True)
     assert (chosen.cpus, chosen.fits, chosen.at_once) == (cpus, 0, 1)
-    assert "and Ray has 2 CPUs and 0 GPUs on 1 node(s) now" in lacking(chosen.cpus, chosen.gpus, workers)
+    assert "and Ray has 2 CPUs and 0 GPUs on 1 node now" in lacking(chosen.cpus, chosen.gpus, workers)
 
 
 def test_a_cluster_says_how_many_from_moment_to_moment(cluster):
@@ -79,7 +79,7 @@ def test_a_cluster_says_how_many_from_moment_to_moment(cluster):
     cluster((0, 0))
     empty = Resources.choose(None, 1, 1, None, joined=True)
     assert empty == Resources(1, 1, 1, None, 0)
-    assert lacking(empty.cpus, empty.gpus, 1).startswith("a trial needs 1 CPUs and 1 GPUs on one node, and Ray has 0 ")
+    assert lacking(empty.cpus, empty.gpus, 1).startswith("a trial needs 1 CPU and 1 GPU on one node, and Ray has 0 ")
 
 
 def test_a_trial_fits_on_the_smallest_node(cluster):
@@ -99,7 +99,7 @@ def test_places_are_counted_node_by_node(cluster):
     assert lacking(1, 0, 4) == ""
     assert (
         lacking(2, 0, 3)
-        == "a trial needs 3 times 2 CPUs, each on one node, and Ray has 4 CPUs and 0 GPUs on 2 node(s) now"
+        == "a trial needs 3 times 2 CPUs, each on one node, and Ray has 4 CPUs and 0 GPUs on 2 nodes now"
     )
 
 

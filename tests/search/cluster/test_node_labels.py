@@ -98,7 +98,7 @@ def test_only_what_is_free_on_them_counts(cluster):
 
 def test_what_is_waited_for_is_told(cluster):
     assert lacking(4, 1, 1, {"kind": "fast"}) == ""
-    assert lacking(1, 1, 1, {"kind": "big"}).endswith("and Ray has 0 CPUs and 0 GPUs on 0 node(s) with kind=big now")
+    assert lacking(1, 1, 1, {"kind": "big"}).endswith("and Ray has 0 CPUs and 0 GPUs on 0 nodes with kind=big now")
 
 
 def test_a_machine_alone_without_the_label_is_refused(cluster):

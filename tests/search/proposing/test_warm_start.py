@@ -77,7 +77,7 @@ def test_a_folder_stands_for_its_runs_but_those_of_other_backbones(tmp_path):
     (tmp_path / "runs" / "notes").mkdir()
     found = best_of_all([tmp_path / "runs"], ["cnn_residual"], 1)
     assert [entry.name for entry in found["cnn_residual"]] == ["a/good", "b/good"]
-    with pytest.raises(UserError, match=r"--warm-start .*runs: none of its 3 runs has a trial of resnet50"):
+    with pytest.raises(UserError, match=r"--warm-start .*runs: no run in it \(3\) has a trial of resnet50"):
         best_of_all([tmp_path / "runs"], ["resnet50"], 1)
     with pytest.raises(UserError, match=r"not a run folder: no search.yaml in it"):
         best_of_all([tmp_path / "runs" / "notes"], ["cnn_residual"], 1)
@@ -92,7 +92,7 @@ def test_settings_that_leave_nothing_to_be_drawn_are_refused(earlier, tmp_path):
         return len(starts(asked, {"cnn_residual": space})["cnn_residual"])
 
     assert first(6) == 5  # the poor trials of both are the same
-    with pytest.raises(UserError, match=r"5 settings .*, the best 3 of each run, leave none of --trials 5"):
+    with pytest.raises(UserError, match=r"5 configurations .*, the best 3 of each run, leave none of --trials 5"):
         first(5)
 
 
@@ -101,5 +101,5 @@ def test_a_run_that_informs_the_sampler_may_have_other_backbones(earlier, tmp_pa
     assert best_of_all([earlier, tmp_path / "runs"], ["resnet18"], 2, informing=["earlier", "a"]) == {"resnet18": []}
     with pytest.raises(UserError, match="no trial of resnet18"):
         best_of_all([earlier], ["resnet18"], 2, informing=["a"])
-    with pytest.raises(UserError, match="none of its 1 runs has a trial of resnet18"):
+    with pytest.raises(UserError, match=r"no run in it \(1\) has a trial of resnet18"):
         best_of_all([tmp_path / "runs"], ["resnet18"], 2, informing=["earlier"])

@@ -61,7 +61,7 @@ def test_what_is_waited_for_on_a_cluster_is_told_and_elsewhere_refused(ray_local
     settings = run.settings().model_copy(update={"gpus_per_trial": 1.0})
     engine._look_for_room(run, settings, joined=True)
     told = capsys.readouterr().err
-    needed = "a trial needs 1 CPUs and 1 GPUs on one node, and Ray has 2 CPUs and 0 GPUs on 1 node(s) now"
+    needed = "a trial needs 1 CPU and 1 GPU on one node, and Ray has 2 CPUs and 0 GPUs on 1 node now"
     assert told == f"waiting for nodes: {needed}. `ray status` shows what the autoscaler does\n"
     with pytest.raises(UserError, match=re.escape(f"fake: {needed}; go on with it on a larger machine or a cluster")):
         engine._look_for_room(run, settings, joined=False)

@@ -52,7 +52,7 @@ def test_nothing_is_said_of_options_that_work(asked: dict[str, Any]) -> None:
             {"epochs": 2, "scheduler": "median"},
             "--scheduler median: stops no trial, since --grace-period 2 is no",
         ),
-        ({"concurrent": 21}, "--concurrent 21: there are 20 trials in all"),
+        ({"concurrent": 21}, "--concurrent 21: the search has 20 trials in all"),
         ({"warm_start_top": 9}, "--warm-start-top 9: no run is named by --warm-start"),
         ({"target": 0.1}, "--target 0.1: guessing among 7 classes has 14.29 %"),
         ({"target": 2.0, "objectives": ("val_loss",)}, "--target 2: guessing among 7 classes has 1.9459"),

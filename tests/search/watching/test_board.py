@@ -217,7 +217,7 @@ def test_time_left_reckons_with_the_trials_that_run_where_a_cluster_says_how_man
 def test_trials_that_wait_for_a_place_are_told_where_none_runs():
     pending: Any = SimpleNamespace(trial_id="ab12", config={"backbone": "a", "origin": "searched"}, status="PENDING")
     progress = Progress(total=9, epochs=1, concurrent=None, time_budget=None)
-    assert progress.snapshot([pending, pending]).notes == ["2 trial(s) wait for a place on the cluster"]
+    assert progress.snapshot([pending, pending]).notes == ["2 trials waiting for a place on the cluster"]
     running: Any = SimpleNamespace(trial_id="cd34", config=pending.config, status="RUNNING")
     assert progress.snapshot([pending, running]).notes == []
     own = Progress(total=9, epochs=1, concurrent=2, time_budget=None)

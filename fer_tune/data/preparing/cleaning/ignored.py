@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from fer_tune.amounts import amount
 from fer_tune.data.preparing.readers.base import RawDataset
 from fer_tune.data.preparing.readers.trees.images import SUFFIXES, is_junk, readable
 from fer_tune.data.preparing.readers.trees.parts import roots
@@ -44,14 +45,14 @@ def passed_over(top: Path, raw: RawDataset) -> list[str]:
     found = []
     for (below, suffix), paths in sorted(files.items()):
         at = "" if below == "." else f"{below}/"
-        found += paths if len(paths) <= _NAMED else [f"{at}*{suffix} ({len(paths):,} files)"]
+        found += paths if len(paths) <= _NAMED else [f"{at}*{suffix} ({amount(len(paths), 'file')})"]
     if len(found) > _ENTRIES:
         kinds: dict[str, int] = defaultdict(int)
         for (_, suffix), paths in files.items():
             kinds[suffix or "no suffix"] += len(paths)
-        found = [f"*{suffix} ({count:,} files)" for suffix, count in sorted(kinds.items())]
+        found = [f"*{suffix} ({amount(count, 'file')})" for suffix, count in sorted(kinds.items())]
     if len(folders) > _ENTRIES:
-        folders = [*sorted(folders)[:_ENTRIES], f"and {len(folders) - _ENTRIES:,} more folders"]
+        folders = [*sorted(folders)[:_ENTRIES], f"and {amount(len(folders) - _ENTRIES, 'more folder')}"]
     return [*sorted(folders), *found, *(f"{name} ({count:,})" for name, count in sorted(junk.items()))]
 
 
@@ -103,5 +104,5 @@ def _folders(top: str, used: set[str], faulty: set[str]) -> Iterator[tuple[str, 
 def _counted(paths: list[str]) -> str:
     images = sum(Path(path).suffix.lower() in SUFFIXES and not is_junk(os.path.basename(path)) for path in paths)
     others = len(paths) - images
-    parts = [f"{images:,} images"] * bool(images) + [f"{others:,} files"] * bool(others)
+    parts = [amount(images, "image")] * bool(images) + [amount(others, "file")] * bool(others)
     return ", ".join(parts)

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
 
+from fer_tune.amounts import amount
 from fer_tune.data.labels import EIGHT, canonical, emotions_within
 from fer_tune.data.preparing.readers.base import RawDataset, Sample
 from fer_tune.data.preparing.readers.trees.levels import tree_at
@@ -75,7 +76,7 @@ def strange_classes(raw: RawDataset) -> list[str]:
     if not strange or len(strange) >= len(raw.classes) / 2:
         return []
     counts = Counter(raw.classes[sample.label] for sample in raw.samples)
-    told = ", ".join(f"{name!r} ({counts[name]:,} images)" for name in strange)
+    told = ", ".join(f"{name!r} ({amount(counts[name], 'image')})" for name in strange)
     return [f"read as a class, though no basic emotion: {told}; --classes {strange[0]}= leaves it out"]
 
 

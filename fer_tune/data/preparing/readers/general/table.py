@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from fer_tune.amounts import amount
 from fer_tune.data.labels import class_names, read_as_one
 from fer_tune.data.preparing.readers.base import Fault, RawDataset, Sample, UnreadableError
 from fer_tune.data.preparing.readers.tables.cells import Cell, face_of, label_of, load_cell, most_voted
@@ -114,10 +115,12 @@ def read_tables(
         for row in rows
     ]
     notes = read_as_one({readable(name): own for name, own in meant.items()})
-    notes += [f"left out: {count:,} rows, {reason}" for reason, count in sorted(left_out.items())]
+    notes += [f"left out: {amount(count, 'row')}, {reason}" for reason, count in sorted(left_out.items())]
     unmarked = sum(row.place.points is None for row in rows)
     if unmarked and any(found.columns.landmarks for found in chosen):
-        notes.append(f"{unmarked:,} rows have no landmarks that can be used; their faces are cut out by their boxes")
+        notes.append(
+            f"{amount(unmarked, 'row')} without landmarks that can be used: faces are cut out by their boxes there"
+        )
     warnings = [one for found in chosen for one in unclear(found.table.names, found.columns)]
     first = chosen[0]
     name = own_name(path) if path.is_file() else path.resolve().name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fer_tune.amounts import amount
 from fer_tune.data.preparing.readers.tables.columns import find_columns
 from fer_tune.data.preparing.readers.tables.files import SUFFIXES, TextTable, open_table
 from fer_tune.data.preparing.readers.trees.images import SUFFIXES as IMAGES
@@ -26,7 +27,7 @@ def lying_there(path: Path) -> list[str]:
         return [sentence] if (sentence := _told(path)) else []
     files = sorted(file for file in path.iterdir() if file.is_file() and not is_junk(file.name))
     told = [sentence for file in files if file.suffix.lower() not in IMAGES and (sentence := _told(file))]
-    return told[:_MOST] + ([f"and {len(told) - _MOST} more files"] if len(told) > _MOST else [])
+    return told[:_MOST] + ([f"and {amount(len(told) - _MOST, 'more file')}"] if len(told) > _MOST else [])
 
 
 def _told(file: Path) -> str:

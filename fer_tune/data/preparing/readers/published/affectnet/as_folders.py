@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from fer_tune.amounts import amount
 from fer_tune.data.preparing.readers.base import Fault, RawDataset, Sample
 from fer_tune.data.preparing.readers.published.affectnet import as_csv as affectnet_csv
 from fer_tune.data.preparing.readers.published.affectnet.codes import CODES, EMPTY, NAME
@@ -62,7 +63,7 @@ def read(path: Path) -> RawDataset:
     meaning = ", ".join(f"{code} {name}" for code, name in CODES.items() if name)
     notes = [
         f"the folders are read as AffectNet's codes: {meaning}",
-        *(f"left out: {count:,} images, {EMPTY[code]}" for code, count in sorted(left_out.items())),
+        *(f"left out: {amount(count, 'image')}, {EMPTY[code]}" for code, count in sorted(left_out.items())),
     ]
     return RawDataset(NAME, classes, samples, load_file, policy, 3 if is_coloured else 1, faults, notes, files=files)
 

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from fer_tune.amounts import amount
 from fer_tune.data.labels import EIGHT
 from fer_tune.data.preparing.readers.base import Fault, Pixels, RawDataset, Sample, UnreadableError
 from fer_tune.data.preparing.readers.published.affectnet.codes import CODES, EMPTY, NAME, NOTE
@@ -76,9 +77,9 @@ def read(path: Path) -> RawDataset:
             )
     files += [sample.place.landmarks for sample in samples if sample.place.landmarks]
     is_marked = unmarked < len(samples)
-    notes = [NOTE, *(f"left out: {count:,} images, {EMPTY[code]}" for code, count in sorted(left_out.items()))]
+    notes = [NOTE, *(f"left out: {amount(count, 'image')}, {EMPTY[code]}" for code, count in sorted(left_out.items()))]
     if is_marked and unmarked:
-        notes.append(f"{unmarked:,} images have no landmarks (_lnd.npy); they are never aligned")
+        notes.append(f"{amount(unmarked, 'image')} without landmarks (_lnd.npy), never aligned")
     return RawDataset(
         NAME,
         EIGHT,

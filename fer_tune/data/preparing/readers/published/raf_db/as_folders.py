@@ -12,6 +12,7 @@ import csv
 import re
 from pathlib import Path
 
+from fer_tune.amounts import amount
 from fer_tune.data.labels import EMOTIONS
 from fer_tune.data.preparing.readers.base import Fault, Pixels, RawDataset, Sample
 from fer_tune.data.preparing.readers.published.raf_db.codes import CODES, NAME, POLICY
@@ -111,4 +112,5 @@ def _contradictions(root: Path, split: str, samples: list[Sample], lists: list[P
     ]
     if not differing:
         return []
-    return [f"{file.name} gives {len(differing)} images another label than their folder, which decides: {differing[0]}"]
+    told = amount(len(differing), "image")
+    return [f"{file.name} gives {told} another label than the folder, which decides: {differing[0]}"]

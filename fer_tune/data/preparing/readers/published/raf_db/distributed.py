@@ -12,6 +12,7 @@ import os
 import re
 from pathlib import Path, PurePosixPath
 
+from fer_tune.amounts import amount
 from fer_tune.data.labels import EMOTIONS
 from fer_tune.data.preparing.readers.base import Fault, Pixels, RawDataset, Sample, UnreadableError
 from fer_tune.data.preparing.readers.published.raf_db.codes import CODES, NAME, POLICY
@@ -71,7 +72,7 @@ def read(path: Path) -> RawDataset:
             present.discard(image)
             place = folder / image if is_cut else original(root, name)
             samples.append(Sample(readable(Path(below, image)), label, part, place))
-    notes = [f"{len(present)} files in {below} are not in {file.name}"] if present else []
+    notes = [f"{amount(len(present), 'file')} in {below} of which {file.name} says nothing"] if present else []
     if unread:
         notes.append(f"the third column of {file.name} is not read: no split in {unread:,} lines")
     used, policy = published({sample.part: sample.part for sample in samples})
