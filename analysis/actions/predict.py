@@ -71,7 +71,7 @@ def predict(
     from analysis.use.predicting import prediction_table, used
     from analysis.use.progress import Progress
     from analysis.use.sources import in_memory, kinds, read_source
-    from fer_tune.data.prepared.card import CARD_FILE
+    from fer_tune.data.prepared.card import CARD_FILE, permitted
     from fer_tune.storage.runs import kept
 
     growing = None if out is None else Growing(Path(out))
@@ -81,8 +81,9 @@ def predict(
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     classes = models.card.classes
     is_path = isinstance(source, str | Path)
-    labelled = is_path and (Path(source) / CARD_FILE).is_file()
-    images = read_source(Path(source), models.card, split) if is_path else in_memory(source, models.card)
+    with permitted(Path(source)) if is_path else contextlib.nullcontext():
+        labelled = is_path and (Path(source) / CARD_FILE).is_file()
+        images = read_source(Path(source), models.card, split) if is_path else in_memory(source, models.card)
     frames: list[pd.DataFrame] = []
     with growing or contextlib.nullcontext(), Progress(images.total) as progress:
         try:

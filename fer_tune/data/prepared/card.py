@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,12 +70,34 @@ def content_hash(classes: list[str], shape: tuple[int, int, int], split_hashes: 
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@contextmanager
+def permitted(place: Path) -> Iterator[None]:
+    """Tell that a user may not read what the block reads at ``place``, which is whole for all that is known.
+
+    Raises:
+        UserError: with the cure.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise UserError(
+            f"{error.filename or place}: may not be read ({error.strerror}); have its owner allow it, such as by "
+            f"`chmod -R a+rX {shlex.quote(str(place))}`, or name a copy of your own"
+        ) from None
+
+
 def read_card(folder: Path) -> DatasetCard:
     """Read and check ``dataset.json`` in ``folder``.
 
     Raises:
-        UserError: the folder is no prepared dataset, its card is damaged, or a newer fer-tune wrote it.
+        UserError: the folder is no prepared dataset, its card is damaged, a newer fer-tune wrote it, or it may not be
+            read.
     """
+    with permitted(folder):
+        return _read_card(folder)
+
+
+def _read_card(folder: Path) -> DatasetCard:
     if not folder.exists():
         raise UserError(
             f"{folder}: no such folder on {socket.gethostname()}; {LOOKED_FOR}; on a cluster every node must see it, "
@@ -88,6 +113,8 @@ def read_card(folder: Path) -> DatasetCard:
         raise UserError(f"{folder}: not a prepared dataset: no {CARD_FILE} in it; {LOOKED_FOR}")
     try:
         content = file.read_bytes()
+    except PermissionError:
+        raise
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); prepare the dataset again") from None
     return parse_card(content, str(file))

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from fer_tune.data.prepared.card import permitted
 from fer_tune.files import read_json
 from fer_tune.uris import as_uri, local_path
 
@@ -51,11 +52,10 @@ def read_folds(path: str | Path) -> FoldsCard | None:
     """Return what ``path`` holds where it is a dataset in folds; None where it is anything else, or a URI.
 
     Raises:
-        UserError: its ``folds.json`` is damaged.
+        UserError: its ``folds.json`` is damaged, or may not be read.
     """
     if as_uri(path):
         return None
     file = local_path(path).expanduser() / FOLDS_FILE
-    if not file.is_file():
-        return None
-    return read_json(FoldsCard, file, "prepare the dataset again")
+    with permitted(file.parent):
+        return read_json(FoldsCard, file, "prepare the dataset again") if file.is_file() else None

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fer_tune.data.prepared import remote
-from fer_tune.data.prepared.card import CARD_FILE, SPLITS, DatasetCard, read_card, split_file
+from fer_tune.data.prepared.card import CARD_FILE, SPLITS, DatasetCard, permitted, read_card, split_file
 from fer_tune.data.prepared.mapping import as_memory
 from fer_tune.data.prepared.writer import batch_digest
 from fer_tune.errors import UserError
@@ -39,7 +39,7 @@ class Split:
         self._folder, self._card = folder, card
         file = folder / split_file(name)
         try:
-            with as_memory(file) as mapped:  # the buffers keep it alive
+            with permitted(folder), as_memory(file) as mapped:  # the buffers keep it alive
                 reader = pa.ipc.open_file(mapped)
                 self._batch = reader.get_batch(0)
                 batches = reader.num_record_batches

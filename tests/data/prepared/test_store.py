@@ -1,13 +1,17 @@
+import errno
 import json
+import os
 import pickle
 import resource
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from drawing import EMOTIONS, tiny_dataset
 
+from fer_tune.data.prepared.folds import read_folds
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.data.prepared.writer import Record, write_dataset
 from fer_tune.errors import UserError
@@ -233,3 +237,33 @@ def test_empty_split_is_refused(tmp_path):
 def test_label_outside_the_classes_is_refused(tmp_path, label):
     with pytest.raises(ValueError, match=f"label {label} of 7 classes"):
         write(tmp_path / "out", {"train": [Record(np.zeros((3, 3), np.uint8), label, "a")]})
+
+
+@pytest.mark.parametrize("refused", ["dataset.json", "train.arrow"])
+def test_a_dataset_that_may_not_be_read_is_not_called_damaged(dataset, monkeypatch, refused):
+    """As root everything may be read, so the refusal is made up."""
+    read = Path.read_bytes
+
+    def refuse(file: Path) -> bytes:
+        if file.name == refused:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+        return read(file)
+
+    def unmapped(file: str) -> None:
+        raise OSError("no mapping here")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(pa, "memory_map", unmapped)
+    with pytest.raises(UserError, match=rf"{refused}: may not be read \(Permission denied\); have its owner allow it"):
+        PreparedDataset.open(dataset).train()
+
+
+def test_a_folder_that_may_not_be_entered_is_told(tmp_path, monkeypatch):
+    def refuse(file: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    cure = rf"may not be read \(Permission denied\); .*`chmod -R a\+rX {tmp_path}`"
+    for read in (PreparedDataset.open, read_folds):
+        with pytest.raises(UserError, match=cure):
+            read(tmp_path)
