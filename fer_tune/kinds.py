@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Sampler = Literal["tpe", "gp", "cmaes", "grid", "random"]
+Sampler = Literal["gp", "tpe", "cmaes", "grid", "random"]
 """What draws settings, see :func:`fer_tune.search.proposing.samplers.make_sampler`."""
 
 Scheduler = Literal["asha", "median", "none"]

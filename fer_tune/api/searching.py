@@ -82,7 +82,10 @@ def search(
         Objective | Sequence[Objective],
         Doc("What trials are judged by, one of the val_ ones; and again for a cost to keep low beside it."),
     ] = "val_accuracy",
-    sampler: Annotated[Sampler, Doc("What draws the settings of the next trial.")] = "tpe",
+    sampler: Annotated[
+        Sampler | None,
+        Doc("What draws the settings of the next trial; gp unless said, tpe where there is a second objective."),
+    ] = None,
     scheduler: Annotated[
         str, Doc("What stops poor trials: asha, median, or none: every trial runs to its end.")
     ] = "asha",
@@ -112,7 +115,8 @@ def search(
 ) -> Run | FoldsRun:
     """Search learning rate, batch size, augmentation, freeze depth and more, per backbone.
 
-    Published configurations are tried first; then Optuna's TPE draws, and ASHA stops the poor ones early.
+    Published configurations are tried first; then a sampler draws, which learns from each epoch of each trial, and ASHA
+    stops the poor ones early.
 
     Returns:
         The run; ``run.reason`` says why it ended early, if a time budget or a target ended it. Of a dataset in folds, a

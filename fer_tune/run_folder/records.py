@@ -82,7 +82,7 @@ class SearchSettings(BaseModel):
     target: float | None = None  # the search ends once a trial is as good, by the first objective
     seed: int = 0
     objectives: list[Objective] = ["val_accuracy"]  # what trials are judged by, and at most one cost beside it
-    sampler: Sampler = "tpe"
+    sampler: Sampler = "gp"
     scheduler: Scheduler = "asha"
     grace_period: int = 1  # epochs before a trial may be stopped
     reduction_factor: int = 3

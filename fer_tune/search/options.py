@@ -59,7 +59,7 @@ class SearchOptions:
     changes: tuple[Change, ...] = ()  # of all spaces
     weights: list[str] = field(default_factory=list)  # that trials start from; see search/weights.py
     objectives: tuple[Objective, ...] = ("val_accuracy",)
-    sampler: Sampler = "tpe"
+    sampler: Sampler = "gp"
     scheduler: Scheduler = "asha"
     grace_period: int = 2
     reduction_factor: int = 3

@@ -109,7 +109,7 @@ Searchers = Callable[[dict[str, SearchSpace], int, RunFolder], StudySearcher]
 
 def with_rule(rule: type[StudySearcher]) -> Searchers:
     def make(spaces: dict[str, SearchSpace], seed: int, run: RunFolder) -> StudySearcher:
-        return rule(spaces, {}, 10_000, EPOCHS, seed, run)
+        return rule(spaces, {}, 10_000, EPOCHS, seed, run, "tpe")
 
     return make
 

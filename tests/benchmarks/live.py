@@ -52,7 +52,7 @@ WAYS: dict[str, dict[str, Any]] = {  # what of the engine's options is another
     "ours": {},
     "ours, nothing known": {"known_good": False},
     "ours, nothing known, ASHA 1, 3": {"known_good": False, "grace_period": 1},
-    "GP, nothing known": {"known_good": False, "sampler": "gp"},
+    "TPE, nothing known": {"known_good": False, "sampler": "tpe"},
 }
 USUAL = ["random", "ASHA 2, 3", STOCK, "ours", "ours, nothing known"]
 

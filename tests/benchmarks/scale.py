@@ -142,7 +142,7 @@ def main() -> None:
         folder = Path(name)
         tiny_dataset(folder / "tiny")
 
-        def options(run: str, sampler: Sampler = "tpe") -> SearchOptions:
+        def options(run: str, sampler: Sampler = "gp") -> SearchOptions:
             return SearchOptions(
                 data=folder / "tiny",
                 backbones=["cnn_simpler"],
@@ -165,7 +165,7 @@ def main() -> None:
         meter = Meter()
         measured("Ray's plain Tuner", meter, lambda: plain(folder, trials, at_once, epochs, meter))
         tuner_of = engine.new_tuner
-        samplers: dict[str, Sampler] = {"ours": "tpe", "ours, random settings": "random"}
+        samplers: dict[str, Sampler] = {"ours": "gp", "ours, TPE": "tpe", "ours, random settings": "random"}
         for label, sampler in samplers.items():
             meter = Meter()
             with_meter(tuner_of, meter)

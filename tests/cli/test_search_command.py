@@ -93,6 +93,7 @@ BASE = ("search", "--data", "d", "--backbone", "cnn_simpler")
         (("--reduction-factor", "2"), "reduction_factor", 2),
         (("--brackets", "2"), "brackets", 2),
         (("--random-share", "0.25"), "random_share", 0.25),
+        (("--sampler", "tpe"), "sampler", "tpe"),
         (("--sampler", "random"), "sampler", "random"),
         (("--sampler", "cmaes"), "sampler", "cmaes"),
         (("--sampler", "grid"), "sampler", "grid"),
@@ -127,6 +128,15 @@ def test_an_option_reaches_the_engine(monkeypatch, asked, arguments, field, valu
     assert getattr(asked["options"], field) == value
     default = engine.SearchOptions(data=Path("x"), backbones=[])
     assert getattr(default, field) != value
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sampler"),
+    [((), "gp"), (("--objective", "latency"), "tpe"), (("--objective", "latency", "--sampler", "gp"), "gp")],
+)
+def test_with_a_second_objective_another_sampler_draws_unless_one_is_named(monkeypatch, asked, arguments, sampler):
+    call(monkeypatch, *BASE, "--objective", "val_accuracy", *arguments)
+    assert asked["options"].sampler == sampler
 
 
 def test_the_defaults_of_the_command_are_those_of_the_engine(monkeypatch, asked):

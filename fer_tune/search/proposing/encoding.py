@@ -53,8 +53,28 @@ class Encoding:
 
     def points(self, settings: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
         """Return (n, d) points of the cube, d of at least p axes."""
-        axes = len(self._point({}))
-        return np.array([self._point(dict(each)) for each in settings], np.float64).reshape(-1, axes)
+        shape = (len(settings), len(self._parameters))
+        units = np.array([self.units(each) for each in settings]).reshape(shape)
+        known = np.array([[name in each for name in self._parameters] for each in settings], bool).reshape(shape)
+        return self.points_of(units, known)
+
+    def points_of(self, units: Units, known: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """Return the (n, d) points of (n, p) ``units``; those that are not ``known`` (n, p) are missing."""
+        known = np.ones(units.shape, bool) if known is None else known
+        columns = dict(zip(self._parameters, units.T, strict=True))
+        there = dict(zip(self._parameters, known.T, strict=True))
+        axes: list[NDArray[np.float64]] = []
+        for name, parameter in self._parameters.items():
+            applies = there[name].copy()
+            for field, values in parameter.when.items():
+                applies &= there[field] & self._is_one_of(field, columns[field], values)
+            options = self._choices.get(name, [])
+            place = self._steps(name, columns[name])
+            if len(options) < 3 or _numbers(options):
+                axes.append(np.where(applies, self._along(name, place), 0.5))
+            else:  # any two are as far apart as the ends of an axis
+                axes += [math.sqrt(0.5) * (applies & (place == option)) for option in range(len(options))]
+        return np.stack(axes, axis=1)
 
     def choices(self) -> list[int]:
         """Return (p,) how many choices each parameter has; 0 for ranges."""
@@ -81,21 +101,24 @@ class Encoding:
         value = low * (high / low) ** unit if kind.log else low + unit * (high - low)
         return float(min(max(value, low), high))  # rounding may lead beyond an end
 
-    def _point(self, settings: dict[str, Any]) -> list[float]:
-        point: list[float] = []
-        for name, parameter in self._parameters.items():
-            known = name in settings and parameter.applies(settings)
-            options = self._choices.get(name, [])
-            if len(options) < 3 or _numbers(options):
-                point.append(self._axis(name, settings[name]) if known else 0.5)
-            else:  # any two are as far apart as the ends of an axis
-                point += [math.sqrt(0.5) * (known and settings[name] == option) for option in options]
-        return point
+    def _steps(self, name: str, units: Units) -> NDArray[np.float64]:
+        """Return which choice or whole number, from 0, (n,) units stand for; themselves where there are none."""
+        kind = self.distributions[name]
+        if isinstance(kind, IntDistribution):
+            return np.floor(units * (kind.high - kind.low + 1))
+        return np.floor(units * len(self._choices[name])) if name in self._choices else units
 
-    def _axis(self, name: str, value: Any) -> float:
-        if name in self._choices:
-            return self._choices[name].index(value) / (len(self._choices[name]) - 1)
-        return self._unit(name, value)
+    def _along(self, name: str, steps: NDArray[np.float64]) -> NDArray[np.float64]:
+        kind = self.distributions[name]
+        if isinstance(kind, IntDistribution):
+            return (steps + 0.5) / (kind.high - kind.low + 1)
+        return steps / max(len(self._choices[name]) - 1, 1) if name in self._choices else steps
+
+    def _is_one_of(self, name: str, units: Units, values: Sequence[Any]) -> NDArray[np.bool_]:
+        """Return (n,) whether units stand for one of ``values``."""
+        _, first, place = np.unique(self._steps(name, units), return_index=True, return_inverse=True)
+        wanted = np.array([self._value(name, unit) in values for unit in units[first]], bool)
+        return wanted[place]
 
 
 def _ordered(choices: Sequence[Any]) -> list[Any]:

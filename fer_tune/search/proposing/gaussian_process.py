@@ -88,6 +88,11 @@ class GaussianProcess:
         """Return the process with the same parameters and other points."""
         return GaussianProcess(self._parameters, points)
 
+    @property
+    def noise(self) -> float:
+        """Standard deviation of what trials of the same settings show, which differ in their seeds."""
+        return math.sqrt(float(self._parameters[self._points.settings.shape[1] + 3].exp()))
+
     def predict(self, settings: Tensor) -> tuple[Tensor, Tensor]:
         """Return (m,) means and standard deviations of what (m, d) settings reach at the end, in this search."""
         ends = Points(settings, torch.ones(len(settings)), torch.zeros(len(settings)), torch.zeros(0))

@@ -7,8 +7,8 @@ faces say nothing about each other.  For TPE they fade, as Optuna's weights have
 search that has ended, one of each earlier search goes.
 
 Runs of the same backbone lend their best settings as first trials instead (`warm_start`).  Replayed on recorded
-learning curves of another network on other images, either takes a half to two thirds of the epochs of a search that
-knows nothing, and both together are not shown to take fewer (``tests/benchmarks/informed.py``; docs/benchmarks.md).
+learning curves of other networks, the Gaussian process takes half of the epochs of a search that knows nothing with
+either, or fewer, and both together are not shown to take fewer (``tests/benchmarks/informed.py``; docs/benchmarks.md).
 """
 
 from __future__ import annotations

@@ -2,7 +2,10 @@
 
 Most trials of a search are stopped early, and a sampler that looks at ends alone has few of them to learn from.  Here a
 Gaussian process over settings and epochs (`gaussian_process` beside this) predicts what settings would reach at the
-end, and those are drawn that are expected to improve most on the best that is known (Jones, Schonlau and Welch 1998).
+end, and those are drawn that are expected to improve most on the best that is known.  Where one more trial would tell
+little, since seeds differ by more than what is in doubt, the expected improvement counts for less (Huang et al. 2006,
+"Global Optimization of Stochastic Black-Box Systems via Sequential Kriging Meta-Models").  Without that a search
+through noise may go on for ever around the first good settings that it has met.
 """
 
 from __future__ import annotations
@@ -23,11 +26,13 @@ from torch import Tensor
 
 from fer_tune.search.proposing.encoding import Encoding, Units
 from fer_tune.search.proposing.gaussian_process import GaussianProcess, Points
+from fer_tune.search.proposing.grid import LOST
 from fer_tune.search.spaces.space import SearchSpace
 
 _CANDIDATES = 1_500  # settings of which the most promising is taken: half near the best five, half from all the space
 _NEAREST = 5
 _MOST = 300  # points to learn from: finding the parameters takes time by the cube of it, a second or two for so many
+_MOST_EARLIER = 150  # and so many of all earlier searches, each with the same share; of two, 60 each were replayed
 _GROWTH = 1.1  # times as many trials as the parameters were found from: then they are found anew
 _CLOSE = 1.5  # a point of a curve that is learnt from lies so many times further on: nearer ones say the same again
 _BELOW = 3.0  # what is further below the median than so many times what the best is above it counts as there
@@ -41,7 +46,8 @@ class OverEpochs(BaseSampler):
         seed: of its random numbers.
         epochs: of a whole trial.
         least: trials with a value to learn from, earlier ones counted too; with fewer it draws at random.
-        earlier: settings and what they beat (from -1 to 1) in each of some earlier searches, other networks' too.
+        earlier: settings and what they beat (from -1 to 1) in each of some earlier searches, other networks' too, in an
+            order that says nothing, for of many searches only the first are learnt from.
     """
 
     def __init__(
@@ -55,7 +61,8 @@ class OverEpochs(BaseSampler):
         self._encoding = Encoding(space)
         self._rng, self._random = np.random.default_rng(seed), RandomSampler(seed=seed)
         self._epochs, self._least = epochs, least
-        self._earlier = [self._of_search(number, search) for number, search in enumerate(earlier, 1) if search]
+        share = max(_MOST_EARLIER // max(len(earlier), 1), 1)
+        self._earlier = [self._of_search(number, search[:share]) for number, search in enumerate(earlier, 1) if search]
         self._quality, self._fitting = _Growing(), _Growing()
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -84,13 +91,14 @@ class OverEpochs(BaseSampler):
             expected, _ = process.predict(self._cube(waiting))
             process = process.given(known + _at_end(self._cube(waiting), expected))
         of_seen = self._cube([each.params for each in seen])
-        reached, _ = process.predict(of_seen)
+        reached, unsure = process.predict(of_seen)
         order = reached.argsort(descending=True)[:_NEAREST].tolist()
-        drawn = self._candidates([self._encoding.units(seen[index].params) for index in order])
-        candidates = self._cube(drawn)
-        gain = _expected_improvement(*process.predict(candidates), float(reached.max()) if len(seen) else 0.0)
+        units = self._candidates([self._encoding.units(seen[index].params) for index in order])
+        candidates = torch.tensor(self._encoding.points_of(units))
+        best = float(reached[(reached - unsure).argmax()]) if len(seen) else 0.0
+        gain = augmented_improvement(*process.predict(candidates), best, process.noise)
         gain = gain * self._fits(trials, candidates)
-        return drawn[int(gain.argmax())]
+        return self._encoding.settings(units[int(gain.argmax())])
 
     def _points(self, seen: Sequence[FrozenTrial], sign: float) -> Points:
         """Return what is learnt from: some epochs of each curve, the last ones first if there are too many."""
@@ -125,8 +133,8 @@ class OverEpochs(BaseSampler):
     def _cube(self, settings: Sequence[Mapping[str, Any]]) -> Tensor:
         return torch.tensor(self._encoding.points(settings), dtype=torch.float64)
 
-    def _candidates(self, best: Sequence[Units]) -> list[dict[str, Any]]:
-        """Return settings: from all the space, and near the best ones, some of whose settings are changed."""
+    def _candidates(self, best: Sequence[Units]) -> Units:
+        """Return (m, p) units: from all the space, and near the best ones, some of whose settings are changed."""
         choices = np.array(self._encoding.choices())
         units = self._rng.random((_CANDIDATES, len(choices)))
         if best:
@@ -137,18 +145,25 @@ class OverEpochs(BaseSampler):
             anew = self._rng.random(near.shape) < 0.2
             moved = np.where(choices > 0, np.where(anew, self._rng.random(near.shape), near), near + step * changed)
             units[:count] = moved.clip(0.0, 1.0 - 1e-9)
-        return [self._encoding.settings(row) for row in units]
+        return units
 
     def _fits(self, trials: Sequence[FrozenTrial], candidates: Tensor) -> Tensor:
-        """Return (m,) how likely candidates fit into memory, by what did and did not; all alike while all did."""
-        ended = [each for each in trials if each.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-        broken = torch.tensor([bool(each.constraints) for each in ended])
+        """Return (m,) how likely candidates come to a value, by what did and did not; all alike while all did.
+
+        What does not fit into memory did not, and what failed before its first value, as a loss that diverges at once.
+        """
+        ended = [each for each in trials if each.state.is_finished() and not each.user_attrs.get(LOST)]
+        broken = torch.tensor([bool(each.constraints) or _never_began(each) for each in ended])
         if not broken.any():
             return torch.ones(len(candidates), dtype=torch.float64)
         known = _at_end(self._cube([each.params for each in ended]), 1.0 - 2.0 * broken.double())
         mean, deviation = self._fitting.of(known, len(ended)).predict(candidates)
         likely: Tensor = torch.special.ndtr(mean / deviation)
         return likely
+
+
+def _never_began(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.FAIL and not trial.intermediate_values
 
 
 class _Growing:
@@ -191,9 +206,25 @@ def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return standard
 
 
-def _expected_improvement(mean: Tensor, deviation: Tensor, best: float) -> Tensor:
-    """Return by how much each is expected to be better than ``best``; worse counts as no better."""
+def augmented_improvement(mean: Tensor, deviation: Tensor, best: float, noise: float) -> Tensor:
+    """Return (m,) by how much each is expected to be better than ``best``, times what one trial of it would tell.
+
+    Worse counts as no better.  What is known to a tenth tells less, through noise of a half, than what is not known:
+
+    >>> mean, deviation = torch.tensor([1.0, 0.0]), torch.tensor([0.1, 0.8])
+    >>> augmented_improvement(mean, deviation, 0.9, noise=0.0).argmax().item()
+    0
+    >>> augmented_improvement(mean, deviation, 0.9, noise=0.5).argmax().item()
+    1
+
+    Args:
+        mean: (m,) of what candidates reach.
+        deviation: (m,) how unsure that is.
+        best: to be improved on.
+        noise: standard deviation of what a trial shows of it.
+    """
     above = (mean - best) / deviation
     normal = torch.distributions.Normal(0.0, 1.0)
-    gain: Tensor = deviation * (above * normal.cdf(above) + normal.log_prob(above).exp())
-    return gain
+    gain = deviation * (above * normal.cdf(above) + normal.log_prob(above).exp())
+    augmented: Tensor = gain * (1.0 - noise / (deviation**2 + noise**2).sqrt())
+    return augmented

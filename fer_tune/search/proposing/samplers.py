@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial
 
 from fer_tune.errors import UserError
 from fer_tune.kinds import Sampler, Scheduler
+from fer_tune.objectives import Objective
 from fer_tune.run_folder import EarlierSearch
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.proposing.grid import POINTS, GridSampler, grid_size, grid_values
@@ -40,12 +41,12 @@ def make_sampler(
 ) -> BaseSampler:
     """Return a sampler.
 
-    * ``tpe``: the tree-structured Parzen estimator (Bergstra et al. 2011), each setting by itself, with constant
-      liar for trials that run side by side; it learns from stopped trials too (Optuna's documentation, TPESampler).
-      All settings together, as Optuna 5 has it unless told, needs more epochs (`tests/benchmarks/efficiency.py`).
     * ``gp``: a Gaussian process over settings and epochs with expected improvement; it learns from each epoch of all
       trials, see `fer_tune.search.proposing.over_epochs`.  With several objectives it is Optuna's, which learns from
       completed trials alone (its documentation, GPSampler), and settings under a condition are drawn at random.
+    * ``tpe``: the tree-structured Parzen estimator (Bergstra et al. 2011), each setting by itself, with constant
+      liar for trials that run side by side; it learns from stopped trials too (Optuna's documentation, TPESampler).
+      All settings together, as Optuna 5 has it unless told, needs more epochs (`tests/benchmarks/efficiency.py`).
     * ``cmaes``: the covariance matrix adaptation evolution strategy (Hansen 2016), over the ranges that always apply;
       choices and settings that apply under a condition are drawn at random, as Optuna falls back to.  It learns once
       a generation of 4 + 3 ln(number of ranges) drawn trials has ended; trials that ASHA stopped count with their
@@ -77,6 +78,15 @@ def make_sampler(
         if kind == "cmaes":
             return _CmaEs(space, seed, learn_from_stopped=scheduler == "asha")
         return LearnsFromDrawn(retelling, multivariate=False, constant_liar=True, n_startup_trials=_STARTUP, seed=seed)
+
+
+def usual_sampler(objectives: Sequence[Objective]) -> Sampler:
+    """Return the one that needs the fewest epochs, by ``tests/benchmarks/efficiency.py``.
+
+    With a second objective that is not known, and the Gaussian process would be Optuna's, which learns from completed
+    trials alone.
+    """
+    return "gp" if len(objectives) == 1 else "tpe"
 
 
 def blind_trials(kind: Sampler) -> float:

@@ -72,7 +72,7 @@ class StudySearcher(Searcher):
         epochs: int,
         seed: int,
         run: RunFolder,
-        sampler: Sampler = "tpe",
+        sampler: Sampler = "gp",
         scheduler: Scheduler = "asha",
         second: Objective | None = None,
         room: Room | None = None,

@@ -11,6 +11,7 @@ from fer_tune.errors import UserError
 from fer_tune.kinds import Scheduler
 from fer_tune.search.cluster.node_labels import parse_labels
 from fer_tune.search.options import SearchOptions
+from fer_tune.search.proposing.samplers import usual_sampler
 from fer_tune.search.spaces.given import read_changes
 from fer_tune.search.stopping_early.not_offered import NOT_OFFERED
 
@@ -30,6 +31,7 @@ def options_of(given: dict[str, Any]) -> SearchOptions:
     if scheduler not in (known := get_args(Scheduler)):
         raise UserError(f"--scheduler {scheduler}: one of {', '.join(known)}")
     labels = given.pop("node_label", None) or {}
+    objectives = tuple(several(given.pop("objective", "val_accuracy")))
     changed: dict[str, Any] = {
         "storage": Path(given.get("storage", "runs")),
         "backbones": list(dict.fromkeys(several(given.pop("backbone")))),
@@ -40,7 +42,8 @@ def options_of(given: dict[str, Any]) -> SearchOptions:
         "changes": read_changes(given.pop("fix", None), given.pop("range", None), given.pop("choice", None)),
         "warm_start": [str(run) for run in several(given.pop("warm_start", None))],
         "weights": [str(file) for file in several(given.pop("weights", None))],
-        "objectives": tuple(several(given.pop("objective", "val_accuracy"))),
+        "objectives": objectives,
+        "sampler": given.get("sampler") or usual_sampler(objectives),
     }
     given.pop("output", None)  # how it is shown is no part of what is searched
     return SearchOptions(**given | changed)

@@ -58,6 +58,7 @@ def test_any_units_are_settings_of_the_space_and_lie_where_they_came_from(units)
     assert {name: again[name] for name in CHOICES} == {name: settings[name] for name in CHOICES}
     assert [again[name] for name in RANGES] == pytest.approx([settings[name] for name in RANGES], rel=1e-6)
     assert np.abs(back - units).max() <= 0.25 + 1e-9  # half of one of two choices
+    assert ENCODING.points_of(np.array([units])) == pytest.approx(ENCODING.points([settings]))
 
 
 def test_numbers_lie_in_their_order_by_their_logarithm_where_they_are_drawn_by_it():

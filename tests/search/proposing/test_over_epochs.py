@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 
 from fer_tune.kinds import TOO_LARGE
 from fer_tune.search.proposing.gaussian_process import GaussianProcess, Points
+from fer_tune.search.proposing.grid import LOST
 from fer_tune.search.proposing.optuna_internals import forbid
 from fer_tune.search.proposing.over_epochs import OverEpochs
 from fer_tune.search.spaces.loading import from_resolved
@@ -85,22 +86,39 @@ def test_an_earlier_search_that_was_otherwise_is_soon_seen_through():
     rates = np.linspace(0, 0.9, 30)
     beats = 2 * np.argsort(np.argsort(np.abs(rates - 0.6))) / 29 - 1  # the other way round
     earlier = [[({"drop_rate": rate, "batch_size": 32}, beat) for rate, beat in zip(rates, beats, strict=True)]]
-    assert near(drawn(study_of(earlier=earlier), 20)[-8:]) >= 6
+    rates = drawn(study_of(earlier=earlier), 24)[-12:]
+    assert near(rates) >= 6
+    assert sum(rate < 0.3 for rate in rates) <= 2  # where the earlier one has its best
 
 
-def test_what_does_not_fit_is_kept_away_from():
+@pytest.mark.parametrize("way", ["too large", "failed"])
+def test_what_does_not_fit_or_fails_before_its_first_value_is_kept_away_from(way):
     study = study_of()
-    large = []
+    broken = []
     for _ in range(30):
         trial = study.ask()
         settings = SPACE.suggest(trial)
-        large.append(settings["batch_size"] == 64)
-        if large[-1]:
-            forbid(study, trial.number, TOO_LARGE)
-        else:
+        broken.append(settings["batch_size"] == 64)
+        if not broken[-1]:
             trial.report(curve(settings["drop_rate"], EPOCHS), EPOCHS)
-        study.tell(trial, state=TrialState.PRUNED)
-    assert sum(large[-15:]) <= 3
+        elif way == "too large":
+            forbid(study, trial.number, TOO_LARGE)
+        study.tell(trial, state=TrialState.FAIL if broken[-1] and way == "failed" else TrialState.PRUNED)
+    assert sum(broken[-15:]) <= 3
+
+
+def test_what_was_lost_with_the_driver_is_no_failure():
+    study = study_of(least=1)
+    for rate, lost in ((0.3, False), (0.6, True), (0.6, True)):
+        study.enqueue_trial({"drop_rate": rate, "batch_size": 32})
+        trial = study.ask()
+        SPACE.suggest(trial)
+        if lost:
+            trial.set_user_attr(LOST, True)
+        else:
+            trial.report(curve(rate, EPOCHS), EPOCHS)
+        study.tell(trial, state=TrialState.FAIL if lost else TrialState.PRUNED)
+    assert near(drawn(study, 8)) >= 4
 
 
 def test_one_epoch_and_one_value_are_enough():
@@ -117,6 +135,16 @@ def test_of_more_points_than_are_learnt_from_each_trial_keeps_its_last(monkeypat
     assert max(len(points.values) for points in known) == 12
     assert known[-1].epochs.tolist() == [1.0] * 12  # of thirteen trials twelve, each at its end
     assert len(known) >= 3  # the parameters are found anew as the search goes on, however few points are taken
+
+
+def test_of_many_earlier_searches_each_lends_a_few_trials(monkeypatch):
+    known = []
+    fitted = GaussianProcess.fitted
+    monkeypatch.setattr(GaussianProcess, "fitted", lambda points: known.append(points) or fitted(points))
+    search = [({"drop_rate": rate, "batch_size": 32}, 0.0) for rate in np.linspace(0, 0.9, 60)]
+    for count, each in ((2, 60), (50, 3)):
+        drawn(study_of(earlier=[search] * count), 1)
+        assert torch.bincount(known[-1].searches)[1:].tolist() == [each] * count
 
 
 def test_parameters_are_those_of_the_priors_where_no_others_can_be_found(monkeypatch):

@@ -43,7 +43,7 @@ def test_a_search_on_a_cluster_takes_what_room_there_is(ray_local, tmp_path: Pat
     )
     assert not ended.finished
     assert ended.run.settings().concurrent is None
-    assert max(waiting) == 8  # TPE draws so many before it learns; two of them have a place
+    assert max(waiting) == 8  # so many are drawn before the sampler learns; two of them have a place
     del waiting[:]
     monkeypatch.delenv("RAY_ADDRESS")
     ended = engine.resume(ended.run.path)
