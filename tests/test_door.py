@@ -115,7 +115,7 @@ def test_what_fits_comes_through():
 def test_the_defaults_of_the_door_are_those_of_the_search():
     fields = {field.name: field for field in dataclasses.fields(SearchOptions)}
     own = {"backbone", "data", "time_budget", "node_label", "space", "weights", "objective", "storage", "output"}
-    own |= {"fix", "range", "choice", "checkpoint_every", "warm_start"}
+    own |= {"fix", "range", "choice", "checkpoint_every", "warm_start", "sampler"}
     asked = api.search_options(data="d", backbone="resnet18")
     assert asked.checkpoint_every == fields["checkpoint_every"].default
     for name, parameter in signature(api.search).parameters.items():
