@@ -95,6 +95,7 @@ class OverEpochs(BaseSampler):
         order = reached.argsort(descending=True)[:_NEAREST].tolist()
         units = self._candidates([self._encoding.units(seen[index].params) for index in order])
         candidates = torch.tensor(self._encoding.points_of(units))
+        # of settings that are surely good, as Huang et al. have it: a lucky value is not what is to be beaten
         best = float(reached[(reached - unsure).argmax()]) if len(seen) else 0.0
         gain = augmented_improvement(*process.predict(candidates), best, process.noise)
         gain = gain * self._fits(trials, candidates)
