@@ -167,7 +167,7 @@ def test_a_search_is_told_of_earlier_ones_as_its_way_has_it(sampler, tmp_path, i
     assert drawn[informed.FIRST][:3] == rates[:-4:-1].tolist()
     assert drawn[informed.FIRST][3:] == drawn[informed.NOTHING][:3]
     off = {way: np.mean(abs(np.log10(rates) + 2)) for way, rates in drawn.items()}
-    assert off[informed.SAMPLER] < 0.75 * off[informed.NOTHING]
+    assert off[informed.SAMPLER] < {"gp": 0.75, "tpe": 0.6}[sampler] * off[informed.NOTHING]  # gp draws farther apart
 
 
 def test_a_live_comparison_counts_to_what_half_of_the_first_way_found(capsys):

@@ -370,7 +370,7 @@ def test_what_does_not_fit_into_memory_is_kept_away_from_and_the_search_goes_to_
     asked: list[int] = []
     monkeypatch.setattr("fer_tune.search.running.ending.ask_to_stop", lambda: asked.append(1))
     late = []
-    for seed in range(2):
+    for seed in range(3):
         folder = tmp_path / str(seed)
         folder.mkdir()
         search = StudySearcher({"cnn_residual": from_resolved(SIZES)}, {}, 45, 5, seed, RunFolder(folder))
