@@ -1,7 +1,8 @@
-"""A table for a console of any width: where it would lose letters, a list of its rows takes its place."""
+"""Tables for a console of any width, or none: where one would lose letters, a list of its rows takes its place."""
 
 from __future__ import annotations
 
+import os
 from itertools import zip_longest
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -11,6 +12,23 @@ from rich.text import Text
 
 _USUAL = 80  # columns that tables are made for; from there on a long name may be cut, and the table stays one
 _INDENT = "  "  # of a row's cells below its name
+_ENDLESS = 10_000  # columns of a pipe or a file: wider than any table here, and rich asks for a number
+
+
+def table_console(soft_wrap: bool = False) -> Console:
+    """Return the console for what a command says on stdout.
+
+    On a terminal, and where COLUMNS is set, its width is theirs.  A pipe or a file has none: each row of a table is one
+    line there, so that ``fer-tune published list | grep resnet18`` finds every name whole.
+
+    Examples:
+        >>> table_console(soft_wrap=True).soft_wrap
+        True
+    """
+    console = Console(highlight=False, soft_wrap=soft_wrap)
+    if not (console.is_terminal or console.is_jupyter or os.environ.get("COLUMNS", "").isdigit()):
+        console.width = _ENDLESS
+    return console
 
 
 class ConsoleTable(Table):

@@ -8,7 +8,7 @@ import re
 import pytest
 from rich.console import Console
 
-from fer_tune.console_table import ConsoleTable
+from fer_tune.console_table import ConsoleTable, table_console
 
 
 def printed(width: int) -> str:
@@ -41,3 +41,16 @@ def test_a_usual_console_has_tables_although_a_word_is_long() -> None:
     console = Console(file=io.StringIO(), width=80)
     console.print(table)
     assert "┃" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(None, 2), ("80", 4)])
+def test_in_a_pipe_a_row_is_a_line_unless_columns_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str | None, lines: int
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    table = ConsoleTable("name", "about", box=None)
+    table.add_row("one", "word " * 40)
+    table_console().print(table)
+    assert len(capsys.readouterr().out.splitlines()) == lines

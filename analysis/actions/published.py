@@ -56,9 +56,8 @@ def run_published(
         UserError: whatever is wrong with any of them, before one is trained.
         Interrupted: Ctrl-C; what has ended is kept.
     """
-    from rich.console import Console
-
     from analysis.published.experiment import check_start, experiments
+    from fer_tune.console_table import table_console
     from fer_tune.data.prepared.store import PreparedDataset
     from fer_tune.training.starting_weights import lasting
 
@@ -70,7 +69,7 @@ def run_published(
     if weights is not None:
         found = [_starting(one, lasting(weights, one.config.backbone)) for one in found]
     words = [*asked, *(["--all"] if all else []), "--data", str(data), *(["--out", str(out)] if out else [])]
-    console = Console(highlight=False, soft_wrap=True)
+    console = table_console(soft_wrap=True)
     try:
         if len(found) == 1:
             results = _alone(found[0], dataset, console)

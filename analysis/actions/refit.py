@@ -64,16 +64,15 @@ def refit(
         UserError: nothing to refit, or it cannot be done as asked.
         Interrupted: Ctrl-C; what has ended is kept, and the next call goes on.
     """
-    from rich.console import Console
-
     from analysis.heldout.opening import open_dataset
     from analysis.report.form.console import refit_table
     from analysis.run.cards import keep_card
+    from fer_tune.console_table import table_console
     from fer_tune.run_folder import RefitPlan
     from fer_tune.search.cluster.node_labels import parse_labels
     from fer_tune.storage.runs import check_writes, kept
 
-    console = Console(soft_wrap=True)
+    console = table_console(soft_wrap=True)
     check_writes(run.folder)
     with kept(run.folder):
         if on == "train+val":

@@ -34,11 +34,10 @@ def command(
     probability of improvement and the performance profiles of rliable.
     """
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
 
     from analysis import compare
     from analysis.words import percent
-    from fer_tune.console_table import ConsoleTable
+    from fer_tune.console_table import ConsoleTable, table_console
     from fer_tune.errors import UserError
 
     kinds = (".csv", ".parquet", ".md", ".png", ".pdf")
@@ -60,7 +59,7 @@ def command(
             test += f" ({percent(row['test_low'])}–{percent(row['test_high'])})"
         cells = (row["run"], row["dataset"], row["config"] or row["backbone"], str(row["trials"]))
         table.add_row(*cells, percent(row["search_accuracy"]), refit, test, str(row["openings"]))
-    console = Console(soft_wrap=True, highlight=False)
+    console = table_console(soft_wrap=True)
     console.print(table)
     for comparison in found.comparisons:
         for pair in comparison.pairs:

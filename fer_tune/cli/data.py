@@ -92,12 +92,10 @@ def _print_written(card: DatasetCard, out: str | None) -> None:
 
 def _print_card(card: DatasetCard) -> None:
     """Print what a prepared dataset holds and what was dropped from it."""
-    from rich.console import Console
-
-    from fer_tune.console_table import ConsoleTable
+    from fer_tune.console_table import ConsoleTable, table_console
     from fer_tune.data.preparing.summary import hygiene_sentences
 
-    console = Console(highlight=False)
+    console = table_console()
     colour = "grey" if card.channels == 1 else "RGB"
     table = ConsoleTable(title=f"{card.name}: {card.width}x{card.height} {colour}", title_justify="left")
     table.add_column("class")
@@ -114,12 +112,10 @@ def _print_card(card: DatasetCard) -> None:
 
 def _print_folds(found: Folded, out: str | None) -> None:
     """Print who is held out in each fold, and what is said of the folds' datasets."""
-    from rich.console import Console
-
-    from fer_tune.console_table import ConsoleTable
+    from fer_tune.console_table import ConsoleTable, table_console
     from fer_tune.data.preparing.summary import hygiene_sentences
 
-    console = Console(highlight=False)
+    console = table_console()
     table = ConsoleTable(title=f"{found.card.name}: {found.card.people:,} people in {len(found.cards)} folds")
     table.add_column("fold")
     for name in ("people held out", "train", "val", "test"):

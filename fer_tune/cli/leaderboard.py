@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from analysis.trials.one_seed import one_seed_sentence
-from fer_tune.console_table import ConsoleTable
+from fer_tune.console_table import ConsoleTable, table_console
 from fer_tune.objectives import ACCURACY
 
 if TYPE_CHECKING:
@@ -19,7 +17,7 @@ _SHOWN = ("learning_rate", "batch_size", "augmentation")
 
 def print_leaderboard(run: RunRecord, rows: int = 10) -> None:
     """Print the best trials by what the search is for, how many ended in which way, and how sure the best is."""
-    console = Console(highlight=False)
+    console = table_console()
     if not run.rows:
         console.print("no trial has reported yet")
         return

@@ -21,13 +21,12 @@ _SHOWN = 50  # images: a terminal's scroll, no more; --out has all
 
 @made_from(predict, arguments=("source",))
 def command(given: dict[str, Any]) -> None:
-    from rich.console import Console
-
     from analysis import load_run
+    from fer_tune.console_table import table_console
 
     run, out = load_run(given.pop("run")), given.get("out")
     frame = run.predict(**given)
-    console = Console(soft_wrap=True, highlight=False)
+    console = table_console(soft_wrap=True)
     console.print(_table(frame.head(_SHOWN)))
     if len(frame) > _SHOWN:
         rest = f"{amount(len(frame) - _SHOWN, 'more image')}"

@@ -20,9 +20,7 @@ app = group(help="List the configurations that papers picked by hand, and train 
 @app.command("list")
 def list_published() -> None:
     """List every published configuration: its dataset, backbone, reported accuracy, and what its paper leaves open."""
-    from rich.console import Console
-
-    from fer_tune.console_table import ConsoleTable
+    from fer_tune.console_table import ConsoleTable, table_console
     from fer_tune.search.spaces.published import reported_accuracy, shipped_published
 
     table = ConsoleTable(box=None, pad_edge=False)
@@ -32,19 +30,18 @@ def list_published() -> None:
     for space, entry in shipped_published():
         reported = reported_accuracy(entry) or "none"
         table.add_row(entry.name, entry.dataset, space.backbone, reported, _left_open(entry))
-    Console(highlight=False).print(table)
+    table_console().print(table)
 
 
 @app.command("show")
 def show(name: Annotated[str, typer.Argument(help="A name of `fer-tune published list`.")]) -> None:
     """Show a published configuration: every setting, where each value is from, and all that its paper reports."""
-    from rich.console import Console
-
     from analysis.published.shown import print_entry
+    from fer_tune.console_table import table_console
     from fer_tune.search.spaces.published import as_published, find_published
 
     space, entry = find_published(name)
-    print_entry(entry, as_published(space, entry), Console(highlight=False))
+    print_entry(entry, as_published(space, entry), table_console())
 
 
 @app.command("run")

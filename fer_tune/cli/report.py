@@ -10,15 +10,14 @@ from fer_tune.cli.shell import command as made_from
 
 @made_from(report)
 def command(given: dict[str, Any]) -> None:
-    from rich.console import Console
-
     from analysis import Run
     from analysis.folds.run import load_any
     from fer_tune.cli.leaderboard import print_leaderboard
+    from fer_tune.console_table import table_console
 
     run = load_any(given["run"])
     written = run.report()
-    console = Console(soft_wrap=True, highlight=False)
+    console = table_console(soft_wrap=True)
     if isinstance(run, Run):
         print_leaderboard(run, rows=5)
     console.print(written.answer)

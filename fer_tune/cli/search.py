@@ -131,8 +131,7 @@ def _print_front(run: RunFolder) -> None:
     settings = run.settings()
     second = second_objective(settings)
     if second and run.trials_file.is_file():
-        from rich.console import Console
-
+        from fer_tune.console_table import table_console
         from fer_tune.tables import read_table
 
-        Console(highlight=False).print(pareto_table(read_table(run.trials_file).to_pylist(), second, settings.aim))
+        table_console().print(pareto_table(read_table(run.trials_file).to_pylist(), second, settings.aim))

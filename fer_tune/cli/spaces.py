@@ -125,9 +125,9 @@ def weights(
 
 
 def _console() -> Console:
-    from rich.console import Console
+    from fer_tune.console_table import table_console
 
-    return Console(highlight=False)
+    return table_console()
 
 
 def _print_settings(space: SearchSpace, console: Console) -> None:

@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 
 @made_from(evaluate)
 def command(given: dict[str, Any]) -> None:
-    from rich.console import Console
-
     from analysis import Run
     from analysis.folds.run import load_any
+    from fer_tune.console_table import table_console
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = table_console(soft_wrap=True)
     run = load_any(given.pop("run"))
     if isinstance(run, Run):
         _one(run, given, console)

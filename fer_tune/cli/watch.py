@@ -15,14 +15,14 @@ def command(
     once: Annotated[bool, typer.Option(help="Look once and end, as it does when piped.")] = False,
 ) -> None:
     """Show what a running or an ended search has done so far, from its run folder alone; Ctrl-C ends the watching."""
-    from rich.console import Console
     from rich.live import Live
 
+    from fer_tune.console_table import table_console
     from fer_tune.search.watching.board import board
     from fer_tune.search.watching.watched import read_snapshot
     from fer_tune.storage.runs import open_run
 
-    console = Console(highlight=False, soft_wrap=False)
+    console = table_console()
     snapshot = read_snapshot(open_run(run))
     if once or not console.is_terminal:
         console.print(board(snapshot))

@@ -44,6 +44,14 @@ def test_class_names_are_shown_as_far_as_the_console_has_their_letters(
     assert ("喜び" if encoding == "utf-8" else r"\u559c\u3073") in told
 
 
+@pytest.mark.parametrize("words", [("published", "list"), ("spaces", "list")])
+def test_what_is_piped_into_another_program_has_every_row_on_a_line(words: tuple[str, ...]) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    done = subprocess.run([*FER_TUNE, *words], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert sum("cnn_global_pooling " in line for line in done.stdout.splitlines()) == 1
+    assert all(line[:1].strip() for line in done.stdout.splitlines())  # none goes on from the line above
+
+
 def test_signs_of_our_own_are_spelt_out(tmp_path: Path) -> None:
     done = run("spaces", "validate", tmp_path / "a…b.yaml", PYTHONIOENCODING="ascii")
     assert done.returncode == 2
