@@ -109,8 +109,8 @@ def stock(table: str, data: Path, weights: str | None, folder: Path, seed: int, 
     ).fit()
 
 
-def ours(name: str, table: str, data: Path, weights: str | None, folder: Path, seed: int, epochs: Epochs) -> None:
-    """The search engine, with its tables, journal and snapshots."""
+def counted_search(options: SearchOptions, epochs: Epochs) -> None:
+    """Run the search engine, with its tables, journal and snapshots, until ``epochs`` are spent."""
     tuner_of = engine.new_tuner
 
     def tuner(*args: Any, **options: Any) -> tune.Tuner:
@@ -119,32 +119,36 @@ def ours(name: str, table: str, data: Path, weights: str | None, folder: Path, s
         made._local_tuner._run_config.stop = Spent(epochs)
         return made
 
+    engine.new_tuner = tuner
+    try:
+        engine.search(options)
+    finally:
+        engine.new_tuner = tuner_of
+
+
+def ours(name: str, table: str, data: Path, weights: str | None, folder: Path, seed: int, epochs: Epochs) -> None:
+    """The search engine in the space of a table."""
     space = space_of(table)
     known = [{"name": entry.name, "config": entry.config} for entry in known_good(space)]
     file = folder / "space.yaml"
     file.write_text(yaml.safe_dump({**space.resolved(), "known_good": known}))
-    engine.new_tuner = tuner
-    try:
-        engine.search(
-            SearchOptions(
-                data=data,
-                backbones=[space.backbone],
-                trials=10_000,
-                epochs=EPOCHS,
-                name=f"{len(list(folder.iterdir()))}",
-                storage=folder,
-                seed=seed,
-                spaces=[str(file)],
-                weights=[weights] if weights else [],
-                published=False,
-                wandb="disabled",
-                concurrent=AT_ONCE,
-                cpus_per_trial=1,
-                **WAYS[name],
-            )
-        )
-    finally:
-        engine.new_tuner = tuner_of
+    options = SearchOptions(
+        data=data,
+        backbones=[space.backbone],
+        trials=10_000,
+        epochs=EPOCHS,
+        name=f"{len(list(folder.iterdir()))}",
+        storage=folder,
+        seed=seed,
+        spaces=[str(file)],
+        weights=[weights] if weights else [],
+        published=False,
+        wandb="disabled",
+        concurrent=AT_ONCE,
+        cpus_per_trial=1,
+        **WAYS[name],
+    )
+    counted_search(options, epochs)
 
 
 def main() -> None:
