@@ -22,6 +22,7 @@ from ray import tune
 
 from fer_tune.config import FIELDS, TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset
+from fer_tune.ray_internals import trial_storage
 from fer_tune.search.cluster.ray_session import ray_session
 from fer_tune.training.loop import train
 from fer_tune.training.ray_worker import TrialSetup, _fit_group, run_trial
@@ -53,7 +54,7 @@ class Clock(tune.Callback):
 def documented(config: dict[str, Any], setup: TrialSetup) -> None:
     """`TorchTrainer.fit()` with one worker inside a Tune trial, as Ray's documentation has it."""
     settings = {name: config[name] for name in FIELDS if name in config}
-    _fit_group({"config": settings, "setup": setup, "extra": {}}, setup)
+    _fit_group({"config": settings, "setup": setup, "parts": 1, "place": trial_storage(), "extra": {}}, setup)
 
 
 def plain(config: dict[str, Any], setup: TrialSetup) -> None:
@@ -85,16 +86,19 @@ def main() -> None:
         with ray_session(dashboard=True):
             logging.getLogger("ray").setLevel(logging.ERROR)
             one = {"CPU": 1}
-            found = {
-                "ours: local mode, process reused": measure(run_trial, setup, one, True, 3 * trials),
-                "ours, two at once": measure(run_trial, setup, one, True, 6 * trials, 2),
-                "ours, a process per trial": measure(run_trial, setup, one, False, trials),
-                "plain function, process reused": measure(plain, setup, one, True, 3 * trials),
-                "plain function, a process per trial": measure(plain, setup, one, False, trials),
-                "documented: TorchTrainer, one worker": measure(documented, setup, {"CPU": 0.001}, False, trials),
-            }
-    base = found["documented: TorchTrainer, one worker"]
-    print(f"{'seconds between two trials':40} {'seconds':>8} {'documented / it':>16}")
+            found: dict[str, float] = {}
+            for name, *of in (
+                ("documented: TorchTrainer, one worker", documented, setup, {"CPU": 0.001}, False, trials),
+                ("ours: local mode, process reused", run_trial, setup, one, True, 3 * trials),
+                ("ours, two at once", run_trial, setup, one, True, 6 * trials, 2),
+                ("ours, a process per trial", run_trial, setup, one, False, trials),
+                ("plain function, process reused", plain, setup, one, True, 3 * trials),
+                ("plain function, a process per trial", plain, setup, one, False, trials),
+            ):
+                found[name] = measure(*of)
+                print(f"{name:40} {found[name]:8.2f}", flush=True)
+    base = next(iter(found.values()))
+    print(f"\n{'seconds between two trials':40} {'seconds':>8} {'documented / it':>16}")
     for name, seconds in found.items():
         print(f"{name:40} {seconds:8.2f} {base / max(seconds, 1e-3):16.1f}")
 
