@@ -64,7 +64,7 @@ format: $(STAMP) ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format --quiet
 
 # Those that want a dataset, weights or a GPU are started by hand, and the rest are parts of others.
-BY_HAND := counted_store freeze_accuracy gpu over_images part_of replaying reproduced surrogate ways
+BY_HAND := counted_store freeze_accuracy gpu over_images part_of replaying reproduced searched surrogate ways
 
 .PHONY: bench
 bench: $(STAMP) ## Measure speed and memory (tests/benchmarks)
