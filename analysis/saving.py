@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fer_tune.files import replacing
+from fer_tune.filing.files import replacing
 
 
 def save_figure(figure: Figure, target: Path) -> bytes:

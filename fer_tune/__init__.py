@@ -23,7 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fer_tune.errors import UserError
-from fer_tune.home import ensure_home
+from fer_tune.filing.home import ensure_home
 from fer_tune.version import __version__
 
 ensure_home()  # before anything imports Ray or torch

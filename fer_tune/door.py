@@ -1,4 +1,4 @@
-"""What makes a function a door: callable from Python and, by `fer_tune.cli.shell`, from the command line.
+"""What makes a function a door: callable from Python and, by `fer_tune.cli.parts.shell`, from the command line.
 
 Its signature is the one definition of both.  A parameter's annotation says its type, and beside it what it is for and
 within which bounds it must lie::

@@ -2,7 +2,7 @@
 
 To add one: its name in `Judged` or `Costs`, its entry in `OBJECTIVES`.  One by which trials are judged is a metric of
 every epoch (`run_folder.METRICS`); one that has to be measured is a value of that column in
-:func:`fer_tune.training.footprint.footprint`.
+:func:`fer_tune.training.probing.footprint.footprint`.
 """
 
 from __future__ import annotations

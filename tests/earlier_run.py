@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from fer_tune.filing.tables import write_table
 from fer_tune.run_folder import TRIAL_COLUMNS, DatasetRef, RunFolder, SearchSettings
-from fer_tune.tables import write_table
 
 
 def made(path: Path, good: float, fair: float, backbone: str = "cnn_residual") -> Path:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
+from fer_tune.filing.tables import write_table
 from fer_tune.objectives import Objective, aim_of
 from fer_tune.run_folder import (
     EPOCH_COLUMNS,
@@ -20,7 +21,6 @@ from fer_tune.run_folder import (
     RunFolder,
     SearchSettings,
 )
-from fer_tune.tables import write_table
 
 CLASSES = ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]
 PAPER = {"cnn_baseline": "qutub-atay-2023", "cnn_residual": "ostim-2024"}

@@ -11,7 +11,7 @@ from fake_run import FakeRun, guesses
 from analysis import Run, load_run
 from analysis.refits.plan import plan_refits
 from fer_tune.data.prepared.card import DatasetCard
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
 from fer_tune.run_folder import RefitPlan
 
 

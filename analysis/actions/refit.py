@@ -227,7 +227,7 @@ def _train(
     from analysis.refits.training import RayPool, run_refits
     from analysis.report.form.console import RefitProgress
     from fer_tune.ending_signals import as_ctrl_c
-    from fer_tune.files import write_json
+    from fer_tune.filing.files import write_json
     from fer_tune.run_folder import RefitPlan
     from fer_tune.search.cluster.hardware import check_size, lacking
     from fer_tune.search.cluster.ray_session import ray_session

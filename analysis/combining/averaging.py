@@ -19,8 +19,8 @@ from analysis.refits.predictor import Predictor
 from analysis.run.predictions import read_predictions, write_predictions
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import Split
-from fer_tune.files import replacing
-from fer_tune.layout import BEST
+from fer_tune.filing.files import replacing
+from fer_tune.filing.layout import BEST
 
 _BATCH = 256  # images of a batch that batch norm's statistics are taken of: as evaluation's
 

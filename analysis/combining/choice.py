@@ -21,7 +21,7 @@ from analysis.run.combinations import Choice, Combination, Member, averaged_fold
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
-from fer_tune.layout import BEST
+from fer_tune.filing.layout import BEST
 from fer_tune.run_folder import RefitResult
 from fer_tune.storage.runs import needed
 

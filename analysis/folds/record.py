@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from fer_tune.data.prepared.folds import FOLDS_FILE, FoldsCard
-from fer_tune.files import read_json, write_json
-from fer_tune.uris import as_uri, local_path
+from fer_tune.filing.files import read_json, write_json
+from fer_tune.filing.uris import as_uri, local_path
 
 
 class FoldsRecord(BaseModel):

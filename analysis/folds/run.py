@@ -14,9 +14,9 @@ from analysis.result import Run, load_run
 from fer_tune.data.prepared.folds import Fold
 from fer_tune.door import Interrupted
 from fer_tune.errors import UserError
-from fer_tune.files import read_json
-from fer_tune.layout import SETTINGS
-from fer_tune.uris import local_path
+from fer_tune.filing.files import read_json
+from fer_tune.filing.layout import SETTINGS
+from fer_tune.filing.uris import local_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +111,7 @@ class FoldsRun:
         """
         from analysis.folds.pooling import pool
         from analysis.refits.selection import select_models
-        from fer_tune.files import write_json
+        from fer_tune.filing.files import write_json
 
         if options.get("on") or options.get("corruptions"):
             first = self.folder_of(self.record.dataset.folds[0])

@@ -16,14 +16,14 @@ from fer_tune.data.prepared.folds import Fold, FoldsCard
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.door import GaveUpError, Interrupted
 from fer_tune.errors import UserError
+from fer_tune.filing.uris import as_uri, local_path
 from fer_tune.search.cluster.ray_session import ray_session
 from fer_tune.search.options import ResumeOptions, SearchOptions
+from fer_tune.search.planning.plan import make_plan
 from fer_tune.search.running.engine import NOTHING, Ended, resume, search
 from fer_tune.search.running.extending import ended
-from fer_tune.search.running.plan import make_plan
 from fer_tune.search.watching.output import output
 from fer_tune.storage.runs import new_run
-from fer_tune.uris import as_uri, local_path
 
 Options = Callable[..., SearchOptions]
 """From keywords of `fer_tune.search` to what a search is asked for."""

@@ -13,7 +13,7 @@ from analysis.report.form.rendering import as_html, as_markdown
 from analysis.report.writing import Written
 from analysis.results import MORE
 from analysis.words import percent, span
-from fer_tune.files import replacing
+from fer_tune.filing.files import replacing
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from analysis.run.predictions import predictions_file, read_predictions, write_p
 from analysis.statistics.scores import score
 from fer_tune.data.batching.views import VIEWS
 from fer_tune.data.prepared.store import Split
-from fer_tune.files import write_json
-from fer_tune.layout import BEST
+from fer_tune.filing.files import write_json
+from fer_tune.filing.layout import BEST
 
 
 def evaluate_chosen(

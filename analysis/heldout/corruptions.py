@@ -21,7 +21,7 @@ from analysis.statistics.uncertainty.sampling import RESAMPLES, Sampling, sampli
 from fer_tune.data.batching.corrupting import CORRUPTIONS, STRENGTHS, corrupted, parameter
 from fer_tune.data.prepared.store import Split
 from fer_tune.errors import UserError
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
 
 _METHOD = (
     "Intervals as of the test: for new {images}{and_seeds}, the same resamples for all strengths, so that a loss is "

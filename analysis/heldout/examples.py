@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_tune.data.prepared.store import Split
-from fer_tune.files import replacing
+from fer_tune.filing.files import replacing
 
 MISTAKES, PAIRS, PER_PAIR = 24, 4, 6
 _MOST = 300

@@ -32,8 +32,8 @@ from analysis.statistics.scores import score
 from analysis.statistics.uncertainty.sampling import RESAMPLES
 from fer_tune.data.prepared.store import PreparedDataset, Split
 from fer_tune.errors import UserError
-from fer_tune.files import write_json
-from fer_tune.layout import BEST
+from fer_tune.filing.files import write_json
+from fer_tune.filing.layout import BEST
 from fer_tune.storage.runs import needed
 from fer_tune.version import __version__, commit
 

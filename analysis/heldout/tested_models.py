@@ -13,7 +13,7 @@ from analysis.results import TestResult
 from analysis.run import RunRecord
 from fer_tune.data.prepared.store import Split
 from fer_tune.errors import UserError
-from fer_tune.layout import BEST
+from fer_tune.filing.layout import BEST
 from fer_tune.run_folder import TrainedOn
 from fer_tune.storage.runs import needed
 

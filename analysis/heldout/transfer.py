@@ -27,7 +27,7 @@ from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.data.preparing.fitting import fitted
 from fer_tune.data.preparing.readers.trees.images import in_channels
 from fer_tune.errors import UserError
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
 
 Pixels = NDArray[np.uint8]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.statistics.uncertainty.intervals import wilson
 from fer_tune.config import TrialConfig
 from fer_tune.errors import UserError
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
 from fer_tune.run_folder import Published
 from fer_tune.search.spaces.published import as_published, find_published, shipped_published, system
 from fer_tune.search.spaces.space import SearchSpace

@@ -12,9 +12,9 @@ from typing import Any
 from pyarrow import fs
 from torch import nn
 
-from fer_tune.layout import RUNNING, STATE
-from fer_tune.training import checkpoint
-from fer_tune.training.background import BackgroundKeeper
+from fer_tune.filing.layout import RUNNING, STATE
+from fer_tune.training.keeping import checkpoint
+from fer_tune.training.keeping.background import BackgroundKeeper
 
 
 class RefitKeeper(BackgroundKeeper):
@@ -40,7 +40,7 @@ class RefitKeeper(BackgroundKeeper):
         classes: Sequence[str],
         finished: bool,
     ) -> None:
-        """See :class:`fer_tune.training.checkpoint.Keeper`."""
+        """See :class:`fer_tune.training.keeping.checkpoint.Keeper`."""
         if self._stop_epoch is None:
             super().keep(folder, epoch, model, state, best, classes, finished)
             return

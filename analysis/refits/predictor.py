@@ -12,7 +12,7 @@ from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.card import DatasetCard
 from fer_tune.data.prepared.store import Split
 from fer_tune.errors import DamagedWeightsError, UserError
-from fer_tune.layout import AVERAGED
+from fer_tune.filing.layout import AVERAGED
 
 Load = Callable[..., Any]
 """`fer_tune.training.evaluation.load_model`, or a stand-in with its signature."""

@@ -17,12 +17,12 @@ from fer_tune.amounts import amount
 from fer_tune.config import FIELDS, TrialConfig, trial_config
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
-from fer_tune.files import write_json
-from fer_tune.layout import EPOCHS, RESULT, seed_folder
+from fer_tune.filing.files import write_json
+from fer_tune.filing.layout import EPOCHS, RESULT, seed_folder
+from fer_tune.filing.tables import write_table
 from fer_tune.objectives import JUDGED, Judged
 from fer_tune.run_folder import EPOCH_COLUMNS, FinalPlan, RefitPlan, RefitResult, RunFolder, TrainedOn
 from fer_tune.storage.runs import refreshed, working_copy
-from fer_tune.tables import write_table
 
 ATTEMPTS = 2  # a refit that fails is tried once more
 

@@ -18,7 +18,7 @@ from analysis.report.telling.findings import standing
 from analysis.run import RunRecord
 from analysis.saving import save_figure
 from analysis.trials.importance import Importances, importances
-from fer_tune.files import replacing
+from fer_tune.filing.files import replacing
 
 
 @dataclass(frozen=True)

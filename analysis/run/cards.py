@@ -8,7 +8,7 @@ from analysis.run.reading import RunRecord
 from fer_tune.data.prepared.card import DatasetCard, read_card
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
 
 
 def keep_card(run: RunRecord, dataset: PreparedDataset) -> None:

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from analysis.results import Scores
 from analysis.run.reading import RunRecord
-from fer_tune.files import read_json
-from fer_tune.layout import AVERAGED
+from fer_tune.filing.files import read_json
+from fer_tune.filing.layout import AVERAGED
 from fer_tune.objectives import Judged
 
 Kind = Literal["single", "soup", "ensemble", "greedy"]

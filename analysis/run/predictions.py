@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fer_tune.data.prepared.store import Split
 from fer_tune.errors import UserError
-from fer_tune.files import replacing
+from fer_tune.filing.files import replacing
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from analysis.results import Comparison, Corruptions, TestResult, Transfer
 from analysis.run import ledger
 from analysis.run.predictions import Predictions, predictions_file, read_predictions
 from fer_tune.errors import UserError
-from fer_tune.files import read_json
-from fer_tune.layout import EPOCHS, RESULT
+from fer_tune.filing.files import read_json
+from fer_tune.filing.layout import EPOCHS, RESULT
+from fer_tune.filing.tables import read_table
 from fer_tune.objectives import ACCURACY, Aim, Judged
 from fer_tune.run_folder import (
     EPOCH_COLUMNS,
@@ -29,7 +30,6 @@ from fer_tune.run_folder import (
     TrainedOn,
 )
 from fer_tune.storage.runs import open_run
-from fer_tune.tables import read_table
 
 if TYPE_CHECKING:
     import pandas as pd  # which takes a third of a second to import, and only frames need

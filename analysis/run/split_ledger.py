@@ -22,8 +22,8 @@ from analysis.run import ledger
 from fer_tune.data.prepared.card import read_card
 from fer_tune.data.prepared.remote import cache_folder
 from fer_tune.errors import UserError
+from fer_tune.filing.uris import as_uri, local_path, parted
 from fer_tune.storage.place import Place
-from fer_tune.uris import as_uri, local_path, parted
 
 FILE = "openings.jsonl"
 """In a prepared dataset's folder."""

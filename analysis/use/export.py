@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from analysis.use.averaged import built
 from analysis.use.predicting import Network
 from fer_tune.errors import UserError
-from fer_tune.files import replacing, write_json
+from fer_tune.filing.files import replacing, write_json
 from fer_tune.version import __version__
 
 TOLERANCE = 1e-4  # largest difference of a logit between what is written and the model itself

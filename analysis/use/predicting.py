@@ -22,7 +22,7 @@ from analysis.statistics.calibration.temperature import scaled_seeds
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.card import CARD_FILE, DatasetCard
 from fer_tune.errors import UserError, nearest
-from fer_tune.layout import BEST
+from fer_tune.filing.layout import BEST
 from fer_tune.run_folder import TrainedOn
 from fer_tune.storage.runs import needed
 

@@ -150,7 +150,7 @@ def search_options(**given: Any) -> SearchOptions:
     Raises:
         UserError: one is out of its bounds, or cannot be read.
     """
-    from fer_tune.search.running.asked import options_of
+    from fer_tune.search.planning.asked import options_of
 
     return options_of(checked(search, given))
 
@@ -183,7 +183,7 @@ def resume(
     from analysis.folds.run import folds_at
     from analysis.folds.searching import resume_folds
     from fer_tune.search.options import ResumeOptions
-    from fer_tune.search.running.asked import checkpoint_seconds, seconds
+    from fer_tune.search.planning.asked import checkpoint_seconds, seconds
     from fer_tune.search.running.engine import resume as run_resume
 
     asked = ResumeOptions(

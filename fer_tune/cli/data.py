@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fer_tune import api
-from fer_tune.cli.groups import group
-from fer_tune.cli.shell import command as made_from
+from fer_tune.cli.parts.groups import group
+from fer_tune.cli.parts.shell import command as made_from
 from fer_tune.data.prepared.card import DatasetCard
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from analysis.actions.export import export
-from fer_tune.cli.shell import command as made_from
+from fer_tune.cli.parts.shell import command as made_from
 
 
 @made_from(export)

@@ -26,8 +26,8 @@ from fer_tune.cli import (
     test,
     watch,
 )
-from fer_tune.cli.groups import group
-from fer_tune.cli.streams import lasting_streams
+from fer_tune.cli.parts.groups import group
+from fer_tune.cli.parts.streams import lasting_streams
 from fer_tune.errors import UserError
 from fer_tune.tracking import attached
 from fer_tune.version import __version__

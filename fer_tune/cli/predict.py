@@ -9,7 +9,7 @@ import typer
 
 from analysis.actions.predict import predict
 from fer_tune.amounts import amount
-from fer_tune.cli.shell import command as made_from
+from fer_tune.cli.parts.shell import command as made_from
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ import typer
 
 from analysis.actions.published import run_published
 from fer_tune.amounts import amount
-from fer_tune.cli.groups import group
-from fer_tune.cli.shell import command as made_from
+from fer_tune.cli.parts.groups import group
+from fer_tune.cli.parts.shell import command as made_from
 
 if TYPE_CHECKING:
     from fer_tune.run_folder import Published

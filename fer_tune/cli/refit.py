@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from analysis.actions.refit import again, refit
-from fer_tune.cli.shell import command as made_from
+from fer_tune.cli.parts.shell import command as made_from
 
 
 @made_from(refit)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from analysis.actions.report import report
-from fer_tune.cli.shell import command as made_from
+from fer_tune.cli.parts.shell import command as made_from
 
 
 @made_from(report)
 def command(given: dict[str, Any]) -> None:
     from analysis import Run
     from analysis.folds.run import load_any
-    from fer_tune.cli.leaderboard import print_leaderboard
+    from fer_tune.cli.parts.leaderboard import print_leaderboard
     from fer_tune.console_table import table_console
 
     run = load_any(given["run"])

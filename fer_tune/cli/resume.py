@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from fer_tune import api
+from fer_tune.cli.parts.shell import command as made_from
 from fer_tune.cli.search import Json, Quiet, concluded, shown_as
-from fer_tune.cli.shell import command as made_from
 
 
 @made_from(api.resume, without=("output",))

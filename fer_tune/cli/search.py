@@ -9,7 +9,7 @@ import typer
 
 from fer_tune import api
 from fer_tune.amounts import amount
-from fer_tune.cli.shell import command as made_from
+from fer_tune.cli.parts.shell import command as made_from
 from fer_tune.door import GaveUpError, Interrupted
 from fer_tune.errors import UserError
 
@@ -119,7 +119,7 @@ def _tell(run: Run, how: Output, *, interrupted: bool = False, reason: str = "")
         facts = {"event": "search", "run": run.place, "finished": not (interrupted or reason)}
         typer.echo(json.dumps({**facts, "interrupted": interrupted, "reason": reason}))
     elif how == "text":
-        from fer_tune.cli.leaderboard import print_leaderboard
+        from fer_tune.cli.parts.leaderboard import print_leaderboard
 
         print_leaderboard(run)
         _print_front(run.folder)
@@ -132,6 +132,6 @@ def _print_front(run: RunFolder) -> None:
     second = second_objective(settings)
     if second and run.trials_file.is_file():
         from fer_tune.console_table import table_console
-        from fer_tune.tables import read_table
+        from fer_tune.filing.tables import read_table
 
         table_console().print(pareto_table(read_table(run.trials_file).to_pylist(), second, settings.aim))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_tune.amounts import amount
-from fer_tune.cli.groups import group
+from fer_tune.cli.parts.groups import group
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.actions.evaluate import evaluate
 from fer_tune.amounts import amount
-from fer_tune.cli.shell import command as made_from
+from fer_tune.cli.parts.shell import command as made_from
 
 if TYPE_CHECKING:
     from rich.console import Console

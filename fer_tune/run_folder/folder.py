@@ -1,6 +1,6 @@
 """A run folder as the writer (search) and the reader (analysis) see it: its paths, and typed access.
 
-Its layout is told in :mod:`fer_tune.layout`.
+Its layout is told in :mod:`fer_tune.filing.layout`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from fer_tune import layout
 from fer_tune.errors import UserError
-from fer_tune.files import faults, read_json, replacing
+from fer_tune.filing import layout
+from fer_tune.filing.files import faults, read_json, replacing
+from fer_tune.filing.uris import below
 from fer_tune.run_folder.records import (
     FinalPlan,
     RefitPlan,
     SearchSettings,
     TrainedOn,
 )
-from fer_tune.uris import below
 
 _MOST = 3  # missing fields, and runs in a folder, that are told
 

@@ -22,9 +22,9 @@ from typing import Any
 from filelock import FileLock
 
 from fer_tune.data.prepared.remote import cache_folder
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
+from fer_tune.filing.uris import last_name
 from fer_tune.storage.place import Place, Stat, hidden
-from fer_tune.uris import last_name
 
 _NOT_HERE = ("tune",)  # Tune's own
 _ON_DEMAND = (".safetensors", ".pt", ".onnx")  # large, and few commands need them: see `Mirror.fetch`

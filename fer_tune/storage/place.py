@@ -15,7 +15,7 @@ from pyarrow import fs
 
 from fer_tune.data.prepared.remote import filesystem_of
 from fer_tune.errors import UserError
-from fer_tune.files import replacing
+from fer_tune.filing.files import replacing
 
 _CHUNK = 8 << 20  # bytes copied at once
 _AT_ONCE = 64 << 20  # bytes of a file that is read before any of it is sent

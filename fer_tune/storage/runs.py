@@ -21,12 +21,12 @@ from typing import Any
 
 from fer_tune.amounts import amount
 from fer_tune.errors import UserError
+from fer_tune.filing.uris import as_uri, below, local_path
 from fer_tune.run_folder import RunFolder
 from fer_tune.storage.mirror import Mirror, Wanted, everything, small, uri_of_copy
 from fer_tune.storage.outage import PATIENCE, outage
 from fer_tune.storage.place import Place
 from fer_tune.storage.removal import removals
-from fer_tune.uris import as_uri, below, local_path
 
 _EVERY = 5.0  # seconds between two looks for what has changed here
 _SLOW = 12  # looks between two at the W&B folder, where small files grow all the time

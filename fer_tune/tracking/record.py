@@ -8,9 +8,9 @@ import uuid
 from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
+from fer_tune.filing.tables import read_table
 from fer_tune.objectives import Aim
 from fer_tune.run_folder import RunFolder, SearchSettings, Status
-from fer_tune.tables import read_table
 from fer_tune.tracking.attached import Artifact, Attachments, to_search
 from fer_tune.tracking.names import run_id as stable_id
 from fer_tune.tracking.names import tags as clean_tags

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fer_tune.files import replacing
+from fer_tune.filing.files import replacing
 
 _MAGIC = b":W&B\xe1\xbe\x00"
 _BLOCK = 32768  # bytes

@@ -18,10 +18,10 @@ from pydantic import BaseModel, ConfigDict
 
 from fer_tune.amounts import amount
 from fer_tune.errors import UserError
-from fer_tune.files import read_json, write_json
+from fer_tune.filing.files import read_json, write_json
+from fer_tune.filing.tables import read_table
 from fer_tune.kinds import Sampler
 from fer_tune.run_folder import RunFolder, SearchSettings
-from fer_tune.tables import read_table
 from fer_tune.tracking.service import PROJECT
 from fer_tune.tracking.wandb_internals import set_sweep_state, upsert_sweep
 

@@ -35,7 +35,8 @@ def assemble(config: TrialConfig, data: PreparedDataset, device: torch.device) -
     """Build what ``config`` says; its ``seed`` gives the initial weights.
 
     Raises:
-        UserError: see :func:`fer_tune.training.evaluation.build_model`; or the dataset lacks what is asked of it.
+        UserError: see :func:`fer_tune.training.evaluation.build_model`; or the dataset lacks what is
+            asked of it.
     """
     set_up_gpu(device)
     check_suits(config.model_dump(), data.card)

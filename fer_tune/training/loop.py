@@ -17,11 +17,11 @@ from fer_tune.amounts import amount
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.objectives import OBJECTIVES, Aim, Judged
-from fer_tune.training import checkpoint
 from fer_tune.training.assembly import assemble, freeze_to
 from fer_tune.training.computing.plan import plan_for
 from fer_tune.training.evaluation import Evaluation
 from fer_tune.training.fixed_features import source_of
+from fer_tune.training.keeping import checkpoint
 from fer_tune.training.learning.average import MovingAverage
 from fer_tune.training.learning.optimisers import frozen_stages, take_up
 from fer_tune.training.learning.schedules import LearningRate

@@ -29,14 +29,14 @@ from fer_tune.errors import UserError
 from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import OBJECTIVES, Judged
 from fer_tune.ray_internals import trial_storage
-from fer_tune.training import checkpoint
-from fer_tune.training.background import BackgroundKeeper
 from fer_tune.training.failures import gravest, verdict
-from fer_tune.training.footprint import footprint
+from fer_tune.training.keeping import checkpoint
+from fer_tune.training.keeping.background import BackgroundKeeper
 from fer_tune.training.loop import train
 from fer_tune.training.memory.gpu_share import hold_to_share
 from fer_tune.training.memory.leftover import WORN_OUT, clean_up, default_bound, worn_out
 from fer_tune.training.memory.parts import more_parts
+from fer_tune.training.probing.footprint import footprint
 
 _TRIED = "tried_again"
 """A file in the folder of a trial that failed of something which may strike again or not."""
@@ -64,9 +64,9 @@ class TrialSetup:
 def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
     """Train one trial inside Ray Tune; the metrics of every epoch are reported to Tune.
 
-    What is written is written in the background, see :mod:`fer_tune.training.background`.  Tune is told of a state that
-    is there by a checkpoint which holds the number of its epoch alone, so a trial that is restored goes on from what
-    Tune's snapshot knows.
+    What is written is written in the background, see :mod:`fer_tune.training.keeping.background`.  Tune is told of a
+    state that is there by a checkpoint which holds the number of its epoch alone, so a trial that is restored goes on
+    from what Tune's snapshot knows.
 
     A fault that would strike again, such as settings that do not fit or too little memory, ends the trial with a
     result that names it (``error``) and is not retried; where the batch does not fit in parts of any size, that also

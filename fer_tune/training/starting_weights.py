@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from fer_tune.data.prepared.remote_files import RemoteFolder, fetched
+from fer_tune.filing.uris import as_uri, local_path, parted
 from fer_tune.models.weights.of_runs import best_in, find_weights
-from fer_tune.uris import as_uri, local_path, parted
 
 
 def on_this_machine(weights: str, backbone: str) -> Path:

@@ -12,7 +12,7 @@ from analysis.across import COLUMNS
 from analysis.heldout.opening import run_test
 from analysis.refits.plan import config_id
 from fer_tune.errors import UserError
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
 
 
 @pytest.fixture(scope="module")

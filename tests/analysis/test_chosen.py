@@ -31,7 +31,7 @@ from analysis.use.predicting import used
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
 from fer_tune.models import create_model
 from fer_tune.objectives import ACCURACY
 from fer_tune.training.evaluation import predict

@@ -17,7 +17,7 @@ from analysis.refits.final_plan import plan_final
 from analysis.refits.selection import select_models, select_winner
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
 from fer_tune.training.evaluation import predict
 
 

@@ -16,7 +16,7 @@ from analysis.report.telling.facts import gather
 from analysis.report.telling.findings import standing
 from analysis.report.telling.rows import compared
 from fer_tune.errors import UserError
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
 
 OWN = 50
 

@@ -10,8 +10,8 @@ from drawing import tiny_dataset
 from analysis.refits.predictor import Predictor
 from fer_tune.config import TrialConfig
 from fer_tune.errors import UserError
-from fer_tune.training import checkpoint
 from fer_tune.training.evaluation import build_model
+from fer_tune.training.keeping import checkpoint
 
 
 def config(backbone: str) -> TrialConfig:

@@ -31,10 +31,10 @@ from analysis.refits.training import (
 )
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
 from fer_tune.models.weights.tensors import read_tensors
 from fer_tune.run_folder import METRICS, RefitResult
-from fer_tune.training import checkpoint
+from fer_tune.training.keeping import checkpoint
 
 
 def settled(keeper: RefitKeeper) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from analysis.refits.plan import config_id, plan_refits
 from fer_tune.errors import UserError
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
+from fer_tune.filing.tables import write_table
 from fer_tune.run_folder import TRIAL_COLUMNS
-from fer_tune.tables import write_table
 
 
 def rows(made, *trials: dict) -> None:

@@ -13,9 +13,9 @@ from analysis.refits.final_plan import plan_final
 from analysis.refits.plan import plan_refits
 from analysis.report.writing import write_report
 from fer_tune.errors import UserError
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
+from fer_tune.filing.tables import write_table
 from fer_tune.run_folder import TRIAL_COLUMNS
-from fer_tune.tables import write_table
 
 
 def test_a_table_of_epochs(made) -> None:

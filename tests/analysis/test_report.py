@@ -39,9 +39,9 @@ from analysis.trials.pareto import pareto_front
 from analysis.words import kept_text, percent, span
 from fer_tune.data.prepared.writer import Record, write_dataset
 from fer_tune.errors import UserError
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
+from fer_tune.filing.tables import write_table
 from fer_tune.run_folder import TRIAL_COLUMNS, Resumed
-from fer_tune.tables import write_table
 
 SETTINGS = {f"{kind}_{name}" for kind in ("slices", "parallel") for name in ("cnn_residual", "cnn_baseline")}
 SEARCHED = {"search_history", "trial_curves", "budget", "comparison"} | SETTINGS

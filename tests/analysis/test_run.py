@@ -12,9 +12,9 @@ from fake_run import FakeRun
 
 from analysis import load_run
 from fer_tune.errors import UserError
+from fer_tune.filing.tables import write_table
 from fer_tune.run_folder import TRIAL_COLUMNS, RunFolder
 from fer_tune.search.watching.watched import read_snapshot
-from fer_tune.tables import write_table
 
 
 def test_frames_and_best_config(made) -> None:

@@ -26,13 +26,13 @@ from analysis.report.telling.findings import answer, standing
 from analysis.report.telling.luck import luck
 from analysis.summary import facts
 from analysis.trials.axes import points
-from fer_tune.cli.leaderboard import print_leaderboard
-from fer_tune.files import write_json
+from fer_tune.cli.parts.leaderboard import print_leaderboard
+from fer_tune.filing.files import write_json
+from fer_tune.filing.tables import read_table, write_table
 from fer_tune.models.weights.of_runs import find_weights
 from fer_tune.run_folder import EPOCH_COLUMNS, TRIAL_COLUMNS, RefitResult
 from fer_tune.search.watching.board import board
 from fer_tune.search.watching.watched import read_snapshot
-from fer_tune.tables import read_table, write_table
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from analysis.trials.axes import SearchAxis, points, search_axes
 from analysis.trials.budget import regret_sentence, savings, savings_sentences
 from analysis.trials.early_judgement import rank_agreement
 from analysis.trials.importance import FEWEST, importances, untold
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
+from fer_tune.filing.tables import write_table
 from fer_tune.run_folder import EPOCH_COLUMNS, TRIAL_COLUMNS
-from fer_tune.tables import write_table
 
 SPACE = {
     "learning_rate": {"log_uniform": [1e-4, 1e-1]},

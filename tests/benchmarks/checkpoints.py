@@ -4,8 +4,8 @@
 
 Twelve epochs with AdamW of which nothing is trained: only what is kept of them is written, into a local folder, once
 after each epoch before the next begins and copied to the trial's folder as Ray Tune does, and once by the thread of
-`fer_tune.training.background`, with an epoch every three seconds and a checkpoint every ten. Every second epoch is the
-best so far.
+`fer_tune.training.keeping.background`, with an epoch every three seconds and a checkpoint every ten. Every second
+epoch is the best so far.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from pyarrow import fs
 from torch import nn
 
 from fer_tune.models import create_model
-from fer_tune.training import checkpoint
-from fer_tune.training.background import BackgroundKeeper
+from fer_tune.training.keeping import checkpoint
+from fer_tune.training.keeping.background import BackgroundKeeper
 
 EPOCHS, SECONDS, EVERY = 12, 3.0, 10.0
 MIB = 2**20

@@ -31,7 +31,7 @@ from reproduced import DEVICE, SEEDS, accuracy
 from analysis import load_run
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset, Split
-from fer_tune.layout import BEST
+from fer_tune.filing.layout import BEST
 from fer_tune.search.cluster.ray_start import start_ray
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.spaces.published import find_published

@@ -39,7 +39,7 @@ from scale import Invented, Meter, with_meter
 import fer_tune.search.running.engine as engine
 import fer_tune.search.running.tuner as tuners
 from fer_tune.search.options import SearchOptions
-from fer_tune.training import checkpoint
+from fer_tune.training.keeping import checkpoint
 
 DEFAULTS = (120, 32, 4, 30)
 SIZES = {"best.safetensors": 200_000, "epoch_0001.safetensors": 200_000, "state.pt": 400_000}  # bytes

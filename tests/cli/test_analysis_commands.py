@@ -21,7 +21,7 @@ import analysis.refits.training
 import analysis.report.writing
 import fer_tune.search.cluster.ray_session
 import fer_tune.search.cluster.shared_folder
-import fer_tune.training.evaluation
+import fer_tune.training.evaluation as evaluation
 from analysis import Run, load_run
 from analysis.refits.training import Ending, RefitTask
 from analysis.run.combinations import latest_choice
@@ -278,8 +278,8 @@ def refitted(fake: FakeRun, pool: type[Pool], monkeypatch: pytest.MonkeyPatch) -
     def predict(model: int, split: Any, card: Any, device: Any, views: str = "none") -> Any:
         return guesses(split.labels, 0.65 if views == "none" else 0.8, 7, model)
 
-    monkeypatch.setattr(fer_tune.training.evaluation, "load_model", lambda c, card, file, dev: int(file.read_text()))
-    monkeypatch.setattr(fer_tune.training.evaluation, "predict", predict)
+    monkeypatch.setattr(evaluation, "load_model", lambda c, card, file, dev: int(file.read_text()))
+    monkeypatch.setattr(evaluation, "predict", predict)
 
     def quick(*arguments: Any, resamples: int, **others: Any) -> Any:
         return score(*arguments, resamples=100, **others)

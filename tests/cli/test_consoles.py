@@ -73,7 +73,7 @@ def test_a_pipe_that_nobody_reads_is_no_fault(dataset: Path) -> None:
 def test_streams_that_are_closed_from_the_beginning_lead_nowhere(tmp_path: Path) -> None:
     """Else the next file that is opened is standard output, and Ray's daemons write into it."""
     code = (
-        "import os, sys; from fer_tune.cli.streams import lasting_streams\n"
+        "import os, sys; from fer_tune.cli.parts.streams import lasting_streams\n"
         "with lasting_streams():\n"
         "    file = open(sys.argv[1], 'w'); print('printed'); os.system('echo said; echo told >&2')\n"
         "    assert not sys.stdin.read() and not sys.stdout.isatty() and not sys.__stderr__.isatty()\n"

@@ -13,10 +13,10 @@ from fake_run import FakeRun
 
 import fer_tune.search.running.engine as engine
 from fer_tune.cli.main import main
+from fer_tune.filing.tables import write_table
 from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, TRIAL_COLUMNS, DatasetRef, RunFolder, SearchSettings
 from fer_tune.search.options import Change, ResumeOptions
 from fer_tune.search.watching.output import output
-from fer_tune.tables import write_table
 
 
 @pytest.fixture
@@ -311,7 +311,7 @@ def test_sync_fails_when_runs_are_left(monkeypatch, tmp_path, capsys):
 def test_a_dry_run_tells_what_it_would_take_and_starts_nothing(monkeypatch, asked, capsys):
     import fer_tune.search.sizing.estimate as sizing
     from fer_tune.search.cluster.hardware import Resources
-    from fer_tune.training.probe import Probe
+    from fer_tune.training.probing.probe import Probe
 
     def estimate(options: engine.SearchOptions) -> sizing.Estimate:
         cost = sizing.BackboneCost("cnn_simpler", options.trials, (Probe(64, 48, 10.0, 2**18, 2**20),))

@@ -38,7 +38,7 @@ from fer_tune.cli import compare, export, predict
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.door import Interrupted
 from fer_tune.errors import UserError
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
 from fer_tune.models import create_model
 
 app = typer.Typer()

@@ -17,7 +17,7 @@ from drawing import tiny_dataset
 from programs import FER_TUNE, started
 from several_nodes import cluster_of
 
-from fer_tune.tables import read_table
+from fer_tune.filing.tables import read_table
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from drawing import tiny_dataset
 from one_machine_slurm import NEEDED, Slurm, slurm_of_two_nodes
 
 import clusters
-from fer_tune.tables import read_table
+from fer_tune.filing.tables import read_table
 
 MISSING = [program for program in NEEDED if shutil.which(program) is None]
 pytestmark = [

@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from fer_tune.errors import UserError
+from fer_tune.filing.tables import write_table
 from fer_tune.models import create_model, load_weights
 from fer_tune.models.weights.of_runs import find_weights
 from fer_tune.run_folder import TRIAL_COLUMNS
-from fer_tune.tables import write_table
 
 
 def build(name: str = "cnn_simpler", classes: int = 7, channels: int = 1, **changes: object) -> nn.Module:

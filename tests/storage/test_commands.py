@@ -13,14 +13,14 @@ from analysis import compare, load_run
 from analysis.refits.training import RefitTask, train_one_away
 from fer_tune.cli.main import app
 from fer_tune.errors import UserError
+from fer_tune.filing.tables import write_table
 from fer_tune.objectives import JUDGED
 from fer_tune.run_folder import EPOCH_COLUMNS, RunFolder
 from fer_tune.search.proposing.warm_start import best_of
 from fer_tune.search.watching.watched import read_snapshot
 from fer_tune.storage.mirror import Mirror
 from fer_tune.storage.runs import open_run
-from fer_tune.tables import write_table
-from fer_tune.training import checkpoint
+from fer_tune.training.keeping import checkpoint
 
 
 @pytest.fixture

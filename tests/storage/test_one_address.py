@@ -9,9 +9,9 @@ import pytest
 from drawing import tiny_dataset
 from fake_run import FakeRun
 
-from fer_tune import uris
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
+from fer_tune.filing import uris
 from fer_tune.run_folder import RunFolder
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.running import engine

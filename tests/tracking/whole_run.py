@@ -12,7 +12,7 @@ from analysis import Run, load_run
 from analysis.heldout.opening import run_test
 from analysis.refits.plan import plan_refits
 from analysis.results import TestResult
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
 
 
 def whole_run(folder: Path) -> tuple[Run, TestResult]:

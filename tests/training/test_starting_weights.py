@@ -17,9 +17,9 @@ from safetensors.torch import load_file, save_file
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared import remote
 from fer_tune.errors import UserError
+from fer_tune.filing.tables import write_table
 from fer_tune.models import create_model
 from fer_tune.run_folder import TRIAL_COLUMNS
-from fer_tune.tables import write_table
 from fer_tune.training.evaluation import build_model
 from fer_tune.training.loop import train
 from fer_tune.training.starting_weights import lasting, on_this_machine

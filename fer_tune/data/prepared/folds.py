@@ -12,8 +12,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from fer_tune.data.prepared.card import permitted
-from fer_tune.files import read_json
-from fer_tune.uris import as_uri, local_path
+from fer_tune.filing.files import read_json
+from fer_tune.filing.uris import as_uri, local_path
 
 FOLDS_FILE = "folds.json"
 

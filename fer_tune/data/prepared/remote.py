@@ -25,7 +25,7 @@ from filelock import FileLock
 
 from fer_tune.data.prepared.card import CARD_FILE, LOOKED_FOR, SPLITS, DatasetCard, parse_card, read_card, split_file
 from fer_tune.errors import UserError
-from fer_tune.uris import below, parted
+from fer_tune.filing.uris import below, parted
 
 _CHUNK = 8 << 20  # bytes copied at once
 _ATTEMPTS = 5  # of one request to S3, 7 s in the mean

@@ -16,8 +16,8 @@ from filelock import FileLock
 
 from fer_tune.data.prepared import remote
 from fer_tune.errors import UserError
-from fer_tune.uris import below as uri_below
-from fer_tune.uris import last_name, parted, pinned
+from fer_tune.filing.uris import below as uri_below
+from fer_tune.filing.uris import last_name, parted, pinned
 
 
 class RemoteFolder:

@@ -19,7 +19,7 @@ from fer_tune.data.prepared.card import CARD_FILE, SPLITS, DatasetCard, permitte
 from fer_tune.data.prepared.mapping import as_memory
 from fer_tune.data.prepared.writer import batch_digest
 from fer_tune.errors import UserError
-from fer_tune.uris import as_uri, local_path, pinned
+from fer_tune.filing.uris import as_uri, local_path, pinned
 
 
 class Split:

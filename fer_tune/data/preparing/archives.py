@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from fer_tune.errors import UserError
-from fer_tune.first_bytes import told_by_content
+from fer_tune.filing.first_bytes import told_by_content
 
 _SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tbz2", ".txz", ".tar", ".zip")
 

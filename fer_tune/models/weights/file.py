@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.serialization import safe_globals
 
 from fer_tune.errors import UserError
-from fer_tune.layout import SETTINGS
+from fer_tune.filing.layout import SETTINGS
 from fer_tune.models.weights.no_weights import NESTS, first, why_not
 from fer_tune.models.weights.tensors import is_arrays, is_safetensors, read_arrays, read_tensors
 from fer_tune.models.weights.words import some

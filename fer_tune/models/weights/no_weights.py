@@ -10,7 +10,7 @@ from typing import Any
 
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from fer_tune.first_bytes import told_by_content
+from fer_tune.filing.first_bytes import told_by_content
 from fer_tune.models.weights.words import some
 
 _OTHERS = {  # of networks in other forms: their first bytes say nothing

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import yaml
 
 from fer_tune.errors import UserError
-from fer_tune.layout import BEST, REFITS, SETTINGS, STATE, TRIALS, is_result_on_train, trial_folder
+from fer_tune.filing.layout import BEST, REFITS, SETTINGS, STATE, TRIALS, is_result_on_train, trial_folder
 from fer_tune.models.weights.words import some
 from fer_tune.objectives import Aim, aim_of
 

@@ -6,12 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+from fer_tune.filing.layout import SETTINGS
+from fer_tune.filing.tables import read_table
+from fer_tune.filing.uris import as_uri
 from fer_tune.kinds import TOO_LARGE
-from fer_tune.layout import SETTINGS
 from fer_tune.objectives import Aim
 from fer_tune.run_folder import RunFolder
-from fer_tune.tables import read_table
-from fer_tune.uris import as_uri
 
 _NOT_SETTINGS = ("backbone", "epochs", "seed")  # the new search's own
 

@@ -13,7 +13,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
 
 from fer_tune.errors import UserError
-from fer_tune.files import replacing
+from fer_tune.filing.files import replacing
 from fer_tune.objectives import ACCURACY, Aim, Objective
 
 _log = logging.getLogger(__name__)

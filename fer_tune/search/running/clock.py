@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
-from fer_tune.files import write_json
+from fer_tune.filing.files import write_json
 from fer_tune.storage.moved import where_now
 
 if TYPE_CHECKING:

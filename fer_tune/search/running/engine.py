@@ -18,24 +18,24 @@ from ray import tune
 
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
+from fer_tune.filing.tables import read_table
 from fer_tune.kinds import TOO_LARGE
 from fer_tune.run_folder import DatasetRef, RunFolder, SearchSettings
 from fer_tune.search.cluster.hardware import Resources, describe, lacking, package_versions
 from fer_tune.search.cluster.ray_session import ray_session
 from fer_tune.search.cluster.shared_folder import check_shared
 from fer_tune.search.options import ResumeOptions, SearchOptions
+from fer_tune.search.planning.idle_at_resume import idle_at_resume, more_than_left
+from fer_tune.search.planning.plan import Plan, make_plan
+from fer_tune.search.planning.sharing import Sharing, chosen_sharing
 from fer_tune.search.running.alone import alone
 from fer_tune.search.running.clock import note_seconds, seconds_spent
 from fer_tune.search.running.ending import ALIKE, ask_to_stop, disk_full, failing_alike, interruptible
 from fer_tune.search.running.extending import drop_damaged, ended, extended, with_resources
-from fer_tune.search.running.idle_at_resume import idle_at_resume, more_than_left
-from fer_tune.search.running.plan import Plan, make_plan
-from fer_tune.search.running.sharing import Sharing, chosen_sharing
 from fer_tune.search.running.tuner import has_state, new_tuner, restored_tuner, trial_setup
 from fer_tune.search.watching.output import output
 from fer_tune.storage.moved import moved_to
 from fer_tune.storage.runs import check_writes, kept, new_run, open_run
-from fer_tune.tables import read_table
 from fer_tune.tracking.mode import Mode, resolve_mode
 
 NOTHING = ResumeOptions()

@@ -7,6 +7,7 @@ from typing import Any
 
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
+from fer_tune.filing.tables import read_table
 from fer_tune.kinds import TOO_LARGE
 from fer_tune.run_folder import Resumed, RunFolder, SearchSettings
 from fer_tune.search.cluster.hardware import Resources
@@ -15,7 +16,6 @@ from fer_tune.search.proposing.searcher import planned_trials
 from fer_tune.search.running.clock import seconds_spent
 from fer_tune.search.spaces.loading import from_resolved
 from fer_tune.search.stopping_early.schedulers import most_brackets
-from fer_tune.tables import read_table
 
 
 def drop_damaged(run: RunFolder) -> list[str]:

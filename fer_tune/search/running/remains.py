@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pyarrow import fs
 from ray.tune import Callback
 
-from fer_tune.layout import RUNNING
+from fer_tune.filing.layout import RUNNING
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial

@@ -7,7 +7,7 @@ from typing import Any, cast
 from ray import tune
 from ray.tune.experiment import Trial
 
-from fer_tune.layout import TUNE
+from fer_tune.filing.layout import TUNE
 from fer_tune.objectives import OBJECTIVES, Judged
 from fer_tune.ray_internals import HEAD_NODE
 from fer_tune.run_folder import RunFolder, SearchSettings
@@ -24,7 +24,7 @@ from fer_tune.search.watching.progress import Progress
 from fer_tune.search.watching.recorder import Recorder
 from fer_tune.storage.runs import tune_storage
 from fer_tune.tracking.wandb_callback import WandbCallback
-from fer_tune.training import checkpoint
+from fer_tune.training.keeping import checkpoint
 from fer_tune.training.ray_worker import TrialSetup, run_trial
 
 

@@ -24,11 +24,11 @@ from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.search.cluster.hardware import Resources, nodes
 from fer_tune.search.cluster.ray_session import ray_session
 from fer_tune.search.options import SearchOptions
-from fer_tune.search.running.plan import make_plan
-from fer_tune.search.running.sharing import NOT_ASKED, Sharing, chosen_sharing
+from fer_tune.search.planning.plan import make_plan
+from fer_tune.search.planning.sharing import NOT_ASKED, Sharing, chosen_sharing
 from fer_tune.search.stopping_early.asha import BackboneASHA
-from fer_tune.training.background import AT_ONCE
-from fer_tune.training.probe import Probe, probe
+from fer_tune.training.keeping.background import AT_ONCE
+from fer_tune.training.probing.probe import Probe, probe
 
 if TYPE_CHECKING:
     from fer_tune.search.spaces.space import SearchSpace

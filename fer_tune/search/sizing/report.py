@@ -10,7 +10,7 @@ from fer_tune.search.cluster.node_labels import told
 if TYPE_CHECKING:
     from fer_tune.search.options import SearchOptions
     from fer_tune.search.sizing.estimate import Estimate
-    from fer_tune.training.probe import Probe
+    from fer_tune.training.probing.probe import Probe
 
 
 def report(estimate: Estimate) -> str:

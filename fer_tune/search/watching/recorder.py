@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
+from fer_tune.filing.tables import write_table
 from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import ACCURACY, OBJECTIVES, Aim
 from fer_tune.run_folder import EPOCH_COLUMNS, METRICS, RECALLS, TRIAL_COLUMNS, RunFolder, Status
 from fer_tune.search.proposing.objectives import typical_seconds
 from fer_tune.storage.moved import where_now
-from fer_tune.tables import write_table
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial

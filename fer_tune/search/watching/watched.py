@@ -6,11 +6,11 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from fer_tune.filing.tables import read_table
 from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import Aim
 from fer_tune.run_folder import RunFolder
 from fer_tune.search.watching.board import Best, Running, Snapshot, clock
-from fer_tune.tables import read_table
 
 _SILENT = 600.0  # seconds without a word, while trials run, after which a person should look
 

@@ -11,9 +11,9 @@ import fer_tune.search.stopping_early.schedulers as schedulers
 from fer_tune.errors import UserError
 from fer_tune.objectives import OBJECTIVES
 from fer_tune.search.options import SearchOptions
+from fer_tune.search.planning.plan import chosen_spaces
 from fer_tune.search.proposing.objectives import check_objectives, check_target, told
 from fer_tune.search.proposing.samplers import check_sampler
-from fer_tune.search.running.plan import chosen_spaces
 from fer_tune.search.spaces.loading import from_resolved
 from fer_tune.search.spaces.space import SearchSpace
 from fer_tune.search.stopping_early.asha import BackboneASHA

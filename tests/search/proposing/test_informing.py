@@ -17,9 +17,9 @@ from fer_tune.kinds import TOO_LARGE
 from fer_tune.objectives import OBJECTIVES
 from fer_tune.run_folder import EarlierSearch, EarlierTrial, RunFolder
 from fer_tune.search.options import SearchOptions
+from fer_tune.search.planning.plan import make_plan
 from fer_tune.search.proposing.informing import MOST, Informing, told_to_sampler
 from fer_tune.search.proposing.searcher import StudySearcher
-from fer_tune.search.running.plan import make_plan
 from fer_tune.search.spaces.loading import from_resolved
 
 SEARCH = {

@@ -7,13 +7,13 @@ import pytest
 from earlier_run import made
 
 from fer_tune.errors import UserError
+from fer_tune.filing.tables import write_table
 from fer_tune.objectives import OBJECTIVES
 from fer_tune.run_folder import EPOCH_COLUMNS, RunFolder
 from fer_tune.search.options import SearchOptions
 from fer_tune.search.proposing.searcher import StudySearcher
 from fer_tune.search.proposing.warm_start import best_of, best_of_all, starts
 from fer_tune.search.spaces.loading import from_resolved
-from fer_tune.tables import write_table
 
 
 @pytest.fixture

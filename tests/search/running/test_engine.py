@@ -434,7 +434,7 @@ def test_weights_that_may_be_drawn_or_are_published_are_looked_for_too(data, tmp
 
 
 def test_a_trial_that_cannot_be_run_is_failed_and_the_search_goes_on(ray_local, data, tmp_path, monkeypatch):
-    monkeypatch.setattr("fer_tune.search.running.plan.check_weights", lambda *_: [])  # as where a node lacks the file
+    monkeypatch.setattr("fer_tune.search.planning.plan.check_weights", lambda *_: [])  # as where a node lacks the file
     ended = search(from_weights(data, tmp_path))
     assert ended.finished
     trials, _ = rows(ended.run)

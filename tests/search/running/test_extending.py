@@ -22,6 +22,7 @@ from fer_tune.api import searching
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.door import GaveUpError
 from fer_tune.errors import UserError
+from fer_tune.filing.tables import write_table
 from fer_tune.run_folder import TRIAL_COLUMNS, DatasetRef, RunFolder, SearchSettings
 from fer_tune.search.options import ResumeOptions, SearchOptions
 from fer_tune.search.proposing.studies import open_studies
@@ -29,7 +30,6 @@ from fer_tune.search.running import engine
 from fer_tune.search.running.engine import Ended, resume, search
 from fer_tune.search.running.extending import drop_damaged, extended
 from fer_tune.search.watching.watched import read_snapshot
-from fer_tune.tables import write_table
 
 SPACE: dict[str, Any] = {
     "backbone": "cnn_simpler",

@@ -22,10 +22,11 @@ from fer_tune.search.options import SearchOptions
 from fer_tune.search.sizing.estimate import BackboneCost, Estimate, estimate, expected_epochs
 from fer_tune.search.sizing.report import report
 from fer_tune.search.stopping_early.asha import BackboneASHA
-from fer_tune.training import fixed_features, probe
+from fer_tune.training import fixed_features
 from fer_tune.training.computing.convolutions import other_ways
 from fer_tune.training.computing.plan import Plan
-from fer_tune.training.probe import Features, Probe
+from fer_tune.training.probing import probe
+from fer_tune.training.probing.probe import Features, Probe
 from fer_tune.training.steps.step import Step
 
 

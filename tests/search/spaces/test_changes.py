@@ -10,7 +10,7 @@ import pytest
 
 from fer_tune.errors import UserError
 from fer_tune.search.options import SearchOptions
-from fer_tune.search.running.plan import chosen_spaces
+from fer_tune.search.planning.plan import chosen_spaces
 from fer_tune.search.spaces import given
 from fer_tune.search.spaces.changes import with_changes
 from fer_tune.search.spaces.given import read_changes

@@ -18,12 +18,12 @@ import pytest
 from fake_run import FakeRun
 from rich.console import Console
 
+from fer_tune.filing.tables import write_table
 from fer_tune.run_folder import EPOCH_COLUMNS, TRIAL_COLUMNS, RunFolder
 from fer_tune.search.watching.board import Best, Running, Snapshot, board, clock
 from fer_tune.search.watching.output import OUTPUT
 from fer_tune.search.watching.progress import Progress
 from fer_tune.search.watching.watched import read_snapshot
-from fer_tune.tables import write_table
 
 SNAPSHOT = Snapshot(
     total=16,

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from fer_tune.data.preparing.readers.tables.text import why_no_lines
 from fer_tune.errors import UserError
-from fer_tune.first_bytes import told_by_content
+from fer_tune.filing.first_bytes import told_by_content
 
 SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 _LINE = 1 << 22  # bytes of a header line, at most

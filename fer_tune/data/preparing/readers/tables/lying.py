@@ -10,7 +10,7 @@ from fer_tune.data.preparing.readers.tables.files import SUFFIXES, TextTable, op
 from fer_tune.data.preparing.readers.trees.images import SUFFIXES as IMAGES
 from fer_tune.data.preparing.readers.trees.images import is_junk, readable
 from fer_tune.errors import UserError
-from fer_tune.first_bytes import told_by_content
+from fer_tune.filing.first_bytes import told_by_content
 
 _MOST = 5  # files that are told
 _WIDEST = 6  # columns that are named

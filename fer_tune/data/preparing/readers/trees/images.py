@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from fer_tune.data.preparing.readers.base import Fault, Pixels, UnreadableError
-from fer_tune.first_bytes import told_by_content
+from fer_tune.filing.first_bytes import told_by_content
 
 _AVIF = frozenset({".avif"}) if features.check("avif") else frozenset()  # Pillow may be built without
 SUFFIXES = _AVIF | {".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}

@@ -17,13 +17,13 @@ from fer_tune.objectives import aim_of
 from fer_tune.run_folder import Candidate, EarlierSearch, Published, tried_first
 from fer_tune.search.cluster.hardware import Resources, nodes
 from fer_tune.search.options import SearchOptions
+from fer_tune.search.planning.idle import idle
+from fer_tune.search.planning.start_weights import check_candidates, check_weights, starting_from
 from fer_tune.search.proposing.informing import told_to_sampler
 from fer_tune.search.proposing.objectives import check_objectives, check_target
 from fer_tune.search.proposing.samplers import check_sampler
 from fer_tune.search.proposing.searcher import planned_trials
 from fer_tune.search.proposing.warm_start import starts
-from fer_tune.search.running.idle import idle
-from fer_tune.search.running.start_weights import check_candidates, check_weights, starting_from
 from fer_tune.search.spaces.changes import with_changes
 from fer_tune.search.spaces.loading import load_space
 from fer_tune.search.spaces.space import SearchSpace
@@ -142,7 +142,7 @@ def chosen_spaces(options: SearchOptions) -> tuple[dict[str, SearchSpace], list[
         UserError: a space is not there or faulty, or is that of a backbone not searched; a setting given beside it
             does not fit, see :mod:`fer_tune.search.spaces.changes`; the sampler, the scheduler or the objectives cannot
             work as asked, see :mod:`fer_tune.search.proposing.samplers`; or the weights, see
-            :func:`fer_tune.search.running.start_weights.starting_from`.
+            :func:`fer_tune.search.planning.start_weights.starting_from`.
     """
     check_scheduler(options)
     from_files = {space.backbone: space for space in (load_space(file) for file in options.spaces)}

@@ -15,14 +15,14 @@ import fer_tune.search.running.engine as engine
 from fer_tune.config import TrialConfig
 from fer_tune.search.cluster.hardware import Resources
 from fer_tune.search.options import SearchOptions
-from fer_tune.search.running import plan as planning
-from fer_tune.search.running import sharing
-from fer_tune.search.running.plan import Plan, make_plan
-from fer_tune.search.running.sharing import NOT_ASKED, chosen_sharing, largest
+from fer_tune.search.planning import plan as planning
+from fer_tune.search.planning import sharing
+from fer_tune.search.planning.plan import Plan, make_plan
+from fer_tune.search.planning.sharing import NOT_ASKED, chosen_sharing, largest
 from fer_tune.search.sizing.estimate import BackboneCost, Estimate
 from fer_tune.search.sizing.report import report
-from fer_tune.training.packing import Asked, Taken, taken
-from fer_tune.training.probe import Probe
+from fer_tune.training.probing.packing import Asked, Taken, taken
+from fer_tune.training.probing.probe import Probe
 
 GIB = 2**30
 ALONE = Taken(1000.0, 2 * GIB, GIB // 2, 80 * GIB)

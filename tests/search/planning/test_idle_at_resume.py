@@ -8,7 +8,7 @@ import pytest
 
 from fer_tune.run_folder import DatasetRef, SearchSettings
 from fer_tune.search.options import ResumeOptions
-from fer_tune.search.running.idle_at_resume import idle_at_resume, more_than_left
+from fer_tune.search.planning.idle_at_resume import idle_at_resume, more_than_left
 
 SETTINGS = SearchSettings(
     name="run",

@@ -28,8 +28,8 @@ from fer_tune.errors import UserError
 from fer_tune.models.memory import step_memory
 from fer_tune.search.cluster.gpu_sharing import gpu_sharing, served
 from fer_tune.search.cluster.ray_address import named_cluster
-from fer_tune.search.running.plan import Plan
-from fer_tune.training.packing import Asked, Taken
+from fer_tune.search.planning.plan import Plan
+from fer_tune.training.probing.packing import Asked, Taken
 
 MOST = 4
 """Trials on a GPU at most: as many as on a machine without one, for a sampler learns less from many at once."""
@@ -166,7 +166,7 @@ def _run(config: TrialConfig, plan: Plan, count: int, environment: Mapping[str, 
     with tempfile.TemporaryDirectory(prefix="fer-tune-") as folder:
         gate = Path(folder) / "gate"
         asked = Asked(config.model_dump(), str(plan.data.path), 1 / count, _SECONDS, str(gate))
-        command = [sys.executable, "-m", "fer_tune.training.packing", json.dumps(asdict(asked))]
+        command = [sys.executable, "-m", "fer_tune.training.probing.packing", json.dumps(asdict(asked))]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         processes = [subprocess.Popen(command, env=more, **pipes) for _ in range(count)]
         try:

@@ -7,7 +7,7 @@ from drawing import tiny_dataset
 
 from fer_tune.config import trial_config
 from fer_tune.training.evaluation import build_model
-from fer_tune.training.footprint import footprint
+from fer_tune.training.probing.footprint import footprint
 
 
 def test_size_and_latency_of_a_network(tmp_path):

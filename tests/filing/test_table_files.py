@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from fer_tune.tables import read_table, write_table
+from fer_tune.filing.tables import read_table, write_table
 
 COLUMNS = {"name": pa.string(), "value": pa.float64()}
 

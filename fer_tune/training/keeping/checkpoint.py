@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from fer_tune.errors import UserError
-from fer_tune.files import replacing
-from fer_tune.layout import BEST, STATE
+from fer_tune.filing.files import replacing
+from fer_tune.filing.layout import BEST, STATE
 from fer_tune.models.weights.tensors import read_tensors
 
 KEPT = 2  # checkpoints of a trial that Ray keeps: a death while the newest is copied leaves the one before

@@ -16,8 +16,8 @@ from torch import nn
 
 from fer_tune.config import trial_config
 from fer_tune.data.prepared.store import PreparedDataset
-from fer_tune.training import checkpoint
-from fer_tune.training.background import AT_ONCE, BackgroundKeeper
+from fer_tune.training.keeping import checkpoint
+from fer_tune.training.keeping.background import AT_ONCE, BackgroundKeeper
 from fer_tune.training.loop import train
 
 
@@ -159,7 +159,7 @@ def test_a_trial_goes_back_to_the_best_weights_of_what_it_goes_on_from(tmp_path:
 
 def test_states_are_as_far_apart_as_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr("fer_tune.training.background.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("fer_tune.training.keeping.background.time.monotonic", lambda: clock[0])
     trial = Trial(tmp_path, every=60)
     for epoch in range(1, 31):
         clock[0] += 10
@@ -172,7 +172,7 @@ def test_states_are_as_far_apart_as_asked(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_unasked_writing_takes_a_tenth_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, write = [100.0], BackgroundKeeper._write_state
-    monkeypatch.setattr("fer_tune.training.background.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("fer_tune.training.keeping.background.time.monotonic", lambda: clock[0])
 
     def takes_two_seconds(self: BackgroundKeeper, *arguments: Any) -> None:
         clock[0] += 2
@@ -240,7 +240,7 @@ def test_a_state_shares_its_best_weights_where_the_disk_has_links(
         raise OSError(errno.EPERM, "Operation not permitted")
 
     if not links:
-        monkeypatch.setattr("fer_tune.training.background.os.link", refused)
+        monkeypatch.setattr("fer_tune.training.keeping.background.os.link", refused)
     trial = Trial(tmp_path)
     trial.keep(1)
     trial.wait()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_tune import home
+from fer_tune.filing import home
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import doctest
 from pathlib import Path
 from typing import get_args
 
-from fer_tune import layout
+from fer_tune.filing import layout
 from fer_tune.run_folder import RunFolder, TrainedOn
 
 

@@ -10,17 +10,17 @@ from safetensors.torch import save_file
 
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.errors import UserError
+from fer_tune.filing.tables import write_table
 from fer_tune.models import create_model
 from fer_tune.run_folder import TRIAL_COLUMNS
 from fer_tune.search.options import SearchOptions
+from fer_tune.search.planning.plan import check_images
+from fer_tune.search.planning.start_weights import check_candidates, check_weights, starting_from
 from fer_tune.search.proposing.warm_start import starts
-from fer_tune.search.running.plan import check_images
-from fer_tune.search.running.start_weights import check_candidates, check_weights, starting_from
 from fer_tune.search.spaces.changes import with_changes
 from fer_tune.search.spaces.given import read_changes
 from fer_tune.search.spaces.loading import from_resolved
 from fer_tune.search.spaces.space import SearchSpace
-from fer_tune.tables import write_table
 
 RATE = {"learning_rate": {"log_uniform": [1e-4, 1e-1]}}
 

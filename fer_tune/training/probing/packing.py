@@ -1,4 +1,4 @@
-"""How quick training is in a process that shares its GPU with equal ones: ``python -m fer_tune.training.packing``.
+"""How quick training is in a process that shares its GPU: ``python -m fer_tune.training.probing.packing``.
 
 It trains as a trial does, and prints what it took: a `Taken` as JSON.  Where several are compared they begin together:
 each says that it is ready by a file beside ``gate``, and goes on when that is there.
@@ -20,7 +20,7 @@ import torch
 from fer_tune.config import TrialConfig
 from fer_tune.data.prepared.store import PreparedDataset
 from fer_tune.training.memory.gpu_share import hold_to_share
-from fer_tune.training.probe import Rehearsal
+from fer_tune.training.probing.probe import Rehearsal
 from fer_tune.training.steps.captured import WARM_UP
 
 _SETTLED = 2 * WARM_UP + 4  # steps: captured, and some more

@@ -17,12 +17,12 @@ import torch
 from fer_tune.config import TrialConfig
 from fer_tune.data.batching.feature_batches import FeatureBatches
 from fer_tune.data.prepared.store import PreparedDataset
-from fer_tune.layout import BEST
-from fer_tune.training import checkpoint
+from fer_tune.filing.layout import BEST
 from fer_tune.training.assembly import assemble, freeze_to
 from fer_tune.training.computing.plan import plan_for
 from fer_tune.training.evaluation import Evaluation
 from fer_tune.training.fixed_features import Source, forget, source_of
+from fer_tune.training.keeping import checkpoint
 from fer_tune.training.learning.optimisers import frozen_stages
 from fer_tune.training.metrics import Meter
 from fer_tune.training.steps.step import Step

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fer_tune.errors import UserError
-from fer_tune.files import replacing
+from fer_tune.filing.files import replacing
 
 
 def read_table(file: Path, **options: Any) -> pa.Table:

@@ -10,8 +10,8 @@ from drawing import tiny_dataset
 
 from fer_tune.run_folder import Candidate
 from fer_tune.search.options import SearchOptions
-from fer_tune.search.running.idle import idle
-from fer_tune.search.running.plan import make_plan
+from fer_tune.search.planning.idle import idle
+from fer_tune.search.planning.plan import make_plan
 from fer_tune.search.spaces.loading import from_resolved
 
 SEARCH = {"learning_rate": {"log_uniform": [1e-4, 1e-1]}}

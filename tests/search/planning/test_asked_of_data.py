@@ -8,7 +8,7 @@ from drawing import tiny_dataset
 from fer_tune.errors import UserError
 from fer_tune.run_folder import Candidate
 from fer_tune.search.options import SearchOptions
-from fer_tune.search.running.plan import check_asked, make_plan
+from fer_tune.search.planning.plan import check_asked, make_plan
 from fer_tune.search.spaces.given import read_changes
 from fer_tune.search.spaces.loading import from_resolved
 

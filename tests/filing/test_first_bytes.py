@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import doctest
 
-from fer_tune import first_bytes
 from fer_tune.data.preparing.readers.tables import text
+from fer_tune.filing import first_bytes
 
 
 def test_the_examples_of_the_documentation_run() -> None:

@@ -20,8 +20,8 @@ import torch
 from pyarrow import fs
 from torch import nn
 
-from fer_tune.layout import BEST, RUNNING
-from fer_tune.training import checkpoint
+from fer_tune.filing.layout import BEST, RUNNING
+from fer_tune.training.keeping import checkpoint
 
 _SPARING = 10  # times what a state takes, from one to the next
 
@@ -30,7 +30,7 @@ AT_ONCE = checkpoint.KEPT + 1
 
 
 class BackgroundKeeper:
-    """Keeps what a trial needs, see :class:`fer_tune.training.checkpoint.Keeper`.
+    """Keeps what a trial needs, see :class:`fer_tune.training.keeping.checkpoint.Keeper`.
 
     A fault of writing is raised by the next `keep`, in the thread that trains.
 
@@ -76,7 +76,7 @@ class BackgroundKeeper:
         classes: Sequence[str],
         finished: bool,
     ) -> None:
-        """See :class:`fer_tune.training.checkpoint.Keeper`."""
+        """See :class:`fer_tune.training.keeping.checkpoint.Keeper`."""
         self._raise_faults()
         if best is not None:
             if self._best is not None and (self._state is None or self._state[1].done()):
@@ -106,7 +106,7 @@ class BackgroundKeeper:
         self._thread.submit(self._prune, set(self._named))
 
     def settle(self, folder: Path) -> None:
-        """See :class:`fer_tune.training.checkpoint.Keeper`."""
+        """See :class:`fer_tune.training.keeping.checkpoint.Keeper`."""
         self._thread.submit(int).result()  # it does one thing after the other
         newest = self.ready() or max(self._named, default=None)
         if newest is not None:

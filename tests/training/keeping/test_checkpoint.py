@@ -14,7 +14,7 @@ from torch import nn
 
 from fer_tune.errors import UserError
 from fer_tune.models.weights.file import read_weights
-from fer_tune.training import checkpoint
+from fer_tune.training.keeping import checkpoint
 
 
 def network(fill: float) -> nn.Linear:

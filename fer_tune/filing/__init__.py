@@ -1,0 +1,1 @@
+"""Files and folders: how they are written, what they are named, and where they are."""

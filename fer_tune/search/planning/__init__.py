@@ -1,0 +1,1 @@
+"""What is asked of a search, checked and completed before anything is computed."""

@@ -1,0 +1,1 @@
+"""What a training leaves on disk, to go on from and to judge by."""

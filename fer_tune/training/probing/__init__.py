@@ -1,0 +1,1 @@
+"""What a trial will take, by a short one: time, memory, its share of a GPU, and what its network costs to use."""
