@@ -111,7 +111,7 @@ def test_a_name_that_the_locale_cannot_say_is_told_with_the_cure(tmp_path: Path)
 
 def test_a_program_that_calls_it_keeps_its_own_streams() -> None:
     """Closed with what stood in for them, they would take nothing more."""
-    program = "import gc, sys\nfrom fer_tune.cli import main, streams\nmain.app = lambda: print('inside')\n"
+    program = "import gc, sys\nfrom fer_tune.cli import main\nmain.app = lambda: print('inside')\n"
     program += "main.main(); gc.collect(); print('after'); print('and so', file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "inside\nafter\n", "and so\n")
