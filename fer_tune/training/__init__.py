@@ -1,4 +1,4 @@
-"""Training in plain PyTorch: `loop` over the rooms `learning`, `steps`, `memory` and `computing`, and its checkpoints.
+"""Training in plain PyTorch: `loop` over the rooms `learning`, `steps`, `memory` and `computing`.
 
-`ray_worker` alone knows Ray.
+`keeping` has its checkpoints, `probing` short trials beforehand.  `ray_worker` alone knows Ray.
 """

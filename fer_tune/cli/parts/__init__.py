@@ -1,1 +1,4 @@
-"""What several commands share."""
+"""What several commands share.
+
+It imports no command.
+"""
