@@ -1,4 +1,4 @@
 """What a trial will take, by a short one: time, memory, its share of a GPU, and what its network costs to use.
 
-It imports every other room of training; nothing of training imports it.
+It imports every other room of training; of training `ray_worker` alone imports it.
 """
