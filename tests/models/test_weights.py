@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -15,6 +16,7 @@ from torch import nn
 from fer_tune.errors import UserError
 from fer_tune.filing.tables import write_table
 from fer_tune.models import create_model, load_weights
+from fer_tune.models.weights.depth import other_depth
 from fer_tune.models.weights.of_runs import find_weights
 from fer_tune.run_folder import TRIAL_COLUMNS
 
@@ -53,6 +55,39 @@ def test_a_chain_of_backbones_copies_what_they_share(tmp_path):
     assert "blocks.0.1.conv_dw.weight" in report.missing
     assert torch.equal(model.state_dict()["conv_stem.weight"], donor.state_dict()["conv_stem.weight"])
     assert f"{len(report.copied)} of {len(model.state_dict())} tensors copied" in str(report)
+    assert "of a network of another depth: it has no blocks.0.1, blocks.1.2, blocks.2.2" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "told"),
+    [
+        (
+            "resnet34",
+            "resnet18",
+            "it has layer1.2, layer2.2, layer2.3, layer3.2 and 3 more, and this backbone ",
+        ),
+        ("densenet121", "densenet169", "it has no features.denseblock3.denselayer25, "),
+        ("vgg11", "vgg16", "it has no features.19, features.21, features.24, features.26 and 1 more, and this"),
+        ("resnet18", "resnet18d", None),  # another stem and shortcut, and as many blocks
+        ("resnet18", "resnet18", None),
+    ],
+)
+def test_a_deeper_or_shallower_network_is_told(tmp_path, theirs, ours, told):
+    with torch.device("meta"):
+        file, names = timm.create_model(theirs).state_dict(), timm.create_model(ours).state_dict()
+    body = [name for name in names if not name.startswith(("fc.", "head.", "classifier."))]
+    missing, unused = [name for name in body if name not in file], [name for name in file if name not in names]
+    found = other_depth(body, missing, unused)
+    assert [each.removeprefix("of a network of another depth: ")[: len(told or "")] for each in found] == (
+        [told] if told else []
+    )
+
+
+def test_a_file_that_ends_early_or_has_more_at_its_end_is_of_no_other_depth():
+    body = ["stem.weight", "blocks.0.conv.weight", "blocks.1.conv.weight", "norm.weight"]
+    assert other_depth(body, ["blocks.1.conv.weight", "norm.weight"], []) == []
+    assert other_depth(body[:3], [], ["blocks.2.conv.weight", "decoder.0.conv.weight"]) == []
+    assert other_depth(body, [], ["decoder.0.conv.weight"]) == []
 
 
 def test_coloured_weights_become_grey_and_grey_ones_coloured(tmp_path):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,9 @@ def read_weights(file: Path) -> WeightsFile:
         if is_arrays(file):
             saved: Any = read_arrays(file)
         else:
-            with safe_globals(_PLAIN), file.open("rb") as opened:  # opened: torch would go by the name
+            with safe_globals(_PLAIN), file.open("rb") as opened, warnings.catch_warnings():
+                # Opened, for torch would go by the name; and it warns of a TorchScript program before it refuses one.
+                warnings.simplefilter("ignore", UserWarning)
                 saved = torch.load(opened, map_location="cpu", weights_only=True)
     except UserError:
         raise

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fer_tune.errors import UserError
 from fer_tune.models.heads import head_parameters
+from fer_tune.models.weights.depth import other_depth
 from fer_tune.models.weights.file import WeightsFile, read_weights
 from fer_tune.models.weights.load_report import LoadReport
 from fer_tune.models.weights.matching import by_order, reshaped, shared_prefix, under_prefix
@@ -54,6 +55,11 @@ def load_weights(
     why = _other_classes(read, classes)
     left = tuple(name for name in own if why and name in head and name in fitting)
     fitting = {name: value for name, value in fitting.items() if name not in left}
+    missing = tuple(name for name in own if name not in state)
+    unused = tuple(names.get(name, name) for name in state if name not in own)
+    depth = other_depth(
+        [each for each in own if each not in head], missing, [each for each in state if each not in own]
+    )
     _check_numbers(file, fitting, own)
     model.load_state_dict(fitting, strict=False)
     report = LoadReport(
@@ -67,9 +73,9 @@ def load_weights(
         },
         left=left,
         why_left=why,
-        missing=tuple(name for name in own if name not in state),
-        unused=tuple(names.get(name, name) for name in state if name not in own),
-        notes=(*read.notes, *notes),
+        missing=missing,
+        unused=unused,
+        notes=(*depth, *read.notes, *notes),
         names={name: names.get(name, name) for name in fitting},
         shapes={name: tuple(value.shape) for name, value in own.items()},
         numbers=sum(value.numel() for value in fitting.values()),
