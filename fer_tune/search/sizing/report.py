@@ -45,7 +45,7 @@ def report(estimate: Estimate) -> str:
     told.append(
         f"Steps timed alone on this machine's {'GPU' if estimate.device == 'cuda' else 'CPU'}, nothing frozen; trials "
         "side by side slow each other down where they share memory or cores. Not counted: some ten seconds until Ray "
-        "and its workers are up, and 0.3 to 0.4 s between two trials, as measured on 2 cores. Nothing was started."
+        "and its workers are up, and 0.1 s between two trials, as measured on 2 cores. Nothing was started."
     )
     return "\n".join(told)
 
