@@ -200,3 +200,9 @@ def test_a_network_inside_what_a_program_pickled_is_converted_by_the_line_that_i
     model = build()
     load_weights(model, shutil.move("weights.pt", tmp_path / "other.pt"))
     assert torch.equal(model.state_dict()["blocks.0.0.weight"], donor.state_dict()["blocks.0.0.weight"])
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").is_file(), reason="no file here that always fails to be read")
+def test_a_file_that_the_disk_does_not_give_is_told() -> None:
+    with pytest.raises(UserError, match=r"^/proc/self/mem: cannot be read: Input/output error$"):
+        load_weights(build(), "/proc/self/mem")

@@ -69,6 +69,11 @@ def read_weights(file: Path) -> WeightsFile:
     """
     if not file.is_file():
         raise UserError(f"{file}: no such weights file")
+    try:
+        with file.open("rb") as opened:
+            opened.read(1)
+    except OSError as error:  # a disk that fails, a file of someone else: later it would be taken for damage
+        raise UserError(f"{file}: cannot be read: {error.strerror}") from None
     if file.name.endswith(_INDEX):
         return _read_parts(file)
     try:
